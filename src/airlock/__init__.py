@@ -1,0 +1,96 @@
+"""Typed side effects: effects are values, and a boundary decides which of them escape.
+
+See the README for a first program, ``airlock.errors`` for what can go wrong.
+"""
+
+from airlock.boundary import Boundary
+from airlock.check import Check
+from airlock.context import current, emit, emit_all, enqueue
+from airlock.dispatch import (
+    INLINE,
+    Delivery,
+    Dispatcher,
+    Interceptor,
+    Route,
+    deliveries,
+    delivery,
+)
+from airlock.effects.buffer import EffectBuffer, Emits
+from airlock.effects.function import EffectFunction, effect, needs
+from airlock.effects.intent import Intent, field, intent, replace
+from airlock.effects.json import Json
+from airlock.effects.policy import Policy, PolicyLike, View, each
+from airlock.effects.report import Report, ReportEntry
+from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
+from airlock.effects.wave import Outcome
+from airlock.enclosure import enclose, region
+from airlock.errors import (
+    AirlockError,
+    FlushError,
+    PartialFailure,
+)
+from airlock.observers import Log, Observer
+from airlock.policies import Allow, Dedupe, Drop, Hold, Limit, OncePerChain, Refuse
+from airlock.release import Release, Segment
+from airlock.retry import RetryPolicy
+from airlock.scope import Scope
+from airlock.wiring import Expands, Handles, HandlesBatch
+
+__all__ = [
+    "ALLOW",
+    "DROP",
+    "HOLD",
+    "INLINE",
+    "MERGED",
+    "AirlockError",
+    "Allow",
+    "Boundary",
+    "Check",
+    "Dedupe",
+    "Delivery",
+    "Dispatcher",
+    "Drop",
+    "EffectBuffer",
+    "EffectFunction",
+    "Emits",
+    "Expands",
+    "FlushError",
+    "Handles",
+    "HandlesBatch",
+    "Hold",
+    "Intent",
+    "Interceptor",
+    "Json",
+    "Limit",
+    "Log",
+    "Observer",
+    "OncePerChain",
+    "Outcome",
+    "PartialFailure",
+    "Policy",
+    "PolicyLike",
+    "Refuse",
+    "Release",
+    "Report",
+    "ReportEntry",
+    "RetryPolicy",
+    "Route",
+    "Scope",
+    "Segment",
+    "Verdict",
+    "View",
+    "current",
+    "deliveries",
+    "delivery",
+    "each",
+    "effect",
+    "emit",
+    "emit_all",
+    "enclose",
+    "enqueue",
+    "field",
+    "intent",
+    "needs",
+    "region",
+    "replace",
+]

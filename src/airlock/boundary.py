@@ -1,0 +1,297 @@
+"""``Boundary``: handlers, a default policy and a dispatch; the only place where effects happen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from airlock.calls import checked_overrides
+from airlock.check import Check, conflicts, current, misfits, named
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.effects.intent import declared
+from airlock.effects.policy import PolicyLike, seats
+from airlock.effects.report import Report
+from airlock.effects.wave import Wave
+from airlock.errors import AsyncHandlerError, DeclarationError
+from airlock.flush import Flush, Settings
+from airlock.observers import Observer, Observers
+from airlock.release import Release
+from airlock.lifetime import How, Keep
+from airlock.scope import Scope
+from airlock.scoped import scoped
+from airlock.wiring import Wiring, handler_table, is_async
+
+__all__ = ["Boundary"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Boundary:
+    """Opens scopes, and delivers what they emitted: decide, resolve, run, report.
+
+    Args:
+        handlers: a mapping from intent classes to handlers, or a dependency-injector container
+            with ``Handles`` providers (nested containers too).
+        policy: in force in every scope, outside the scope's own.
+        dispatch: how effects are delivered; ``Route`` picks one by type.
+        interceptors: wrap every attempt of every handler, the first outermost.
+        observers: are told, and cannot break anything.
+        fail_fast: stop a flush at the first failure and leave the rest pending; by default
+            everything is attempted.
+        max_depth: how many handlers may stand between a block and a follow-up.
+        concurrency: how many handlers an async flush runs at once.
+
+    Raises:
+        DuplicateHandlerError: two handlers for one intent type.
+        HandlerSignatureError: a handler does not fit its intent.
+        DeclarationError: another argument makes no sense.
+
+    Example:
+        >>> boundary = Boundary({NotifyWarehouse: print})
+        >>> with boundary.scope() as effects:
+        ...     effects.emit(NotifyWarehouse(42))
+        NotifyWarehouse(order_id=42)
+    """
+
+    def __init__(
+        self,
+        handlers: Wiring,
+        *,
+        policy: PolicyLike | None = None,
+        dispatch: Dispatcher = INLINE,
+        interceptors: Sequence[Interceptor] = (),
+        observers: Iterable[Observer] = (),
+        fail_fast: bool = False,
+        max_depth: int = 50,
+        concurrency: int = 1,
+    ) -> None:
+        for name, value in (("max_depth", max_depth), ("concurrency", concurrency)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise DeclarationError(f"Boundary({name}={value!r}): an int from 1.")
+        self.policy = seats(policy)
+        self._wiring = handlers
+        self._fail_fast = fail_fast
+        self._settings = Settings(
+            handler_table(handlers),
+            dispatch,
+            tuple(interceptors),
+            Observers(observers),
+            max_depth,
+            concurrency,
+        )
+
+    # -- scopes -----------------------------------------------------------------------------------
+
+    def scope(
+        self,
+        *,
+        policy: PolicyLike | None = None,
+        release: Release | None = None,
+        independent: bool = False,
+        headers: Mapping[str, str] | None = None,
+        keep: Keep | None = None,
+        fail_fast: bool | None = None,
+    ) -> Scope:
+        """A unit of work, for ``with`` or ``async with``.
+
+        Inside another scope of this boundary it is a part of that one: its intents are delivered
+        with the outermost, and thrown away if its own block fails.
+
+        Args:
+            policy: in force inside.
+            release: when to deliver; by default when the block ends.
+            independent: deliver at this block's own end, even inside another scope; the policies
+                around it still hold.
+            headers: carried by every intent and its follow-ups.
+            keep: decides, from the block's exception or None, whether to deliver; by default
+                what a block that raised has emitted is thrown away.
+            fail_fast: overrides the boundary's.
+
+        Raises:
+            DeclarationError: ``policy`` is not a policy.
+            OptionError: ``headers`` are not.
+        """
+        return Scope(
+            self,
+            policy=policy,
+            release=release,
+            independent=independent,
+            headers=headers,
+            keep=keep,
+            fail_fast=fail_fast,
+        )
+
+    def scoped(
+        self,
+        *,
+        policy: PolicyLike | None = None,
+        release: Callable[[], Release] | None = None,
+        independent: bool = False,
+        headers: Mapping[str, str] | None = None,
+        keep: Keep | None = None,
+        fail_fast: bool | None = None,
+    ) -> Callable[[F], F]:
+        """Decorate a function so that each call is a scope: ``@boundary.scoped()``.
+
+        Works on functions, coroutines, generators and async generators.
+
+        Args:
+            policy: as for ``scope``.
+            release: called for each scope, to make its release.
+            independent: as for ``scope``.
+            headers: as for ``scope``.
+            keep: as for ``scope``.
+            fail_fast: as for ``scope``.
+
+        Example:
+            >>> @boundary.scoped()
+            ... def checkout(order_id):
+            ...     emit(NotifyWarehouse(order_id))
+            >>> checkout(42)
+            NotifyWarehouse(order_id=42)
+        """
+
+        def open_scope() -> Scope:
+            return self.scope(
+                policy=policy,
+                release=None if release is None else release(),
+                independent=independent,
+                headers=headers,
+                keep=keep,
+                fail_fast=fail_fast,
+            )
+
+        return lambda function: scoped(function, open_scope)
+
+    # -- checking ---------------------------------------------------------------------------------
+
+    def check(self, intents: Iterable[type[Any]] | None = None, *, sync: bool = False) -> Check:
+        """Look for what does not fit, for a test or at start-up.
+
+        Args:
+            intents: those that must be handled here; by default every intent declared so far.
+            sync: whether flushes are sync, so that async handlers do not fit.
+
+        Returns:
+            What was found; ``.ok`` if nothing.
+
+        Example:
+            >>> Boundary({NotifyWarehouse: print}).check([NotifyWarehouse]).ok
+            True
+        """
+        wanted = tuple(declared() if intents is None else intents)
+        settings = self._settings
+        routed = {cls for cls in wanted if dispatch_of(settings.dispatch, cls) is not INLINE}
+        unhandled = [c for c in wanted if c not in routed and settings.binding(c) is None]
+        unused = [
+            binding
+            for cls, binding in settings.handlers.items()
+            if not any(settings.binding(c) is binding and c not in routed for c in wanted)
+        ]
+        return Check(
+            unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
+            unused=tuple(
+                f"{b.name} handles {named(b.intent_type)}, which "
+                + ("is dispatched elsewhere" if b.intent_type in routed else
+                   "is not among the intents" if current(b.intent_type) else
+                   "was declared again since")
+                for b in unused
+            ),
+            misfits=misfits(settings.handlers.values(), is_async) if sync else (),
+            conflicts=conflicts(),
+        )
+
+    def check_sync(self, intents: Iterable[Any]) -> None:
+        """Refuse intents whose handlers must be awaited.
+
+        Raises:
+            AsyncHandlerError: the handler of one is async.
+        """
+        for cls in set(map(type, intents)):
+            binding = self._settings.binding(cls)
+            if binding is not None and is_async(binding.target):
+                raise AsyncHandlerError(binding.name, cls.__qualname__)
+
+    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:
+        """Overrides by intent type, for ``scope.override``."""
+        return checked_overrides(overrides)
+
+    # -- flushing ---------------------------------------------------------------------------------
+
+    def new_report(self) -> Report:
+        """An empty report that can be resumed."""
+        report: Report = Report(
+            lambda waves: self._resume(report, waves), lambda waves: self._aresume(report, waves)
+        )
+        return report
+
+    def note_discarded(self, report: Report) -> None:
+        """Tell the observers of a discarded scope."""
+        self._settings.observers.tell(lambda observer: observer.discarded(report))
+
+    def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """Deliver some waves, and fill the report: for scopes."""
+        self._flush(report, waves, how).run()
+
+    async def aflush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """``flush``, awaiting async handlers."""
+        await self._flush(report, waves, how).arun()
+
+    def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
+        fail_fast = self._fail_fast if how["fail_fast"] is None else how["fail_fast"]
+        return Flush(
+            self._settings, report, waves, fail_fast=fail_fast, refused=how["refused"]
+        )
+
+    def _resume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        report = self._following(before)
+        self.flush(report, waves, refused=None, fail_fast=None)
+        return report
+
+    async def _aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        report = self._following(before)
+        await self.aflush(report, waves, refused=None, fail_fast=None)
+        return report
+
+    def _following(self, before: Report) -> Report:
+        report = self.new_report()
+        report.ledger = before.ledger
+        return report
+
+    # -- resources --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._resources("init_resources")
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._resources("shutdown_resources")
+
+    async def __aenter__(self) -> Self:
+        await _awaited(self._resources("init_resources", awaits=True))
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        await _awaited(self._resources("shutdown_resources", awaits=True))
+
+    def _resources(self, what: str, *, awaits: bool = False) -> Any:
+        """Open or close the container's resources; a mapping has none."""
+        pending = getattr(self._wiring, what, lambda: None)()
+        if pending is not None and not awaits and inspect.isawaitable(pending):
+            raise DeclarationError(
+                "the container has async resources: open them with `async with boundary:`."
+            )
+        return pending
+
+
+async def _awaited(pending: Any) -> None:
+    if pending is not None and inspect.isawaitable(pending):
+        await pending
+
+

@@ -1,0 +1,413 @@
+"""A wave, call by call: batches, overrides, retries, interceptors, hand-over, concurrency."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from airlock.context import here, running_task
+from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
+from airlock.effects.function import EffectFunction
+from airlock.effects.intent import describe, spec_of
+from airlock.effects.region import Flat, Region
+from airlock.effects.wave import Outcome, Wave, chain
+from airlock.errors import (
+    AsyncHandlerError,
+    HandlerSignatureError,
+    OpenRegionsError,
+    PartialFailure,
+    UnhandledIntentError,
+    WiringError,
+)
+from airlock.retry import RetryPolicy
+from airlock.wiring import calling
+
+if TYPE_CHECKING:
+    from airlock.flush import Flush
+
+__all__ = ["Call", "WaveCalls", "calls_of", "checked_overrides", "close", "forget", "override_of"]
+
+Handler = Callable[[Any], object]
+
+
+# -- overrides ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Override:
+    """What stands for a handler: called with the intent and what it replaces; None drops."""
+
+    call: Callable[[Any, Handler], object] | None
+
+
+def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Override]:
+    """Overrides by intent type.
+
+    Raises:
+        DeclarationError: a key is not an intent class.
+        HandlerSignatureError: a value is not None, ``(intent)`` or ``(intent, call_next)``.
+    """
+    checked: dict[type[Any], Override] = {}
+    for key, handler in overrides.items():
+        cls = getattr(key, "intent_type", key)
+        spec_of(cls)
+        if isinstance(handler, EffectFunction):
+            handler = calling(handler)
+        checked[cls] = Override(None if handler is None else _with_next(cls, handler))
+    return checked
+
+
+def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]:
+    fits: list[int] = []
+    with suppress(TypeError, ValueError):
+        signature = inspect.signature(handler)
+        for count in (1, 2):
+            with suppress(TypeError):
+                signature.bind(*range(count))
+                fits.append(count)
+    if inspect.isclass(handler) or not fits:
+        raise HandlerSignatureError(
+            describe(handler),
+            cls.__qualname__,
+            "an override takes (intent) or (intent, call_next)",
+            "Give such a function, or None to drop the intent.",
+        )
+    if fits[0] == 1:
+        return lambda intent, _: handler(intent)
+    return handler  # type: ignore[no-any-return]
+
+
+def override_of(wave: Wave, position: int) -> list[Override]:
+    """The overrides of one intent, innermost first; along its MRO in each region."""
+    found: list[Override] = []
+    for region in chain(wave.home(position)) if wave.spans else ():
+        for base in type(wave.intents[position]).__mro__ if region.overrides else ():
+            if base in region.overrides:  # type: ignore[operator]  # not None, see above
+                found.append(region.overrides[base])  # type: ignore[index]
+                break
+    return found
+
+
+def _overridden(overrides: list[Override], original: Handler) -> Handler:
+    handler = original
+    for override in reversed(overrides):
+        handler = _nothing if override.call is None else _Next(override.call, handler)
+    return handler
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+@attrs.frozen
+class _Next:
+    call: Callable[[Any, Handler], object]
+    call_next: Handler
+
+    def __call__(self, intent: Any) -> object:
+        return self.call(intent, self.call_next)
+
+
+# -- calls ----------------------------------------------------------------------------------------
+
+
+class Call:
+    """One call of a handler, for one intent or a batch, or one hand-over."""
+
+    def __init__(
+        self,
+        flush: Flush,
+        wave: Wave,
+        positions: tuple[int, ...],
+        handler: Handler,
+        *,
+        batch: bool = False,
+        retry: RetryPolicy | None = None,
+        ended: Outcome = Outcome.DELIVERED,
+    ) -> None:
+        self.positions = positions
+        self._flush = flush
+        self._wave = wave
+        self._handler = handler
+        self._batch = batch
+        self._retry = retry
+        self._ended = ended
+        self._partial: Mapping[int, Exception] = {}
+
+    def run(self) -> None:
+        with self._outcome():
+            if self._retry is None:
+                self._once()
+            else:
+                self._retry.call(self._once)
+
+    async def arun(self) -> None:
+        with self._outcome():
+            if self._retry is None:
+                await self._aonce()
+            else:
+                await self._retry.acall(self._aonce)
+
+    def _once(self) -> None:
+        steps = self._attempt()
+        for awaitable in steps:
+            close(awaitable)
+            steps.throw(AsyncHandlerError(describe(self._handler), repr(self._subject())))
+
+    async def _aonce(self) -> None:
+        steps = self._attempt()
+        for awaitable in steps:
+            try:
+                await awaitable
+            except BaseException as error:
+                with suppress(StopIteration):  # it made a partial failure of it
+                    steps.throw(error)
+
+    def _attempt(self) -> Iterator[Any]:
+        """One attempt, in a region of its own; yields what must be awaited."""
+        wave, last = self._wave, self.positions[-1]
+        outer = here.get()
+        attempt = Attempt(wave, self.positions, outer)
+        for position in self.positions:
+            wave.tries[position] = attempt.number
+        here.set(attempt.region)
+        error: BaseException | None = None
+        try:
+            self._tell(attempt, None, started=True)
+            result = self._intercepted()(self._subject())
+            if result is not None and isawaitable(result):
+                yield result
+            _check_finished(attempt)
+        except PartialFailure as partial:
+            if not self._valid(partial):
+                error = partial
+                raise
+            self._partial = partial.errors
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            here.set(outer)
+            if not attempt.region.is_closed:
+                attempt.region.close("it has ended" if error is None else "it failed")
+            if error is None:
+                wave.attempts.append(attempt.region)
+            else:
+                forget(wave, attempt.region, error)
+            self._tell(attempt, error, started=False)
+
+    def _subject(self) -> Any:
+        intents = [self._wave.intents[i] for i in self.positions]
+        if self._ended is Outcome.HANDED_OVER:
+            last = self.positions[-1]
+            return Delivery(self._wave, last, self._wave.tries.get(last, 1))
+        return intents if self._batch else intents[0]
+
+    def _intercepted(self) -> Handler:
+        handler = self._handler
+        if self._ended is not Outcome.HANDED_OVER:
+            for interceptor in reversed(self._flush.settings.interceptors):
+                handler = _Next(interceptor, handler)
+        return handler
+
+    def _valid(self, partial: PartialFailure) -> bool:
+        size = len(self.positions)
+        return self._batch and bool(partial.errors) and all(0 <= i < size for i in partial.errors)
+
+    def _tell(self, attempt: Attempt, error: BaseException | None, *, started: bool) -> None:
+        observers = self._flush.settings.observers
+        if observers.watch_attempts:
+            for position in self.positions:
+                delivery = Delivery(self._wave, position, attempt.number)
+                if started:
+                    observers.tell(lambda o, d=delivery: o.started(d))
+                else:
+                    observers.tell(lambda o, d=delivery: o.ended(d, error))
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        """Note what became of the members."""
+        try:
+            yield
+        except BaseException as error:
+            for position in self.positions:
+                self._wave.fail(position, error)
+            if not isinstance(error, Exception):
+                self._wave.interrupted.update(self.positions)
+                raise
+            return
+        for i, position in enumerate(self.positions):
+            if i in self._partial:
+                self._wave.fail(position, self._partial[i])
+            else:
+                self._wave.outcomes[position] = self._ended
+
+
+def _check_finished(attempt: Attempt) -> None:
+    """A handler that returns has left every region it opened."""
+    still_open = Flat(attempt.region).open if attempt.region.children else ()
+    if still_open:
+        raise OpenRegionsError(
+            attempt.region.described(), tuple(region.described() for region in still_open)
+        )
+
+
+def forget(wave: Wave, attempt: Region, reason: object) -> None:
+    """Throw away what a failed attempt emitted."""
+    wave.attempts = [other for other in wave.attempts if other is not attempt]
+    for region in Flat(attempt).open:
+        region.close("its handler failed", reason)
+    wave.discard(attempt, reason)
+
+
+def close(awaitable: Any) -> None:
+    """Close a coroutine that will not be awaited, so that Python does not warn of it."""
+    if hasattr(awaitable, "close"):
+        awaitable.close()
+
+
+# -- a wave of calls ------------------------------------------------------------------------------
+
+
+class WaveCalls:
+    """The calls of a wave, in order; in the async driver several at once, if the boundary says so."""
+
+    def __init__(self, flush: Flush, wave: Wave, calls: list[Call]) -> None:
+        self._flush = flush
+        self._wave = wave
+        self._calls = calls
+
+    def run(self) -> None:
+        for call in self._calls:
+            call.run()
+            if self._stopped():
+                return
+
+    async def arun(self) -> None:
+        if self._flush.settings.concurrency > 1:
+            await self._together()
+            return
+        for call in self._calls:
+            await call.arun()
+            if self._stopped():
+                return
+
+    async def _together(self) -> None:
+        """Started in order, at most ``concurrency`` at once, one at a time per ordering key."""
+        import asyncio  # noqa: PLC0415 - loaded only where asyncio runs
+
+        if running_task() is None:
+            raise WiringError(
+                "Boundary(concurrency=...) runs under asyncio. Under another event loop leave it 1."
+            )
+        lanes = iter(self._lanes())
+
+        async def work() -> None:
+            for lane in lanes:
+                for call in lane:
+                    if self._stopped():
+                        return
+                    await call.arun()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._flush.settings.concurrency, len(self._calls))):
+                group.create_task(work())
+
+    def _lanes(self) -> list[list[Call]]:
+        lanes: dict[Hashable, list[Call]] = {}
+        for call in self._calls:
+            options = self._wave.options.get(call.positions[-1])
+            key = options and options.ordering_key
+            lanes.setdefault(id(call) if key is None else key, []).append(call)
+        return list(lanes.values())
+
+    def _stopped(self) -> bool:
+        return self._flush.fail_fast and bool(self._wave.errors)
+
+
+def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
+    """The calls that deliver what is allowed in a wave."""
+    settings = flush.settings
+    allowed = wave.allowed()
+    positions = range(len(wave.intents)) if allowed is None else allowed
+    overridden = any(region.overrides for _, _, region in wave.spans)
+    chunks = _chunks(flush, wave, positions)
+    calls: list[Call] = []
+    for i in positions:
+        cls = type(wave.intents[i])
+        overrides = override_of(wave, i) if overridden else []
+        if overrides and overrides[0].call is None:
+            wave.outcomes[i] = Outcome.DROPPED
+            wave.deciders[i] = "override"
+        elif overrides:
+            calls.append(Call(flush, wave, (i,), _overridden(overrides, _original(flush, cls))))
+        elif i in chunks:
+            if chunk := chunks[i]:
+                binding = settings.binding(cls)
+                wave.batches[i] = chunk
+                retry = binding and binding.retry
+                calls.append(Call(flush, wave, chunk, flush.resolved[cls], batch=True, retry=retry))
+        elif (dispatch := dispatch_of(settings.dispatch, cls)) is not INLINE:
+            handed_over = Outcome.HANDED_OVER
+            calls.append(Call(flush, wave, (i,), dispatch.dispatch, ended=handed_over))
+        else:
+            binding = settings.binding(cls)
+            retry = binding and binding.retry
+            calls.append(Call(flush, wave, (i,), flush.resolved[cls], retry=retry))
+    return WaveCalls(flush, wave, calls)
+
+
+def _original(flush: Flush, cls: type[Any]) -> Handler:
+    """What an override may call on to."""
+    handler, binding = flush.resolved.get(cls), flush.settings.binding(cls)
+    if handler is None or binding is None:
+
+        def missing(intent: Any) -> object:
+            raise UnhandledIntentError(
+                (cls.__qualname__,), tuple(c.__qualname__ for c in flush.settings.handlers)
+            )
+
+        return missing
+    return (lambda intent: handler([intent])) if binding.batch else handler
+
+
+def _chunks(flush: Flush, wave: Wave, positions: Any) -> dict[int, tuple[int, ...]]:
+    """Batches by the position of their last member; the other members have an empty one."""
+    groups: dict[Hashable, list[int]] = {}
+    for i in positions:
+        cls = type(wave.intents[i])
+        binding = flush.settings.binding(cls)
+        inline = dispatch_of(flush.settings.dispatch, cls) is INLINE
+        if binding is not None and binding.batch and inline and not override_of(wave, i):
+            groups.setdefault((id(binding), _surroundings(wave, i)), []).append(i)
+    chunks: dict[int, tuple[int, ...]] = {}
+    for (_, _), members in groups.items():  # type: ignore[misc]  # a pair, see above
+        binding = flush.settings.binding(type(wave.intents[members[0]]))
+        size = (binding.size if binding else None) or len(members)
+        for start in range(0, len(members), size):
+            chunk = tuple(members[start : start + size])
+            chunks.update(dict.fromkeys(chunk[:-1], ()))
+            chunks[chunk[-1]] = chunk
+    return chunks
+
+
+def _surroundings(wave: Wave, position: int) -> Hashable:
+    """What the members of a batch share: policies (equal ones count as one) and overrides."""
+    if not wave.spans:
+        return None
+    regions = [r for r in chain(wave.home(position)) if r.policies or r.overrides]
+    return tuple((tuple(map(_identity, r.policies)), id(r.overrides)) for r in regions)
+
+
+def _identity(policy: object) -> Hashable:
+    """The policy itself where it is a value, else its identity."""
+    try:
+        hash(policy)
+    except TypeError:
+        return id(policy)
+    return policy

@@ -1,0 +1,209 @@
+"""Which region is current: the only context variable, and the ambient functions that read it.
+
+The current region belongs to a thread, an asyncio task, a greenlet. Child tasks inherit it; plain
+threads and greenlets do not. It is kept without context-variable tokens: leaving a region requires
+that it is the current one, in whichever context that happens.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Unpack
+
+from airlock.effects.buffer import extend
+from airlock.effects.function import EffectFunction, intent_of
+from airlock.effects.intent import KNOWN, Intent, admit
+from airlock.effects.options import EmitOptions, Options
+from airlock.effects.policy import PolicyLike, guard_of
+from airlock.effects.region import Guard, Region
+from airlock.errors import EmittedInPolicyError, NoScopeError, ScopeOrderError
+
+if TYPE_CHECKING:
+    from airlock.scope import Scope
+
+__all__ = ["current", "emit", "emit_all", "enqueue"]
+
+P = ParamSpec("P")
+
+
+class ScopelessRegion(Region):
+    """Where no scope is open: it takes nothing. An ``enclose`` outside of scopes is one too."""
+
+    __slots__ = ()
+
+    def append(self, intent: Any, /) -> None:
+        raise NoScopeError(f"cannot emit {intent!r}")
+
+    def extend(self, intents: Any, /) -> None:
+        for intent in intents:
+            self.append(intent)
+
+    def as_parent(self) -> Region:
+        raise NoScopeError("cannot open a region")
+
+
+class JudgingRegion(ScopelessRegion):
+    """Current while a policy speaks: policies do not emit."""
+
+    __slots__ = ()
+
+    def append(self, intent: Any, /) -> None:
+        raise EmittedInPolicyError(f"emit {intent!r}")
+
+    def as_parent(self) -> Region:
+        raise EmittedInPolicyError("open a region or scope")
+
+
+NOWHERE = ScopelessRegion("outside of any scope")
+JUDGING = JudgingRegion("policy")
+
+here: ContextVar[Region] = ContextVar("airlock_region", default=NOWHERE)
+"""The current region."""
+
+
+def emit(intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+    """Emit into the innermost current region: for code where nothing can be injected.
+
+    Args:
+        intent: a value of an ``@intent`` class.
+        **options: ``id``, ``delay``, ``ordering_key``, ``dedupe_key``, ``headers``; see
+            ``EmitOptions``.
+
+    Raises:
+        NoScopeError: no scope is open in this thread or task.
+        NotAnIntentError: it is a class, a callable, or another value.
+        ClosedRegionError: the scope is over, or the handler that started this work has ended.
+        EmittedInPolicyError: called from a policy.
+        RefusedError: a ``Refuse`` policy around the call forbids it.
+        OptionError: an option is unknown or has a wrong type.
+
+    Example:
+        >>> with boundary.scope() as effects:
+        ...     emit(NotifyWarehouse(42))
+        ...     assert effects == [NotifyWarehouse(42)]
+    """
+    region = here.get()
+    if type(intent) not in KNOWN:
+        admit(intent)
+    if options:
+        region.put(intent, Options.checked(options))
+    else:
+        region.append(intent)
+
+
+def emit_all(intents: Iterable[Intent], /) -> None:
+    """Emit several into the innermost current region, after checking all of them.
+
+    Raises:
+        Exception: as ``emit`` does.
+    """
+    extend(here.get(), intents)
+
+
+def enqueue(effect: EffectFunction[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    """Emit the intent to call an ``@effect`` function.
+
+    Args:
+        effect: a function decorated with ``@airlock.effect``.
+        *args: its arguments, bound here, and checked by the type checker.
+        **kwargs: its keyword arguments.
+
+    Raises:
+        NotAnIntentError: ``effect`` is a raw callable.
+        TypeError: the arguments do not fit.
+        EmissionError: as ``emit`` does.
+
+    Example:
+        >>> @effect
+        ... def restock(product_id: int) -> None: ...
+        >>> with boundary.scope() as effects:
+        ...     enqueue(restock, 7)
+        ...     assert effects == [restock.intent(7)]
+    """
+    emit(intent_of(effect, args, kwargs))
+
+
+def current() -> Scope:
+    """The innermost open scope of this thread or task.
+
+    Raises:
+        NoScopeError: there is none.
+    """
+    scope: Scope | None = here.get().scope
+    if scope is None:
+        raise NoScopeError("there is no current scope")
+    return scope
+
+
+def outwards(region: Region) -> Iterator[Region]:
+    """A region and those that were current around it, innermost first."""
+    at: Region | None = region
+    while at is not None:
+        yield at
+        at = at.outer
+
+
+def guards_of(policies: Iterable[PolicyLike]) -> tuple[Guard, ...]:
+    """What policies do at the emit site, kept from emitting themselves."""
+    return tuple(_judging(guard) for guard in map(guard_of, policies) if guard is not None)
+
+
+def _judging(guard: Guard) -> Guard:
+    def judged(intent: Any) -> None:
+        judge(lambda: guard(intent))
+
+    return judged
+
+
+def judge(ask: Callable[[], None]) -> None:
+    """Call into policies; what they emit is refused."""
+    region = here.get()
+    here.set(JUDGING)
+    try:
+        ask()
+    finally:
+        here.set(region)
+
+
+def leave(region: Region, *, owner: Any = None) -> None:
+    """Make the region around ``region`` current again.
+
+    Args:
+        region: the current one.
+        owner: the asyncio task that entered it.
+
+    Raises:
+        ScopeOrderError: it is not current here, or its task is still at work. Nothing has changed.
+    """
+    now = here.get()
+    task = running_task()
+    if owner is not None and task is not None and owner is not task and not owner.done():
+        raise ScopeOrderError(
+            region.described(),
+            f"{now.described()}, in task {task.get_name()}",
+            f"It was entered in task {owner.get_name()}, which is still running, and is left there.",
+        )
+    if now is not region:
+        inside = region in outwards(now)
+        hint = (
+            "Leave the inner one first. A plain generator that holds a scope over a yield leaks it "
+            "into its caller: decorate it with @boundary.scoped()."
+            if inside
+            else "It was entered in another thread, task or context, and is left there. (A generator "
+            "abandoned inside a scope is finished by the garbage collector, anywhere: close it.)"
+        )
+        raise ScopeOrderError(region.described(), now.described(), hint)
+    here.set(region.outer or NOWHERE)
+
+
+def running_task() -> Any:
+    """The asyncio task that is running; None outside of asyncio. Does not import asyncio."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,178 @@
+"""``EffectBuffer``: an ordered, append-only sequence of intents; and ``Emits``, its write-only face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, Unpack, overload
+
+import attrs
+
+from airlock.effects.intent import KNOWN, Intent, admit
+from airlock.effects.options import EmitOptions, Options
+from airlock.effects.region import Flat, Mark, Region, marked
+
+__all__ = ["BufferMark", "EffectBuffer", "Emits"]
+
+I = TypeVar("I", bound=Intent)
+I_contra = TypeVar("I_contra", bound=Intent, contravariant=True)
+
+
+class Emits(Protocol[I_contra]):
+    """What may be emitted: ``effects: Emits[NotifyWarehouse | SendEmail]`` in a signature.
+
+    Every ``EffectBuffer`` and ``Scope`` is an ``Emits`` of anything; the annotation narrows it, and
+    type checkers hold the body to it. It is write-only: nothing can be read back or run.
+    """
+
+    def emit(self, intent: I_contra, /, **options: Unpack[EmitOptions]) -> None:
+        """Say that an effect should happen."""
+
+    def emit_all(self, intents: Iterable[I_contra], /) -> None:
+        """Emit several, in order."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class BufferMark:
+    """A moment in the life of a buffer, for ``since``."""
+
+    buffer: EffectBuffer
+    sizes: Mark
+
+
+class EffectBuffer(Sequence[Any]):
+    """An ordered, append-only sequence of intents. Pure: it runs nothing and knows no scope.
+
+    It equals a list, a tuple or another buffer with the same intents.
+
+    Args:
+        intents: to start with.
+
+    Example:
+        >>> @intent
+        ... class NotifyWarehouse:
+        ...     order_id: int
+        >>> effects = EffectBuffer()
+        >>> effects.emit(NotifyWarehouse(42))
+        >>> effects == [NotifyWarehouse(42)]
+        True
+    """
+
+    __slots__ = ("region",)
+    region: Region
+
+    def __init__(self, intents: Iterable[Intent] = ()) -> None:
+        self.region = Region("buffer")
+        self.emit_all(intents)
+
+    def emit(self, intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+        """Append an intent.
+
+        Args:
+            intent: a value of an ``@intent`` class.
+            **options: ``id``, ``delay``, ``ordering_key``, ``dedupe_key``, ``headers``; see
+                ``EmitOptions``.
+
+        Raises:
+            NotAnIntentError: it is a class, a callable, or another value.
+            OptionError: an option is unknown or has a wrong type.
+        """
+        if type(intent) not in KNOWN:
+            admit(intent)
+        if options:
+            self.region.put(intent, Options.checked(options))
+        else:
+            self.region.append(intent)
+
+    def emit_all(self, intents: Iterable[Intent], /) -> None:
+        """Append several intents, in order; those of another buffer keep their options.
+
+        All are checked before the first is taken.
+
+        Raises:
+            NotAnIntentError: one of them is not an intent.
+        """
+        extend(self.region, intents)
+
+    def mark(self) -> BufferMark:
+        """Remember this moment.
+
+        Example:
+            >>> effects = EffectBuffer()
+            >>> before = effects.mark()
+            >>> effects.since(before)
+            []
+        """
+        return BufferMark(self, marked(self.region))
+
+    def since(self, mark: BufferMark) -> list[Any]:
+        """What was emitted after ``mark``, in the order of the buffer.
+
+        Raises:
+            ValueError: the mark is of another buffer.
+        """
+        if mark.buffer is not self:
+            raise ValueError("this mark was made by another buffer: call mark() on this one")
+        return list(self.flat(since=mark.sizes).intents)
+
+    def of(self, cls: type[I]) -> list[I]:
+        """The intents of a class, subclasses included.
+
+        Args:
+            cls: an intent class.
+        """
+        return [intent for intent in self.flat().intents if isinstance(intent, cls)]
+
+    def flat(self, *, since: Mark | None = None) -> Flat:
+        """The buffer as one sequence, with the options and regions of its intents."""
+        return Flat(self.region, since=since)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(self.flat().intents))
+
+    def __len__(self) -> int:
+        return len(self.flat().intents)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return list(self.flat().intents)[index]
+
+    def __contains__(self, intent: object) -> bool:
+        return intent in self.flat().intents
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EffectBuffer | list | tuple):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+def put(region: Region, intent: Intent, options: EmitOptions) -> None:
+    """Append one intent to a region, with its options if there are any."""
+    if options:
+        region.put(intent, Options.checked(options))
+    else:
+        region.append(intent)
+
+
+def extend(region: Region, intents: Iterable[Intent]) -> None:
+    """Append several intents to a region, after checking all of them."""
+    options = intents.flat().options if isinstance(intents, EffectBuffer) else {}
+    checked = list(intents)
+    for intent in checked:
+        if type(intent) not in KNOWN:
+            admit(intent)
+    if not options:
+        region.extend(checked)
+        return
+    for i, intent in enumerate(checked):
+        if i in options:
+            region.put(intent, options[i])
+        else:
+            region.append(intent)

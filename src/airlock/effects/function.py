@@ -1,0 +1,195 @@
+"""``@effect``: a function as an effect. Its arguments are the intent, its dependencies are not."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import keyword
+import sys
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+
+from airlock.effects.intent import Intent, build_intent, describe, field
+from airlock.effects.place import caller, shown
+from airlock.errors import DeclarationError, DirectCallError, FieldError, NotAnIntentError
+
+__all__ = ["EffectFunction", "effect", "intent_of", "needs"]
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class _Needs:
+    """The default of a parameter that the container supplies."""
+
+    def __repr__(self) -> str:
+        return "airlock.needs()"
+
+
+_NEEDS = _Needs()
+
+
+def needs() -> Any:
+    """Mark a parameter of an ``@effect`` function as a dependency.
+
+    The container supplies it, ``Handles(notify_warehouse, http=http)``; it is no part of the intent.
+    """
+    return _NEEDS
+
+
+class EffectFunction(Generic[P, R]):
+    """A function that is an effect: it is emitted, not called. Made by ``@effect``.
+
+    Attributes:
+        intent_type: the intent class made from its parameters.
+        needs: the names of its dependencies.
+        function: what ``@effect`` decorated.
+    """
+
+    def __init__(
+        self, function: Callable[P, R], intent_type: type[Any], dependencies: tuple[str, ...]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.intent_type = intent_type
+        self.needs = dependencies
+
+    def intent(self, *args: P.args, **kwargs: P.kwargs) -> Intent:
+        """The intent to call it with these arguments.
+
+        Raises:
+            TypeError: the arguments do not fit its parameters.
+        """
+        given = [name for name in self.needs if name in kwargs]
+        if given:
+            raise TypeError(
+                f"{self.__name__}() takes {', '.join(given)} from the container: leave it out here."
+            )
+        made: Intent = self.intent_type(*args, **kwargs)
+        return made
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now, with its dependencies given.
+
+        Raises:
+            TypeError: a dependency is missing.
+        """
+        bound = inspect.signature(self.function).bind(*args, **kwargs).arguments
+        missing = [name for name in self.needs if name not in bound]
+        if missing:
+            raise TypeError(f"{self.__name__}.run() needs {', '.join(missing)}: pass it by name.")
+        return self.function(*args, **kwargs)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
+        raise DirectCallError(self.__name__)
+
+    def __repr__(self) -> str:
+        return f"<effect {self.__module__}.{self.__qualname__}>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+
+def effect(function: Callable[P, R], /) -> EffectFunction[P, R]:
+    """Make a function an effect.
+
+    Its annotated parameters become the fields of an intent of kind ``module.function``; those with
+    the default ``airlock.needs()`` are dependencies.
+
+    Args:
+        function: sync or async, with every parameter annotated and named.
+
+    Returns:
+        An ``EffectFunction``: emit it with ``airlock.enqueue(function, ...)``, register it with
+        ``Handles(function, dependency=...)``, run it with ``function.run(...)``.
+
+    Raises:
+        FieldError: a parameter is mutable or has no annotation.
+        DeclarationError: it is not a function, or takes ``*args`` or ``**kwargs``.
+
+    Example:
+        >>> @effect
+        ... def notify_warehouse(order_id: int, *, urgent: bool = False, http: object = needs()) -> None:
+        ...     ...
+        >>> notify_warehouse.intent(42)
+        notify_warehouse(order_id=42, urgent=False)
+    """
+    if not inspect.isfunction(function):
+        raise DeclarationError(
+            f"@effect takes a function, not {describe(function)}. For data use @intent; a bound "
+            "method or an object with __call__ is registered as the handler of an @intent."
+        )
+    place = caller()
+    names = dict(sys._getframe(1).f_locals)
+    dependencies = tuple(
+        name for name, p in inspect.signature(function).parameters.items() if p.default is _NEEDS
+    )
+    namespace: dict[str, Any] = {
+        "__module__": function.__module__,
+        "__qualname__": function.__qualname__,
+        "__doc__": function.__doc__,
+        "__annotations__": {},
+    }
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in dependencies:
+            _check_parameter(function, parameter, shown(place))
+            namespace["__annotations__"][name] = parameter.annotation
+            namespace[name] = _field(parameter)
+    plain = type(function.__name__, (), namespace)
+    intent_type: Any = build_intent(
+        plain, kind=None, version=1, kw_only=False, place=place, names={**function.__globals__, **names}
+    )
+    made = EffectFunction(function, intent_type, dependencies)
+    fields = tuple(namespace["__annotations__"])
+    # Found by pickle through the function, whose name the class shares.
+    intent_type.__reduce__ = lambda self: (_rebuild, (made, *(getattr(self, f) for f in fields)))
+    return made
+
+
+def _rebuild(function: EffectFunction[Any, Any], *values: Any) -> Any:
+    import attrs
+
+    names = [a.name for a in attrs.fields(function.intent_type)]
+    return function.intent_type(**dict(zip(names, values, strict=True)))
+
+
+def _check_parameter(function: Any, parameter: inspect.Parameter, place: str) -> None:
+    name = parameter.name
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise DeclarationError(
+            f"{function.__qualname__} (declared at {place}) takes *{name}: an intent has named "
+            "fields. Name each parameter, or take one tuple."
+        )
+    if parameter.annotation is parameter.empty:
+        hint = "Annotate it, or mark it as a dependency with = airlock.needs()."
+        if name in ("self", "cls"):
+            hint = "Decorate a function, not a method: an intent carries data, not the object."
+        raise FieldError(function.__qualname__, name, "has no annotation", hint, place)
+    if name.startswith("_") or keyword.iskeyword(name):
+        raise FieldError(
+            function.__qualname__, name, "is private", "Rename it: it is a field of the intent.", place
+        )
+
+
+def _field(parameter: inspect.Parameter) -> Any:
+    keyword_only = parameter.kind is parameter.KEYWORD_ONLY
+    if parameter.default is parameter.empty:
+        return field(kw_only=keyword_only)
+    return field(default=parameter.default, kw_only=keyword_only)
+
+
+def intent_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Intent:
+    """What ``enqueue`` emits.
+
+    Raises:
+        NotAnIntentError: ``function`` is not an effect function.
+    """
+    if isinstance(function, EffectFunction):
+        made: Intent = function.intent(*args, **kwargs)
+        return made
+    raise NotAnIntentError(
+        describe(function),
+        "enqueue takes a function decorated with @airlock.effect",
+        "Decorate it, so that its arguments can be bound, compared and stored. "
+        "A value of an @intent class is emitted with airlock.emit(...).",
+    )

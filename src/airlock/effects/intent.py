@@ -1,0 +1,417 @@
+"""``@intent``: declare an effect as a frozen, slotted, hashable attrs value."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, overload
+
+import attrs
+
+from airlock.effects.fast_init import speed_up
+from airlock.effects.json import Json
+from airlock.effects.place import Place, caller, shown
+from airlock.effects.values import problems
+from airlock.errors import (
+    DeclarationError,
+    DuplicateKindError,
+    FieldError,
+    NotAnIntentError,
+)
+
+__all__ = [
+    "KNOWN",
+    "Intent",
+    "IntentSpec",
+    "admit",
+    "declared",
+    "describe",
+    "field",
+    "intent",
+    "replace",
+    "spec_of",
+    "types_named",
+]
+
+T = TypeVar("T")
+C = TypeVar("C", bound="type[Any]")
+
+
+class Intent(Protocol):
+    """Any value of an ``@intent`` class, for annotations.
+
+    Type checkers see ``__dataclass_fields__`` on every class that ``@intent`` makes, so this tells
+    intents from ints, callables and *classes*. It is never looked up at run time.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+I = TypeVar("I", bound=Intent)
+
+
+@attrs.frozen
+class IntentSpec:
+    """What ``@intent`` was told, and where.
+
+    Attributes:
+        kind: stable name, on the wire and in reports.
+        version: of the fields, from 1.
+        place: file and line of the declaration.
+    """
+
+    kind: str
+    version: int
+    place: Place
+
+
+KNOWN: set[type[Any]] = set()
+"""Every class that may be emitted. ``type(x) in KNOWN`` is the whole check on the hot path."""
+
+_kinds: dict[tuple[str, int], type[Any]] = {}
+_unresolved: dict[type[Any], Mapping[str, Any]] = {}
+
+
+def declared() -> tuple[type[Any], ...]:
+    """Every intent class declared so far, in order of declaration."""
+    return tuple(_kinds.values())
+
+
+def types_named(kind: str) -> tuple[type[Any], ...]:
+    """The intent classes of a kind, all versions; empty if none is declared (yet)."""
+    return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
+
+
+def spec_of(cls: type[Any]) -> IntentSpec:
+    """The spec of an intent class.
+
+    Raises:
+        DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
+    """
+    spec = vars(cls).get("__intent__") if isinstance(cls, type) else None
+    if not isinstance(spec, IntentSpec):
+        raise DeclarationError(f"{describe(cls)} is not an intent class: decorate it with @intent.")
+    return spec
+
+
+@overload
+def field(
+    *,
+    default: T,
+    validator: Any = ...,
+    converter: Any = ...,
+    repr: Any = ...,
+    hash: bool | None = ...,
+    eq: bool | None = ...,
+    kw_only: bool = ...,
+    alias: str | None = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    sensitive: bool = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    factory: Callable[[], T],
+    validator: Any = ...,
+    converter: Any = ...,
+    repr: Any = ...,
+    hash: bool | None = ...,
+    eq: bool | None = ...,
+    kw_only: bool = ...,
+    alias: str | None = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    sensitive: bool = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    validator: Any = ...,
+    converter: Any = ...,
+    repr: Any = ...,
+    hash: bool | None = ...,
+    eq: bool | None = ...,
+    kw_only: bool = ...,
+    alias: str | None = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    sensitive: bool = ...,
+) -> Any: ...
+def field(*, sensitive: bool = False, **options: Any) -> Any:
+    """``attrs.field``, with ``sensitive=True``.
+
+    Args:
+        sensitive: the value is shown as ``<hidden>`` in ``repr``, and so in reports, logs and
+            diffs; handlers get it.
+        **options: as ``attrs.field`` takes them. ``hash=False`` leaves the field out of the hash,
+            and out of the check that its type is immutable.
+
+    Example:
+        >>> @intent
+        ... class ChargeCard:
+        ...     card: str = field(sensitive=True)
+        >>> ChargeCard("4111 1111 1111 1111")
+        ChargeCard(card=<hidden>)
+    """
+    if sensitive:
+        options["repr"] = _hidden
+        options["metadata"] = {**(options.get("metadata") or {}), "airlock.sensitive": True}
+    return attrs.field(**options)
+
+
+def _hidden(_: object) -> str:
+    return "<hidden>"
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, field))
+def intent(cls: type[T], /) -> type[T]: ...
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, field))
+def intent(
+    *, kind: str | None = None, version: int = 1, kw_only: bool = False
+) -> Callable[[type[T]], type[T]]: ...
+def intent(
+    cls: Any = None, /, *, kind: str | None = None, version: int = 1, kw_only: bool = False
+) -> Any:
+    """Declare an effect as a value: frozen, slotted, hashable, compared by its fields.
+
+    Args:
+        cls: a class with annotated fields.
+        kind: stable name; the default is ``module.qualname``. Give one before intents are stored.
+        version: of the fields, an int from 1.
+        kw_only: make every field keyword-only.
+
+    Returns:
+        The attrs class (attrs replaces the class, because slots cannot be added later).
+
+    Raises:
+        FieldError: a field is mutable, an ORM model, code, ``_private`` without an alias, or not
+            annotated.
+        DuplicateKindError: another class has this kind and version.
+        DeclarationError: the class cannot be an intent at all.
+
+    Example:
+        >>> @intent(kind="shop.confirmation-email", version=1)
+        ... class SendConfirmationEmail:
+        ...     order_id: int
+        ...     to: str
+        >>> SendConfirmationEmail(42, to="a@example.org")
+        SendConfirmationEmail(order_id=42, to='a@example.org')
+    """
+    place = caller()
+    names = _names_at(2)
+
+    def declare(cls: type[T]) -> type[T]:
+        return build_intent(cls, kind=kind, version=version, kw_only=kw_only, place=place, names=names)
+
+    return declare if cls is None else declare(cls)
+
+
+def _names_at(depth: int) -> Mapping[str, Any]:
+    """The local names where the class is declared, for annotations that speak of them."""
+    return dict(sys._getframe(depth).f_locals)
+
+
+def build_intent(
+    cls: type[T],
+    *,
+    kind: str | None,
+    version: int,
+    kw_only: bool,
+    place: Place,
+    names: Mapping[str, Any],
+) -> type[T]:
+    """Check a plain class, make it an attrs class, and register it."""
+    _check_class(cls, kind, version, place)
+    try:
+        built: Any = attrs.frozen(
+            cls,
+            kw_only=kw_only,
+            weakref_slot=False,
+            auto_attribs=True,
+            field_transformer=_json_fields,
+        )
+    except attrs.exceptions.UnannotatedAttributeError as error:
+        raise DeclarationError(f"{cls.__qualname__} (declared at {shown(place)}): {error}") from None
+    spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
+    _check_names(built, cls, place)
+    unresolved = _check_types(built, names, place)
+    _register(built, spec)
+    type.__setattr__(built, "__intent__", spec)
+    if unresolved:
+        _unresolved[built] = names
+    else:
+        KNOWN.add(built)
+    return speed_up(built)
+
+
+def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
+    where = f"(declared at {shown(place)})"
+    if not isinstance(cls, type):
+        hint = " For a function use @airlock.effect." if callable(cls) else ""
+        raise DeclarationError(f"@intent takes a class, not {describe(cls)} {where}.{hint}")
+    name = cls.__qualname__
+    if "__attrs_attrs__" in vars(cls) or "__dataclass_fields__" in vars(cls):
+        raise DeclarationError(
+            f"{name} is an attrs class or a dataclass already {where}: @intent makes the class "
+            "itself. Remove the other decorator."
+        )
+    if issubclass(cls, BaseException | type):
+        raise DeclarationError(f"{name} {where} is an exception or a metaclass, not a value.")
+    if not (kind is None or (isinstance(kind, str) and kind)):
+        raise DeclarationError(f"kind of {name} {where} must be a non-empty str, not {kind!r}.")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise DeclarationError(f"version of {name} {where} must be an int from 1, not {version!r}.")
+
+
+def _json_fields(cls: type[Any], fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Give fields of type Json a validator: a dict passed there should fail at once, with a hint."""
+    json_types = (Json, "Json", "airlock.Json")
+    return [
+        f.evolve(validator=_is_json) if f.type in json_types and f.validator is None else f
+        for f in fields
+    ]
+
+
+def _is_json(instance: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Json):
+        raise TypeError(
+            f"{type(instance).__qualname__}.{attribute.name} takes an airlock.Json, not "
+            f"{type(value).__qualname__}: wrap it, Json(...)."
+        )
+
+
+def _check_names(built: Any, cls: type[Any], place: Place) -> None:
+    for attribute in attrs.fields(built):
+        name = attribute.name
+        if name.startswith("_") and attribute.alias == name.lstrip("_"):
+            raise FieldError(
+                cls.__qualname__,
+                name,
+                "is private, and type checkers disagree about the name of its argument",
+                f"Rename it to {name.lstrip('_')!r}, or write {name}: ... = "
+                f"airlock.field(alias={name.lstrip('_')!r}, ...) with another alias.",
+                shown(place),
+            )
+
+
+def _check_types(built: Any, names: Mapping[str, Any], place: Place) -> bool:
+    """Check the types of all fields; return whether one could not be resolved yet."""
+    unresolved = False
+    for attribute in attrs.fields(built):
+        if attribute.hash is False or attribute.eq is False:
+            continue
+        hint = _resolve(attribute.type, built, names)
+        if hint is _LATER:
+            unresolved = True
+            continue
+        for problem in problems(hint):
+            raise FieldError(
+                built.__qualname__,
+                attribute.name + problem.path,
+                problem.text,
+                problem.hint,
+                shown(place),
+            )
+    return unresolved
+
+
+_LATER = object()
+
+
+def _resolve(hint: Any, built: type[Any], names: Mapping[str, Any]) -> Any:
+    if not isinstance(hint, str):
+        return hint
+    module = vars(sys.modules[built.__module__]) if built.__module__ in sys.modules else {}
+    try:
+        return eval(hint, {**module}, {**names, built.__name__: built})  # noqa: S307 - the user's own annotation
+    except Exception:  # a name that is not there yet; whatever else it is, the type checker says it
+        return _LATER
+
+
+def _register(built: type[Any], spec: IntentSpec) -> None:
+    key = (spec.kind, spec.version)
+    other = _kinds.get(key)
+    # The same place in the source declared again (a reload, a class inside a function) replaces.
+    if other is not None and _source(other) != _source(built):
+        places = [f"{c.__module__}.{c.__qualname__} ({shown(p)})" for c, p in
+                  ((other, spec_of(other).place), (built, spec.place))]
+        raise DuplicateKindError(spec.kind, spec.version, *places)
+    _kinds[key] = built
+
+
+def _source(cls: type[Any]) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
+
+
+def admit(value: Any) -> None:
+    """Let ``value`` pass if its class is an intent after all; say what is wrong with it if not.
+
+    The slow half of the check on emission: annotations with forward references are looked at here,
+    once, when every name can be known.
+
+    Raises:
+        NotAnIntentError: it is no intent.
+        FieldError: its class has a field that may not be.
+    """
+    cls: type[Any] = type(value)
+    if cls in _unresolved:
+        _check_types(cls, _unresolved.pop(cls), spec_of(cls).place)
+        KNOWN.add(cls)
+    if cls in KNOWN:
+        return
+    if isinstance(value, type) and value in KNOWN:
+        raise NotAnIntentError(
+            f"the class {value.__qualname__}",
+            "an intent is a value of the class",
+            f"Call it: {value.__qualname__}(...).",
+        )
+    base = next((b for b in cls.__mro__ if b in KNOWN), None)
+    if base is not None:
+        raise NotAnIntentError(
+            f"a {cls.__qualname__}",
+            f"it is an undecorated subclass of {base.__qualname__}, so its own fields are not "
+            "part of the value",
+            f"Decorate {cls.__qualname__} with @intent.",
+        )
+    if callable(value):
+        raise NotAnIntentError(
+            describe(value),
+            "a callable cannot be compared, stored or reviewed",
+            "Declare it with @airlock.effect and emit it with airlock.enqueue(fn, ...), or declare "
+            "an @intent class and register the callable as its handler.",
+        )
+    raise NotAnIntentError(describe(value), "it is not an intent", "Declare its class with @intent.")
+
+
+def describe(value: Any) -> str:
+    """A short name of anything, for messages."""
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    name = getattr(value, "__qualname__", None)
+    if name is not None:
+        return str(name)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def replace(value: I, /, **changes: Any) -> I:
+    """A copy of an intent with some fields changed.
+
+    Args:
+        value: an intent.
+        **changes: new values by field name (by alias, where it has one).
+
+    Raises:
+        TypeError: a field does not exist.
+
+    Example:
+        >>> @intent
+        ... class Reward:
+        ...     order_id: int
+        ...     points: int = 0
+        >>> replace(Reward(7), points=5)
+        Reward(order_id=7, points=5)
+    """
+    evolved: Any = attrs.evolve(value, **changes)  # type: ignore[misc]  # attrs, though checkers cannot see it
+    return evolved  # type: ignore[no-any-return]
+

@@ -1,0 +1,72 @@
+"""The algebra of verdicts: policies stack, DROP beats HOLD beats ALLOW, MERGED is final."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airlock.effects.policy import PolicyLike, View, decision
+from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
+
+__all__ = ["BadVerdicts", "ask", "fold"]
+
+
+class BadVerdicts(Exception):  # noqa: N818 - internal; the boundary turns it into a PolicyError
+    """A policy answered nonsense; the text says how."""
+
+
+def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
+    """The verdicts of one policy, checked.
+
+    Returns:
+        One verdict for each intent of the view, or None if all of them are ALLOW.
+
+    Raises:
+        BadVerdicts: it answered anything else.
+        Exception: whatever the policy raised.
+    """
+    answer: Any = decision(policy)(view)
+    size = len(view)
+    if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
+        raise BadVerdicts(f"answered {type(answer).__qualname__} instead of a sequence of verdicts")
+    if len(answer) != size:
+        raise BadVerdicts(f"answered {len(answer)} verdicts for {size} intents")
+    if list(answer).count(ALLOW) == size:
+        return None
+    for i, verdict in enumerate(answer):
+        if verdict is ALLOW or verdict is DROP or verdict is HOLD:
+            continue
+        if not isinstance(verdict, Verdict):
+            raise BadVerdicts(f"answered {verdict!r} for intent {i} instead of a verdict")
+        _check_merge(answer, i, verdict, view)
+    return answer
+
+
+def _check_merge(answer: Sequence[Verdict], i: int, verdict: Verdict, view: View) -> None:
+    into: Any = verdict.into
+    if not isinstance(into, int) or not 0 <= into < len(answer) or into == i:
+        raise BadVerdicts(f"merged intent {i} into {into!r}, which is not another intent it was shown")
+    if answer[into] is not ALLOW and answer[into] is not HOLD:
+        raise BadVerdicts(
+            f"merged intent {i} into {into}, whose own verdict is {answer[into]!r}, so nothing "
+            "would stand for it"
+        )
+    if view.apart(i) != view.apart(into):
+        raise BadVerdicts(
+            f"merged intent {i} into {into}, which was emitted with other options, headers or "
+            "overrides (see View.apart)"
+        )
+
+
+def fold(policies: Sequence[PolicyLike], view: View) -> Sequence[Verdict]:
+    """The verdicts of several policies at one place, innermost first."""
+    verdicts: list[Verdict] = [ALLOW] * len(view)
+    for policy in policies:
+        live = [i for i, v in enumerate(verdicts) if v is ALLOW or v is HOLD]
+        answer = ask(policy, view.only(live, view.earlier))
+        for i, verdict in zip(live, answer or (), strict=False):
+            if verdict.into is not None:
+                verdicts[i] = Verdict(verdict.name, live[verdict.into])
+            elif verdict is not ALLOW and verdicts[i] is not DROP:
+                verdicts[i] = verdict
+    return verdicts

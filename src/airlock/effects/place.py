@@ -1,0 +1,41 @@
+"""Where in the user's code something was written, kept without holding on to the frame."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["Place", "caller", "shown"]
+
+Place = tuple[str, int]
+"""File name and line."""
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def caller() -> Place:
+    """The nearest call outside airlock (and outside ``contextlib``, which only forwards).
+
+    Example:
+        >>> caller()[1] > 0
+        True
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_HERE) and not name.endswith("contextlib.py"):
+            break
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def shown(place: Place | None) -> str:
+    """``file:line``, with the path relative to the working directory where that is shorter."""
+    if place is None:
+        return "an unknown place"
+    file, line = place
+    try:
+        relative = os.path.relpath(file)
+    except ValueError:  # another drive
+        relative = file
+    return f"{relative if not relative.startswith('..') else file}:{line}"

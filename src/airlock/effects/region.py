@@ -1,0 +1,328 @@
+"""Regions: stretches of a buffer under one policy, kept as a tree of lists.
+
+A region *is* the list of its own intents; a child remembers where it opened. The tree is flattened
+once, when the buffer is read or flushed. What may be done with a region depends on its state, and
+each state is a class, so that appending tests no flag::
+
+    Region ──────┐
+                 ├──► ClosedRegion        (its block ended)
+    GuardedRegion┘
+        a policy refuses at the emit site, or a transaction must be noted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airlock.effects.options import NO_HEADERS, Options
+from airlock.effects.place import Place, shown
+from airlock.errors import ClosedRegionError
+
+if TYPE_CHECKING:
+    from airlock.effects.policy import PolicyLike
+
+__all__ = ["ClosedRegion", "Discarded", "Flat", "GuardedRegion", "Mark", "Region", "Span"]
+
+Guard = Callable[[Any], None]
+Discarded = tuple[list[Any], object]
+"""Intents that were thrown away, and what decided it."""
+
+
+class Region(list[Any]):
+    """An open region.
+
+    Attributes:
+        scope: the scope it belongs to; None for one that belongs to no scope.
+        up: the region around it, whose policies, overrides and headers hold here too.
+        outer: the region that was current when it opened.
+        policies: its own policies, innermost first.
+        overrides: handlers put in place of others, by type.
+        headers: for every intent emitted here, and its follow-ups.
+        guards: what is called with each intent before it is taken, from here outwards.
+        segment: names the innermost transaction or savepoint, at each emission.
+        encloses: its policies hold for every boundary.
+        children: ``(position it opened at, region)``.
+        options: by position, only where given.
+        stamps: ``(from this position on, segment)``, only under a transactional release.
+        discarded: what decided that it is thrown away; None while it is kept.
+        kind: what it is called in messages.
+        place: where it was opened.
+        cause: the position of the intent whose handler emits here; -1 outside of handlers.
+        running: the attempt of a handler that emits here; None outside of handlers.
+    """
+
+    __slots__ = (
+        "cause",
+        "children",
+        "discarded",
+        "encloses",
+        "guards",
+        "headers",
+        "kind",
+        "options",
+        "outer",
+        "overrides",
+        "place",
+        "policies",
+        "running",
+        "scope",
+        "segment",
+        "stamps",
+        "up",
+        "why",
+    )
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a region is one place, whatever it holds
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        scope: Any = None,
+        up: Region | None = None,
+        outer: Region | None = None,
+        policies: tuple[PolicyLike, ...] = (),
+        overrides: Mapping[type[Any], Any] | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        guards: tuple[Guard, ...] = (),
+        segment: Callable[[], object] | None = None,
+        encloses: bool = False,
+        place: Place | None = None,
+    ) -> None:
+        self.kind = kind
+        self.scope = scope
+        self.up = up
+        self.outer = outer
+        self.policies = policies
+        self.overrides = overrides
+        self.headers = headers
+        self.encloses = encloses
+        self.place = place
+        self.children: list[tuple[int, Region]] | None = None
+        self.options: dict[int, Options] | None = None
+        self.stamps: list[tuple[int, object]] | None = None
+        self.discarded: object = None
+        self.why = "it has ended"
+        self.cause = -1
+        self.running: Any = None
+        self.guards = guards if up is None else guards + up.guards
+        self.segment = segment
+        if self.guards or segment is not None:
+            self.__class__ = GuardedRegion
+
+    def adopt(self, child: Region) -> None:
+        """Make ``child``, which opens here and now, stand at this position."""
+        if self.children is None:
+            self.children = []
+        self.children.append((len(self), child))
+
+    def as_parent(self) -> Region:
+        """The region that a child opened here goes into."""
+        return self
+
+    def put(self, intent: Any, options: Options) -> None:
+        """Append an intent that has options."""
+        self.append(intent)
+        position = len(self) - 1
+        while self[position] is not intent:  # another thread appended in between
+            position -= 1
+        if self.options is None:
+            self.options = {}
+        self.options[position] = options
+
+    def close(self, why: str, discarded: object = None) -> None:
+        """End it. With ``discarded``, what it holds is thrown away, for that reason."""
+        self.why = why
+        self.__class__ = ClosedRegion
+        if discarded is not None:
+            self.discarded = discarded
+
+    @property
+    def contextual(self) -> bool:
+        """Whether it says anything about the intents in it."""
+        return bool(self.policies or self.overrides or self.headers)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its block has ended."""
+        return isinstance(self, ClosedRegion)
+
+    def described(self) -> str:
+        """For messages: what it is and where it was opened."""
+        if self.running is not None:
+            return f"the {self.running!r}"
+        opened = f" opened at {shown(self.place)}" if self.place else ""
+        return f"the {self.kind}{opened}"
+
+
+class GuardedRegion(Region):
+    """An open region where something must happen at each emission."""
+
+    __slots__ = ()
+
+    def append(self, intent: Any, /) -> None:
+        for guard in self.guards:
+            guard(intent)
+        if self.segment is not None:
+            segment = self.segment()
+            if self.stamps is None:
+                self.stamps = []
+            if not self.stamps or self.stamps[-1][1] is not segment:
+                self.stamps.append((len(self), segment))
+        list[Any].append(self, intent)
+
+    def extend(self, intents: Any, /) -> None:
+        for intent in intents:
+            self.append(intent)
+
+
+class ClosedRegion(Region):
+    """A region whose block has ended: it refuses."""
+
+    __slots__ = ()
+
+    def append(self, intent: Any, /) -> None:
+        raise ClosedRegionError(repr(intent), self.described(), self.why)
+
+    def extend(self, intents: Any, /) -> None:
+        for intent in intents:
+            self.append(intent)
+
+    def adopt(self, child: Region) -> None:
+        raise ClosedRegionError(f"anything of {child.described()}", self.described(), self.why)
+
+
+Span = tuple[int, int, Region]
+"""``(start, end, region)``: the region's intents, and its children's, in the flat sequence."""
+Mark = Mapping[Region, int]
+"""How much each region of a tree held at some moment."""
+Keeps = Callable[[object], object]
+"""What decided against a segment, or None if its intents are kept."""
+
+
+class Flat:
+    """A tree of regions as one sequence.
+
+    Args:
+        root: its top.
+        since: leave out what was there at this mark.
+        keeps: given a segment, what decided against it (a rollback), or None.
+        belongs: whether a region's own intents are wanted; None for all.
+
+    Attributes:
+        intents: in order, a nested region's where it opened. May be ``root`` itself: do not change.
+        spans: of the regions that say anything, innermost first.
+        options: by index, only where given.
+        discarded: what was thrown away, with the reason.
+        open: regions below the root whose blocks have not ended.
+    """
+
+    __slots__ = ("_belongs", "_keeps", "_since", "discarded", "intents", "open", "options", "spans")
+
+    def __init__(
+        self,
+        root: Region,
+        *,
+        since: Mark | None = None,
+        keeps: Keeps | None = None,
+        belongs: Callable[[Region], bool] | None = None,
+    ) -> None:
+        self.options: dict[int, Options] = {}
+        self.spans: list[Span] = []
+        self.discarded: list[Discarded] = []
+        self.open: list[Region] = []
+        self._since = since or {}
+        self._keeps = keeps
+        self._belongs = belongs
+        self.intents: list[Any] = []
+        simple = not (root.children or root.options or root.stamps or since or belongs)
+        if root.discarded is not None:
+            self._discard(root)
+        elif simple:
+            self.intents = root
+            if root.contextual:
+                self.spans.append((0, len(root), root))
+        else:
+            self._walk(root)
+
+    def _walk(self, root: Region) -> None:
+        # A stack of its own: the depth of nesting is the user's, not the interpreter's.
+        stack = [(root, 0, self._since.get(root, 0), iter(sorted_children(root)))]
+        while stack:
+            region, start, done, children = stack.pop()
+            for at, child in children:
+                self._take(region, done, at)
+                done = max(done, at)
+                if not child.is_closed:
+                    self.open.append(child)
+                if child.discarded is not None:
+                    self._discard(child)
+                    continue
+                stack.append((region, start, done, children))
+                below = iter(sorted_children(child))
+                stack.append((child, len(self.intents), self._since.get(child, 0), below))
+                break
+            else:
+                self._take(region, done, len(region))
+                if region.contextual:
+                    self.spans.append((start, len(self.intents), region))
+
+    def _take(self, region: Region, start: int, end: int) -> None:
+        """The region's own intents from ``start`` to ``end``, but for what was rolled back."""
+        if start >= end or (self._belongs is not None and not self._belongs(region)):
+            return
+        if region.stamps is None or self._keeps is None:
+            self._copy(region, start, end)
+            return
+        for low, high, segment in _runs(region.stamps, start, end):
+            against = self._keeps(segment)
+            if against is None:
+                self._copy(region, low, high)
+            else:
+                self.discarded.append((region[low:high], against))
+
+    def _copy(self, region: Region, start: int, end: int) -> None:
+        if region.options:
+            shift = len(self.intents) - start
+            for position, options in region.options.items():
+                if start <= position < end:
+                    self.options[position + shift] = options
+        self.intents += region[start:end]
+
+    def _discard(self, region: Region) -> None:
+        """Everything below a region that was thrown away, under the innermost reason."""
+        inner = Flat.__new__(Flat)
+        inner.options, inner.spans, inner.discarded, inner.open = {}, [], [], []
+        inner.intents, inner._since, inner._keeps, inner._belongs = [], {}, self._keeps, None
+        inner._walk(region)
+        self.open += inner.open
+        self.discarded += inner.discarded
+        if inner.intents:
+            self.discarded.append((inner.intents, region.discarded))
+
+
+def sorted_children(region: Region) -> Sequence[tuple[int, Region]]:
+    """By position; threads that share a region may have entered them in another order."""
+    return sorted(region.children, key=lambda pair: pair[0]) if region.children else ()
+
+
+def _runs(
+    stamps: Sequence[tuple[int, object]], start: int, end: int
+) -> list[tuple[int, int, object]]:
+    ends = [at for at, _ in stamps[1:]] + [end]
+    return [
+        (max(low, start), min(high, end), segment)
+        for (low, segment), high in zip(stamps, ends, strict=True)
+        if max(low, start) < min(high, end)
+    ]
+
+
+def marked(root: Region) -> Mark:
+    """How much each region of the tree holds now."""
+    sizes: dict[Region, int] = {}
+    stack = [root]
+    while stack:
+        region = stack.pop()
+        sizes[region] = len(region)
+        stack += [child for _, child in region.children or ()]
+    return sizes

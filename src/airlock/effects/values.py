@@ -1,0 +1,188 @@
+"""Which types may stand in a field of an intent: immutable and hashable ones.
+
+An intent is compared, deduplicated, logged, stored and sent. Something that can change after it
+was emitted, or that cannot be hashed, breaks each of these, so it is refused at declaration.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import inspect
+import ipaddress
+import pathlib
+import re
+import types
+import typing
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+__all__ = ["Problem", "problems"]
+
+
+@attrs.frozen
+class Problem:
+    """What is wrong with a type, and what to write instead.
+
+    ``path`` leads from the field into nested values (``.lines[].tags``).
+    """
+
+    text: str
+    hint: str
+    path: str = ""
+
+
+_VALUES: frozenset[Any] = frozenset(
+    {
+        *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range),
+        *(decimal.Decimal, fractions.Fraction, uuid.UUID, re.Pattern),
+        *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo),
+        *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network),
+        *(ipaddress.IPv6Network, ipaddress.IPv4Interface, ipaddress.IPv6Interface),
+        *(pathlib.PurePath, enum.Enum),
+    }
+)
+_TUPLE = "Use a tuple (tuple[X, ...])."
+_FROZENSET = "Use a frozenset."
+_JSON = "Use a frozen attrs class, or airlock.Json for a JSON document."
+_MUTABLE: dict[Any, str] = {
+    list: _TUPLE,
+    collections.deque: _TUPLE,
+    collections.abc.MutableSequence: _TUPLE,
+    set: _FROZENSET,
+    collections.abc.MutableSet: _FROZENSET,
+    dict: _JSON,
+    collections.defaultdict: _JSON,
+    collections.OrderedDict: _JSON,
+    collections.Counter: _JSON,
+    collections.abc.Mapping: _JSON,
+    collections.abc.MutableMapping: _JSON,
+    bytearray: "Use bytes.",
+    memoryview: "Use bytes.",
+}
+_INSIST = "To insist, use airlock.field(hash=False), which leaves the field out of the hash."
+_MODEL = "Pass its id, and load it in the handler."
+_CODE = "Intents are data: say what should happen, and let the handler hold the code."
+
+
+def problems(hint: Any, path: str = "") -> Iterator[Problem]:
+    """What stands against ``hint`` as the type of a field; nothing if it is a value type.
+
+    What cannot be known from the type alone (``Any``, a protocol, a type variable) is accepted.
+
+    Example:
+        >>> [p.text for p in problems(tuple[list[int], ...])]
+        ['has the mutable type list[int]']
+    """
+    yield from _problems(hint, path, set())
+
+
+def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
+    hint = _bare(hint)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return
+    if origin in (typing.Union, types.UnionType):
+        for argument in arguments:
+            yield from _problems(argument, path, seen)
+        return
+    kind = origin or hint
+    if kind in _MUTABLE:
+        yield Problem(f"has the mutable type {_name(hint)}", f"{_MUTABLE[kind]} {_INSIST}", path)
+        return
+    if kind is type or kind is collections.abc.Callable or kind is types.FunctionType:
+        yield Problem(f"is code ({_name(hint)})", _CODE, path)
+        return
+    if isinstance(kind, type) and kind not in seen:
+        seen.add(kind)
+        yield from _class_problems(kind, path, seen)
+    for argument in arguments:
+        if argument is not Ellipsis and not isinstance(argument, list):
+            yield from _problems(argument, f"{path}[]", seen)
+
+
+def _bare(hint: Any) -> Any:
+    """Without what says nothing about mutability: Annotated, Final, NewType, a type alias."""
+    while True:
+        if typing.get_origin(hint) in (typing.Annotated, typing.Final, typing.ClassVar):
+            hint = typing.get_args(hint)[0]
+        elif isinstance(hint, typing.NewType):
+            hint = hint.__supertype__
+        elif type(hint).__name__ == "TypeAliasType":
+            hint = hint.__value__
+        else:
+            return hint
+
+
+def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Problem]:
+    if model := _orm(cls):
+        yield Problem(f"is an ORM model ({cls.__qualname__}, {model})", f"{_MODEL} {_INSIST}", path)
+    elif issubclass(cls, tuple):
+        for name, hint in _hints(cls).items():
+            yield from _problems(hint, f"{path}.{name}", seen)
+    elif any(base in _VALUES for base in cls.__mro__) or issubclass(cls, frozenset):
+        return
+    elif cls.__hash__ is None:
+        frozen = "frozen " if dataclasses.is_dataclass(cls) or attrs.has(cls) else ""
+        fix = f"Make it {frozen or 'a frozen attrs class, so that it is '}and hashable."
+        yield Problem(f"has the unhashable type {cls.__qualname__}", f"{fix} {_INSIST}", path)
+    elif attrs.has(cls):
+        yield from _members(cls, [(a.name, a.hash) for a in attrs.fields(cls)], path, seen)
+    elif dataclasses.is_dataclass(cls):
+        yield from _members(cls, [(f.name, f.hash) for f in dataclasses.fields(cls)], path, seen)
+    elif cls.__eq__ is object.__eq__ and not _abstract(cls):
+        yield Problem(
+            f"has the type {cls.__qualname__}, which compares by identity",
+            f"Use a frozen attrs class, or pass an id. {_INSIST}",
+            path,
+        )
+
+
+def _members(
+    cls: type[Any], members: list[tuple[str, bool | None]], path: str, seen: set[Any]
+) -> Iterator[Problem]:
+    hints = _hints(cls)
+    for name, hashed in members:
+        if hashed is not False and name in hints:
+            yield from _problems(hints[name], f"{path}.{name}", seen)
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, localns={cls.__name__: cls}, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # not resolvable from outside: nothing to say
+        return {}
+
+
+def _abstract(cls: type[Any]) -> bool:
+    """Whether values of other classes are meant: object, a protocol, an abstract class."""
+    return cls is object or getattr(cls, "_is_protocol", False) or inspect.isabstract(cls)
+
+
+def _orm(cls: type[Any]) -> str | None:
+    """The name of the ORM that made ``cls``, told from the names of its base classes."""
+    for base in cls.__mro__:
+        root = base.__module__.partition(".")[0]
+        if root == "django" and base.__name__ == "Model":
+            return "Django"
+        if root in {"peewee", "tortoise", "pony", "mongoengine"} and base.__name__.endswith(
+            ("Model", "Document", "Entity")
+        ):
+            return root
+    if "__mapper__" in vars(cls) or hasattr(cls, "__tablename__") or hasattr(cls, "_sa_registry"):
+        return "SQLAlchemy"
+    return None
+
+
+def _name(hint: Any) -> str:
+    return hint.__qualname__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+

@@ -1,0 +1,174 @@
+"""Stretches of a program under one policy: ``region`` in a scope, ``enclose`` around everything."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from airlock.context import JUDGING, ScopelessRegion, guards_of, here, leave, running_task
+from airlock.effects.place import caller
+from airlock.effects.policy import PolicyLike, seats
+from airlock.effects.region import Region
+from airlock.errors import EmittedInPolicyError, ScopeStateError
+from airlock.release import end_block
+
+__all__ = ["RegionBlock", "enclose", "region", "succeeded"]
+
+
+def succeeded(error: BaseException | None) -> bool:
+    """Whether a block ended well: without an exception, or by ``SystemExit`` with code 0."""
+    return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
+
+
+class RegionBlock:
+    """A ``with`` block that is a region: of the current scope, or around scopes to come.
+
+    An exception that leaves the block throws away what was emitted in it, as for a nested scope.
+
+    Args:
+        kind: what it is called in messages.
+        around: gives the region to open it in; None outside of scopes.
+        policies: its policies.
+        overrides: its overrides.
+        encloses: whether its policies hold for every boundary.
+        value: what ``as`` names.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        around: Callable[[], Region | None],
+        *,
+        policies: tuple[PolicyLike, ...] = (),
+        overrides: Mapping[type[Any], Any] | None = None,
+        encloses: bool = False,
+        value: Any = None,
+    ) -> None:
+        self._kind = kind
+        self._around = around
+        self._policies = policies
+        self._overrides = overrides
+        self._encloses = encloses
+        self._value = value
+        self._region: Region | None = None
+        self._task: Any = None
+
+    def __enter__(self) -> Any:
+        if self._region is not None:
+            raise ScopeStateError(
+                self._region.described(), "was entered before", "Make a new one for each block."
+            )
+        now = here.get()
+        if now is JUDGING:
+            raise EmittedInPolicyError("open a region")
+        around = self._around()
+        parent = None if around is None else around.as_parent()
+        made = (ScopelessRegion if parent is None else Region)(
+            self._kind,
+            scope=None if parent is None else parent.scope,
+            up=parent,
+            outer=now,
+            policies=self._policies,
+            overrides=self._overrides,
+            guards=guards_of(self._policies) if parent is not None else (),
+            segment=None if parent is None else parent.segment,
+            encloses=self._encloses,
+            place=caller(),
+        )
+        if parent is not None:
+            parent.adopt(made)
+        self._region = made
+        self._task = running_task()
+        here.set(made)
+        return self._value
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> Literal[False]:
+        made = self._region
+        if made is not None:
+            leave(made, owner=self._task)
+            end_block(made, None if succeeded(error) else error)
+        return False
+
+
+def region(policy: PolicyLike) -> RegionBlock:
+    """A stretch of the current scope under a policy of its own.
+
+    Args:
+        policy: judges what is emitted in the block, before the policies around it.
+
+    Returns:
+        A context manager (``with``, in async code too).
+
+    Raises:
+        NoScopeError: on entering, if no scope is open here.
+
+    Example:
+        >>> with boundary.scope() as effects:
+        ...     with region(Drop(SendEmail)):
+        ...         effects.emit(SendEmail("a@example.org"))
+        >>> effects.report.counts[Outcome.DROPPED]
+        1
+    """
+    return RegionBlock("region", here.get, policies=seats(policy))
+
+
+_process: list[enclose] = []
+_process_lock = threading.Lock()
+
+
+class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
+    """Put a policy around everything in the block: every scope of every boundary.
+
+    For tests, dry runs and bans. It is the outermost policy of each scope opened inside; an intent
+    emitted inside into a scope opened before is under it as well.
+
+    Args:
+        policy: what must hold.
+        process: reach other threads too: every scope that opens or flushes while the block runs.
+
+    Example:
+        >>> with enclose(Drop()):
+        ...     with boundary.scope() as effects:
+        ...         effects.emit(NotifyWarehouse(42))
+        >>> effects.report.delivered
+        []
+    """
+
+    def __init__(self, policy: PolicyLike, *, process: bool = False) -> None:
+        self.policies = seats(policy)
+        self._shared = process
+        self._block = RegionBlock(
+            "enclosure", _current_scope_region, policies=self.policies, encloses=True
+        )
+
+    def __enter__(self) -> None:
+        self._block.__enter__()
+        if self._shared:
+            with _process_lock:
+                _process.append(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Literal[False]:
+        if self._shared:
+            with _process_lock:
+                _process[:] = [other for other in _process if other is not self]
+        return self._block.__exit__(kind, error, trace)
+
+
+def _current_scope_region() -> Region | None:
+    now = here.get()
+    return None if now.scope is None or now.is_closed else now
+
+
+def process_policies(known: Iterable[PolicyLike]) -> list[PolicyLike]:
+    """The policies of process-wide enclosures, but for those that are ``known``."""
+    seen = {id(policy) for policy in known}
+    return [p for each in tuple(_process) for p in each.policies if id(p) not in seen]

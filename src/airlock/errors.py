@@ -1,0 +1,525 @@
+"""Everything airlock raises, and nothing else.
+
+::
+
+    AirlockError
+    ├── DeclarationError            an intent, effect function or policy was declared wrongly
+    │   ├── FieldError              a field that is mutable, private, or not annotated
+    │   └── DuplicateKindError
+    ├── EmissionError               an emission that cannot be taken; nothing was recorded
+    │   ├── NoScopeError
+    │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
+    │   ├── ClosedRegionError       the scope or region is over, or the handler has ended
+    │   ├── EmittedInPolicyError
+    │   ├── OptionError
+    │   └── RefusedError            a ``Refuse`` policy
+    ├── DirectCallError             an effect function was called as if it were a plain one
+    ├── ScopeError
+    │   ├── ScopeStateError         entered twice, flushed while open, and so on
+    │   ├── ScopeOrderError         left out of order, or in another task
+    │   ├── OpenRegionsError        a region below it is still open
+    │   └── ReleaseError            a release that cannot be honoured
+    │       └── NoTransactionError  emitted with neither a commit nor a rollback to come
+    ├── WiringError                 handlers and intents do not fit
+    │   ├── DuplicateHandlerError
+    │   ├── HandlerSignatureError
+    │   ├── UnhandledIntentError
+    │   ├── AsyncHandlerError       an async handler in a sync flush
+    │   ├── UnsupportedOptionError  the dispatch cannot honour an emission option
+    │   └── MissingExtraError
+    ├── PolicyError                 a policy raised, or answered nonsense
+    ├── CascadeError                follow-ups past ``max_depth``
+    ├── DeliveryError               ``delivery()`` where there is none
+    ├── ResumeError                 a report cannot be resumed (again)
+    └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
+
+Every error holds its facts as attributes and pickles. Errors that stop a flush before or while it
+runs have a ``report`` which says what became of every intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+if TYPE_CHECKING:
+    from airlock.effects.report import Report
+
+__all__ = [
+    "AirlockError",
+    "AsyncHandlerError",
+    "CascadeError",
+    "ClosedRegionError",
+    "DeclarationError",
+    "DeliveryError",
+    "DirectCallError",
+    "DuplicateHandlerError",
+    "DuplicateKindError",
+    "EmissionError",
+    "EmittedInPolicyError",
+    "FieldError",
+    "FlushError",
+    "HandlerSignatureError",
+    "MissingExtraError",
+    "NoScopeError",
+    "NoTransactionError",
+    "NotAnIntentError",
+    "OpenRegionsError",
+    "OptionError",
+    "PartialFailure",
+    "PolicyError",
+    "RefusedError",
+    "ReleaseError",
+    "ResumeError",
+    "ScopeError",
+    "ScopeOrderError",
+    "ScopeStateError",
+    "UnhandledIntentError",
+    "UnsupportedOptionError",
+    "WiringError",
+]
+
+
+class AirlockError(Exception):
+    """Root of everything airlock raises."""
+
+    report: Report | None = None
+    """What became of the intents, where a flush was stopped."""
+
+
+# -- declaration ----------------------------------------------------------------------------------
+
+
+class DeclarationError(AirlockError, TypeError):
+    """Something was declared wrongly; it is refused where it is written."""
+
+
+@attrs.define(slots=False)
+class FieldError(DeclarationError):
+    """A field of an intent cannot be what its annotation says.
+
+    Attributes:
+        intent: qualified name of the intent class or effect function.
+        field: name of the field, or a path into a nested value.
+        problem: what is wrong with it.
+        hint: what to write instead.
+        place: ``file:line`` of the declaration.
+    """
+
+    intent: str
+    field: str
+    problem: str
+    hint: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.intent}.{self.field} {self.problem} (declared at {self.place}). {self.hint}"
+
+
+@attrs.define(slots=False)
+class DuplicateKindError(DeclarationError):
+    """Two intent classes claim one kind and version."""
+
+    kind: str
+    version: int
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return (
+            f"kind {self.kind!r} version {self.version} is already declared by {self.first}; "
+            f"{self.second} cannot take it too, because a kind names one intent on the wire and "
+            "in reports. Give one of them another kind=, or another version=."
+        )
+
+
+# -- emission -------------------------------------------------------------------------------------
+
+
+class EmissionError(AirlockError):
+    """An emission that cannot be taken. Nothing was recorded."""
+
+
+@attrs.define(slots=False)
+class NoScopeError(EmissionError, LookupError):
+    """No scope is open in this context."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: no scope is open in this thread or task, so nothing would ever decide "
+            "about it. Open one around the work: `with boundary.scope(): ...` (a new thread or "
+            "greenlet starts without one; an asyncio task inherits its parent's), or pass an "
+            "EffectBuffer to the code and emit into that."
+        )
+
+
+@attrs.define(slots=False)
+class NotAnIntentError(EmissionError, TypeError):
+    """What was emitted is not an intent."""
+
+    what: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"cannot emit {self.what}: {self.problem}. {self.hint}"
+
+
+@attrs.define(slots=False)
+class ClosedRegionError(EmissionError):
+    """Emitted into a scope, region or handler that is over.
+
+    Attributes:
+        what: repr of the intent.
+        region: description of the region, with the place where it was opened.
+        why: what ended it.
+    """
+
+    what: str
+    region: str
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot emit {self.what} into {self.region}: {self.why}. Nothing was recorded. "
+            "Emit before the block ends; work that outlives it (a background task, a thread) "
+            "opens a scope of its own."
+        )
+
+
+@attrs.define(slots=False)
+class EmittedInPolicyError(EmissionError):
+    """A policy emitted."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot {self.what} from inside a policy: policies judge intents, they "
+            "do not make them. Emit from the domain code or from a handler (a follow-up); to turn "
+            "one event into several effects register an Expands."
+        )
+
+
+@attrs.define(slots=False)
+class OptionError(EmissionError, TypeError):
+    """An emission option is unknown or has a wrong value."""
+
+    option: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"emission option {self.option!r} {self.problem}. The options are id (uuid.UUID), "
+            "delay (datetime.timedelta), ordering_key (str), dedupe_key (str) and headers "
+            "(mapping of str to str)."
+        )
+
+
+@attrs.define(slots=False)
+class RefusedError(EmissionError):
+    """A ``Refuse`` policy forbids this intent here."""
+
+    what: str
+    policy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} is refused by {self.policy}, which is in force around this call. "
+            "Nothing was recorded. Remove the emission, or the policy; to let code run and "
+            "suppress its effects quietly, use Drop instead of Refuse."
+        )
+
+
+@attrs.define(slots=False)
+class DirectCallError(AirlockError, TypeError):
+    """An effect function was called directly."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}(...) was called directly, which would run the effect here and now. "
+            f"Write airlock.enqueue({self.name}, ...) to emit it, {self.name}.intent(...) for the "
+            f"value, or {self.name}.run(...) if you mean to run it."
+        )
+
+
+# -- scopes ---------------------------------------------------------------------------------------
+
+
+class ScopeError(AirlockError):
+    """A scope or region was used in a way its state does not allow."""
+
+
+@attrs.define(slots=False)
+class ScopeStateError(ScopeError):
+    """The scope is not in a state that allows the call."""
+
+    scope: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.problem}. {self.hint}"
+
+
+@attrs.define(slots=False)
+class ScopeOrderError(ScopeError):
+    """A scope or region was left while another one is current."""
+
+    left: str
+    current: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"cannot leave {self.left} here: current is {self.current}. {self.hint}"
+
+
+@attrs.define(slots=False)
+class OpenRegionsError(ScopeError):
+    """A scope ended while regions below it were still open. Nothing was delivered."""
+
+    scope: str
+    regions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = "; ".join(self.regions)
+        return (
+            f"{self.scope} ended while {len(self.regions)} region(s) below it are still open: "
+            f"{listed}. Their blocks have neither succeeded nor failed, so nothing was delivered. "
+            "Await the tasks that opened them before the block ends; a generator that holds a "
+            "scope over a yield is decorated with @boundary.scoped(). The finished part is kept: "
+            "scope.flush() delivers it, scope.discard() drops it."
+        )
+
+
+@attrs.define(slots=False)
+class ReleaseError(ScopeError):
+    """A release was asked for where it cannot be honoured."""
+
+    scope: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.problem}. {self.hint}"
+
+
+@attrs.define(slots=False)
+class NoTransactionError(ReleaseError):
+    """Intents that no transaction will ever commit or roll back. They are pending in the report."""
+
+    count: int = 0
+
+
+# -- wiring ---------------------------------------------------------------------------------------
+
+
+class WiringError(AirlockError):
+    """Handlers and intents do not fit. Raised before any handler runs."""
+
+
+@attrs.define(slots=False)
+class DuplicateHandlerError(WiringError):
+    """Two handlers for one intent type."""
+
+    intent: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.intent} has two handlers: {self.first} and {self.second}. One intent has one "
+            "handler, so that its outcome is one. For one event with several effects declare "
+            "Expands(Event, lambda event: (A(...), B(...)))."
+        )
+
+
+@attrs.define(slots=False)
+class HandlerSignatureError(WiringError, TypeError):
+    """A handler, its dependencies or its intent type do not fit together."""
+
+    handler: str
+    intent: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.handler} cannot handle {self.intent}: {self.problem}. {self.hint}"
+
+
+@attrs.define(slots=False)
+class UnhandledIntentError(WiringError, LookupError):
+    """No handler is registered for an intent that was about to escape."""
+
+    intents: tuple[str, ...]
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return (
+            f"no handler for {', '.join(self.intents)} (nor for a base class of it). Nothing of "
+            f"this wave ran, nothing is lost. Handlers are registered for: {known}. Add a "
+            "Handles(...) to the container or an entry to Boundary({...}); to leave the effect "
+            "out on purpose use Drop(...)."
+        )
+
+
+@attrs.define(slots=False)
+class AsyncHandlerError(WiringError, TypeError):
+    """A handler needs to be awaited and the flush is a sync one."""
+
+    handler: str
+    intent: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.handler}, the handler of {self.intent}, must be awaited, and this flush is "
+            "sync. Use `async with boundary.scope(): ...` (or `await scope.aflush()`), or "
+            "register a plain function."
+        )
+
+
+@attrs.define(slots=False)
+class UnsupportedOptionError(WiringError):
+    """The dispatch of an intent cannot honour an option it was emitted with."""
+
+    intent: str
+    option: str
+    dispatch: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.intent} was emitted with {self.option}=, which {self.dispatch} cannot "
+            "honour, so nothing of this wave ran. Emit without it, or route the intent to a "
+            "dispatch that can: Boundary(..., dispatch=Route({...}))."
+        )
+
+
+@attrs.define(slots=False)
+class MissingExtraError(WiringError, ImportError):
+    """An optional dependency is not installed."""
+
+    feature: str
+    package: str
+    extra: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.feature} needs {self.package}, which is not installed. "
+            f"Run: pip install 'airlock-effects[{self.extra}]'"
+        )
+
+
+# -- flushing -------------------------------------------------------------------------------------
+
+
+@attrs.define(slots=False)
+class PolicyError(AirlockError):
+    """A policy raised, or answered nonsense. The wave was refused: nothing of it ran."""
+
+    policy: str
+    region: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"policy {self.policy} of {self.region} {self.problem}. The flush was refused: "
+            "nothing of this wave ran, and nothing is lost (report.resume() asks again). A "
+            "policy answers one verdict for each intent it is shown: ALLOW, DROP, HOLD or "
+            "MERGED(into=index)."
+        )
+
+
+@attrs.define(slots=False)
+class CascadeError(AirlockError):
+    """A follow-up is deeper than ``max_depth``; the text draws the chain that led there."""
+
+    chain: tuple[str, ...]
+    max_depth: int
+
+    def __str__(self) -> str:
+        shown = self.chain
+        if len(shown) > 12:
+            hidden = len(shown) - 11
+            shown = (*shown[:4], f"... {hidden} more ...", *shown[-7:])
+        drawn = "".join(f"\n  {'  ' * i}└ {link}" for i, link in enumerate(shown))
+        return (
+            f"follow-ups are {len(self.chain) - 1} deep, past max_depth={self.max_depth}:{drawn}\n"
+            "Handlers emit in a circle. Break it with OncePerChain(...), or raise "
+            "Boundary(max_depth=...) if the chain is meant."
+        )
+
+
+@attrs.define(slots=False)
+class DeliveryError(AirlockError, LookupError):
+    """There is no (single) delivery here."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@attrs.define(slots=False)
+class ResumeError(AirlockError):
+    """The report cannot be resumed."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class FlushError(AirlockError, ExceptionGroup[Exception]):
+    """Some effects failed; everything else was attempted.
+
+    An ``ExceptionGroup``: ``except*`` works, and ``split``, ``subgroup`` and ``derive`` keep both
+    the type and ``report``. ``report.resume()`` runs what failed or is pending.
+    """
+
+    def __new__(
+        cls, message: str, errors: Sequence[Exception], report: Report | None = None
+    ) -> Self:
+        self = super().__new__(cls, message, errors)
+        self.report = report
+        return self
+
+    def __init__(
+        self, message: str, errors: Sequence[Exception], report: Report | None = None
+    ) -> None:
+        super().__init__(message, errors)
+
+    def derive(self, excs: Sequence[Any], /) -> FlushError:
+        return FlushError(self.message, excs, self.report)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}. error.report says what became of every intent"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, list(self.exceptions)), {"report": None}
+
+
+class PartialFailure(Exception):  # noqa: N818 - the name batch handlers raise; not a fault of airlock
+    """Raised by a batch handler: some members failed, the others are delivered.
+
+    Args:
+        errors: index in the list the handler was given, to the error of that member.
+
+    Example:
+        >>> def write(entries):
+        ...     raise PartialFailure({1: ValueError("no such account")})
+    """
+
+    def __init__(self, errors: dict[int, Exception]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"[{i}] {e!r}" for i, e in sorted(self.errors.items()))
+        return f"{len(self.errors)} member(s) of the batch failed: {listed}"

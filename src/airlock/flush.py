@@ -1,0 +1,396 @@
+"""The flush: decide → resolve → run → report, as one generator with a sync and an async driver.
+
+The generator yields one step for each thing that may have to be awaited: the resolution of a
+wave's handlers, and the wave itself. The drivers differ in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from inspect import isawaitable
+from typing import Any, Protocol
+
+import attrs
+
+from airlock.calls import calls_of, close, forget, override_of
+from airlock.context import here, judge
+from airlock.dispatch import INLINE, Attempt, Dispatcher, Interceptor, dispatch_of
+from airlock.effects.intent import describe, spec_of
+from airlock.effects.place import shown
+from airlock.effects.region import Flat, Region
+from airlock.effects.report import Report
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import (
+    AirlockError,
+    AsyncHandlerError,
+    CascadeError,
+    FlushError,
+    OpenRegionsError,
+    UnhandledIntentError,
+    UnsupportedOptionError,
+)
+from airlock.observers import Observers
+from airlock.wiring import Binding, is_async
+
+__all__ = ["Flush", "Settings"]
+
+
+@attrs.frozen(eq=False)
+class Settings:
+    """What a boundary was told about flushing."""
+
+    handlers: dict[type[Any], Binding]
+    dispatch: Dispatcher
+    interceptors: tuple[Interceptor, ...]
+    observers: Observers
+    max_depth: int
+    concurrency: int
+
+    def binding(self, cls: type[Any]) -> Binding | None:
+        """The handler of an intent class, along its MRO."""
+        return next((self.handlers[base] for base in cls.__mro__ if base in self.handlers), None)
+
+
+class Step(Protocol):
+    """Something to do, waiting or not."""
+
+    def run(self) -> None: ...
+    async def arun(self) -> None: ...
+
+
+class Flush:
+    """One run over some waves and all their follow-ups.
+
+    Args:
+        settings: of the boundary.
+        report: to be filled.
+        waves: to begin with: what a block emitted, or what a report has left.
+        fail_fast: stop at the first failure; the rest stays pending.
+        refused: an error to raise at the end, whatever else happens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        report: Report,
+        waves: Sequence[Wave],
+        *,
+        fail_fast: bool,
+        refused: Exception | None = None,
+    ) -> None:
+        self.settings = settings
+        self.report = report
+        self.fail_fast = fail_fast
+        self.resolved: dict[type[Any], Any] = {}
+        self._queue = deque(waves)
+        self._running: Wave | None = None
+        self._ran = False
+        self._refusals: list[Exception] = []
+        self._refused = refused
+
+    def run(self) -> None:
+        """The sync driver."""
+        try:
+            for step in self._steps(awaits=False):
+                step.run()
+        finally:
+            self._close()
+        self._raise()
+
+    async def arun(self) -> None:
+        """The async driver."""
+        try:
+            for step in self._steps(awaits=True):
+                await step.arun()
+        finally:
+            self._close()
+        self._raise()
+
+    def _steps(self, *, awaits: bool) -> Iterator[Step]:
+        while self._queue:
+            wave = self._queue.popleft()
+            self.report.waves.append(wave)
+            if not self._decide(wave):
+                continue
+            if wave.number > self.settings.max_depth:
+                _too_deep(wave, self.settings.max_depth)
+                continue
+            resolution = Resolution(self, wave, awaits=awaits)
+            yield resolution
+            if resolution.error is not None:
+                self._refuse(resolution.error)
+                continue
+            self._ran = True
+            self._running = wave
+            yield calls_of(self, wave) if awaits or not _simple(self, wave) else PlainRun(self, wave)
+            self._settle(wave)
+            if self.fail_fast and wave.errors:
+                return
+
+    def _decide(self, wave: Wave) -> bool:
+        if wave.decided:
+            return True
+        try:
+            judge(lambda: wave.decide(self.report.ledger))
+        except AirlockError as error:
+            self._refuse(error)
+            return False
+        return True
+
+    def _refuse(self, error: Exception) -> None:
+        self._refusals.append(error)
+
+    def _settle(self, wave: Wave) -> None:
+        """Queue the follow-ups of a wave that ran."""
+        self._running = None
+        for attempt in [a for a in wave.attempts if a.children]:
+            still_open = Flat(attempt).open
+            if still_open:
+                names = tuple(region.described() for region in still_open)
+                error = OpenRegionsError(attempt.described(), names)
+                forget(wave, attempt, error)
+                wave.fail(attempt.cause, error)
+        following = wave.follow_ups()
+        if following is not None:
+            self._queue.append(following)
+
+    def _close(self) -> None:
+        """However it ended: the report is complete."""
+        if self._running is not None:  # interrupted
+            self._settle(self._running)
+        self.report.waves += self._queue
+        self._queue.clear()
+        self.settings.observers.tell(lambda observer: observer.flushed(self.report))
+
+    def _raise(self) -> None:
+        """One error for everything that went wrong, with the report."""
+        failures = [e for e in self.report.errors if isinstance(e, Exception)]
+        refusals = [*self._refusals, *([self._refused] if self._refused else [])]
+        if not failures and len(refusals) == 1 and (not self._ran or refusals[0] is self._refused):
+            alone: Any = refusals[0]
+            alone.report = self.report
+            raise alone
+        if failures or refusals:
+            error = FlushError(_summary(self.report), [*failures, *refusals], self.report)
+            for entry in [e for e in self.report if e.outcome is Outcome.FAILED][:20]:
+                error.add_note(f"failed: {entry.intent!r}: {entry.by!r}")
+            raise error
+
+
+def _summary(report: Report) -> str:
+    failed, pending = len(report.failed), len(report.pending)
+    rest = f", {pending} pending" if pending else ""
+    return f"{failed} of {len(report)} effects failed{rest}"
+
+
+def _too_deep(wave: Wave, max_depth: int) -> None:
+    for i in wave.allowed() or range(len(wave.intents)):
+        links = (wave.intents[i], *wave.ancestors(i))
+        wave.fail(i, CascadeError(tuple(repr(link) for link in reversed(links)), max_depth))
+
+
+def _simple(flush: Flush, wave: Wave) -> bool:
+    """Whether the handlers can be called one by one, with nothing around them."""
+    settings = flush.settings
+    if settings.interceptors or settings.observers.watch_attempts or wave.tries:
+        return False
+    if any(region.overrides for _, _, region in wave.spans):
+        return False
+    for cls in set(map(type, wave.intents)):
+        binding = settings.binding(cls)
+        if binding is not None and (binding.batch or binding.retry is not None):
+            return False
+        if dispatch_of(settings.dispatch, cls) is not INLINE:
+            return False
+    return True
+
+
+class Resolution:
+    """Before a wave runs: its handlers are resolved, and everything is known to fit.
+
+    Attributes:
+        error: why the wave is refused; None if it may run.
+    """
+
+    def __init__(self, flush: Flush, wave: Wave, *, awaits: bool) -> None:
+        self._flush = flush
+        self._wave = wave
+        self._awaits = awaits
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        for _ in self._attempted():
+            pass
+
+    async def arun(self) -> None:
+        for awaitable, resolved in self._attempted():
+            resolved.append(await awaitable)
+
+    def _attempted(self) -> Iterator[tuple[Any, list[Any]]]:
+        try:
+            yield from self._resolve()
+        except Exception as error:  # whatever a provider raises refuses the wave, like our own checks
+            self.error = error
+
+    def _resolve(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Resolve; yields what must be awaited, with a list for the result."""
+        needing, asking = self._classes()
+        settings, resolved = self._flush.settings, self._flush.resolved
+        self._check_options()
+        missing = list[type[Any]]()
+        for cls in needing | asking:
+            dispatch = dispatch_of(settings.dispatch, cls)
+            if dispatch is not INLINE:
+                dispatch.check(cls)
+                continue
+            binding = settings.binding(cls)
+            if binding is None:
+                missing += [cls] if cls in needing else []
+            elif cls not in resolved:
+                handler = binding.provide()
+                if isawaitable(handler):
+                    if not self._awaits:
+                        close(handler)
+                        raise AsyncHandlerError(binding.name, cls.__qualname__)
+                    result: list[Any] = []
+                    yield handler, result
+                    handler = result[0]
+                if cls in needing and not self._awaits and is_async(handler):
+                    raise AsyncHandlerError(binding.name, cls.__qualname__)
+                resolved[cls] = handler
+        if missing:
+            raise UnhandledIntentError(
+                tuple(sorted(f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing)),
+                tuple(cls.__qualname__ for cls in settings.handlers),
+            )
+
+    def _classes(self) -> tuple[set[type[Any]], set[type[Any]]]:
+        """The classes that need a handler, and those whose overrides may call on to one."""
+        wave = self._wave
+        allowed = wave.allowed()
+        if not any(region.overrides for _, _, region in wave.spans):
+            run = wave.intents if allowed is None else [wave.intents[i] for i in allowed]
+            return set(map(type, run)), set()
+        needing, asking = set[type[Any]](), set[type[Any]]()
+        for i in range(len(wave.intents)) if allowed is None else allowed:
+            (asking if override_of(wave, i) else needing).add(type(wave.intents[i]))
+        return needing, asking - needing
+
+    def _check_options(self) -> None:
+        wave = self._wave
+        for i, options in wave.options.items():
+            if wave.outcomes[i] == Outcome.PENDING:
+                dispatch = dispatch_of(self._flush.settings.dispatch, type(wave.intents[i]))
+                for name in options.given():
+                    if name not in dispatch.options:
+                        raise UnsupportedOptionError(repr(wave.intents[i]), name, repr(dispatch))
+
+
+class PlainRun:
+    """Calls handlers one by one, as fast as Python can. Sync only.
+
+    Nothing happens per delivered intent but the call: which were delivered follows from how far
+    the iterator got, and emissions find their cause the same way.
+    """
+
+    def __init__(self, flush: Flush, wave: Wave) -> None:
+        self._wave = wave
+        self._fail_fast = flush.fail_fast
+        self._handlers = flush.resolved
+        self._allowed = wave.allowed()
+        run = wave.intents if self._allowed is None else [wave.intents[i] for i in self._allowed]
+        self._count = len(run)
+        self._iterator: Any = iter(run)
+        self._attempt: Attempt | None = None
+
+    def run(self) -> None:
+        outer = here.get()
+        sink = Sink("handler", scope=self._wave.root.scope, outer=outer)
+        sink.running = self
+        here.set(sink)
+        failed = dict[int, BaseException]()
+        try:
+            while not self._ended(sink, failed):
+                pass
+        finally:
+            here.set(outer)
+            self._end_attempt("it has ended")
+            self._note(failed)
+
+    def _ended(self, sink: Sink, failed: dict[int, BaseException]) -> bool:
+        """Call handlers until one fails; True if there is nothing more to call."""
+        handlers = self._handlers
+        try:
+            for intent in self._iterator:
+                if (result := handlers[type(intent)](intent)) is not None and isawaitable(result):
+                    close(result)
+                    raise AsyncHandlerError(describe(handlers[type(intent)]), repr(intent))
+        except BaseException as error:
+            position = max(self._position(), 0)
+            failed[position] = error
+            self._forget_attempt(position, error)
+            if not isinstance(error, Exception):
+                self._wave.interrupted.add(position)
+                raise
+            here.set(sink)
+            return self._fail_fast
+        return True
+
+    def region(self, sink: Region) -> Region:
+        """Where the handler that is running emits."""
+        position = self._position()
+        attempt = self._attempt
+        if attempt is None or attempt.region.cause != position:
+            self._end_attempt("it has ended")
+            attempt = self._attempt = Attempt(self._wave, (position,), sink)
+            self._wave.attempts.append(attempt.region)
+        return attempt.region
+
+    def _position(self) -> int:
+        reached: int = self._count - self._iterator.__length_hint__() - 1
+        return reached if self._allowed is None else self._allowed[reached]
+
+    def _forget_attempt(self, position: int, error: BaseException) -> None:
+        if self._attempt is not None and self._attempt.region.cause == position:
+            self._end_attempt("it failed")
+            forget(self._wave, self._attempt.region, error)
+
+    def _end_attempt(self, why: str) -> None:
+        if self._attempt is not None and not self._attempt.region.is_closed:
+            self._attempt.region.close(why)
+
+    def _note(self, failed: dict[int, BaseException]) -> None:
+        reached = self._count - self._iterator.__length_hint__()
+        end = reached
+        if self._allowed is not None:
+            end = self._allowed[reached - 1] + 1 if reached else 0
+        self._wave.delivered_up_to(end)
+        for position, error in failed.items():
+            self._wave.fail(position, error)
+            self._wave.tries[position] = 1
+
+    async def arun(self) -> None:
+        self.run()
+
+
+class Sink(Region):
+    """Current while plain handlers run: each that emits gets a region of its own."""
+
+    __slots__ = ()
+
+    def as_parent(self) -> Region:
+        run: PlainRun = self.running
+        return run.region(self)
+
+    def append(self, intent: Any, /) -> None:
+        self.as_parent().append(intent)
+
+    def extend(self, intents: Any, /) -> None:
+        self.as_parent().extend(intents)
+
+    def put(self, intent: Any, options: Any) -> None:
+        self.as_parent().put(intent, options)
+
+    def __repr__(self) -> str:
+        return f"<sink of {self.running!r}>"

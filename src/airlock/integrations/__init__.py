@@ -1,0 +1,1 @@
+"""One file for each framework or engine; each imports only itself and the core."""

@@ -1,0 +1,425 @@
+"""The life of a scope: entered, left, then flushed or discarded."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
+
+from airlock.context import JUDGING, NOWHERE, guards_of, here, leave, outwards, running_task
+from airlock.effects.buffer import EffectBuffer
+from airlock.effects.options import headers_of
+from airlock.effects.place import caller
+from airlock.effects.policy import PolicyLike, seats
+from airlock.effects.region import Flat, Region
+from airlock.effects.report import Report
+from airlock.effects.wave import Wave
+from airlock.enclosure import process_policies, succeeded
+from airlock.errors import (
+    EmittedInPolicyError,
+    NoTransactionError,
+    OpenRegionsError,
+    ReleaseError,
+    ScopeOrderError,
+    ScopeStateError,
+)
+from airlock.release import (
+    Fate,
+    Release,
+    against,
+    end_block,
+    segments,
+    stranded_only,
+    stranding,
+    throw_stranded,
+)
+
+__all__ = ["Flushes", "How", "Keep", "Lifetime", "State"]
+
+ABANDONED = "it was left open when the scope around it ended"
+
+log = logging.getLogger("airlock")
+
+Keep = Callable[[BaseException | None], bool]
+"""Decides whether what a block emitted is kept. Called with its exception, or None.
+
+It is asked where no transaction decides.
+"""
+
+
+class How(TypedDict):
+    """How a flush goes.
+
+    Keys:
+        refused: an error to raise at the end, whatever else happens.
+        fail_fast: stop at the first failure; None for the boundary's default.
+    """
+
+    refused: Exception | None
+    fail_fast: bool | None
+
+
+class Flushes(Protocol):
+    """What a scope needs of its boundary."""
+
+    policy: tuple[PolicyLike, ...]
+
+    def new_report(self) -> Report: ...
+    def note_discarded(self, report: Report) -> None: ...
+    def flush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
+    async def aflush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
+    def check_sync(self, intents: Iterable[Any]) -> None: ...
+    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]: ...
+
+
+class State(enum.Enum):
+    """Where a scope is in its life."""
+
+    NEW = "has not been entered"
+    OPEN = "is open"
+    CLOSED = "was left, and not flushed yet"
+    WAITING = "waits for the end of its transaction"
+    FLUSHING = "is being flushed"
+    FLUSHED = "was flushed"
+    DISCARDED = "was discarded"
+    CAPTURED = "was left; its intents belong to the scope around it"
+
+
+class Lifetime(EffectBuffer):
+    """A buffer that is entered, left, and then flushed or discarded.
+
+    ::
+
+        NEW ─enter()─► OPEN ─exit()─► CLOSED ─flush()──► FLUSHING ─► FLUSHED
+                         │              │ └─discard()─► DISCARDED
+                         │              └─(its block ends inside its transaction)─► WAITING ─► ...
+                         └─exit(), nested in a scope of the same boundary─► CAPTURED
+
+    What is done when it ends: without a release its ``keep`` hook decides, and by default whether
+    there was an exception. With one the transaction decides, now or when it ends.
+    """
+
+    __slots__ = (
+        "_fail_fast",
+        "_headers",
+        "_independent",
+        "_keep",
+        "_policy",
+        "_report",
+        "_task",
+        "boundary",
+        "outermost",
+        "release",
+        "state",
+    )
+    outermost: Self
+
+    def __init__(
+        self,
+        boundary: Flushes,
+        *,
+        policy: PolicyLike | None = None,
+        release: Release | None = None,
+        independent: bool = False,
+        headers: Mapping[str, str] | None = None,
+        keep: Keep | None = None,
+        fail_fast: bool | None = None,
+    ) -> None:
+        self.region = Region("scope that has not been entered")
+        self.boundary = boundary
+        self.release = release
+        self.state = State.NEW
+        self.outermost = self
+        self._policy = seats(policy)
+        self._independent = independent
+        self._headers = headers_of(headers)
+        self._keep = keep
+        self._fail_fast = fail_fast
+        self._report: Report | None = None
+        self._task: Any = None
+
+    @property
+    def report(self) -> Report:
+        """What became of every intent; that of the outermost scope, for a nested one.
+
+        Raises:
+            ScopeStateError: it was neither flushed nor discarded yet.
+        """
+        if self.outermost._report is None:
+            self._wrong("has no report yet", "It has one once its outermost scope is flushed.")
+        return self.outermost._report
+
+    # -- the lifetime -----------------------------------------------------------------------------
+
+    def enter(self) -> Self:
+        """Open the scope and make it current.
+
+        Raises:
+            ScopeStateError: it was entered before.
+            ReleaseError: a release on a nested scope.
+            EmittedInPolicyError: called from a policy.
+        """
+        if self.state is not State.NEW:
+            self._wrong("was entered before", "A scope is one unit of work: open a new one.")
+        now = here.get()
+        if now is JUDGING:
+            raise EmittedInPolicyError("open a scope")
+        enclosing, passed = self._surroundings(now)
+        captured = enclosing is not None and not self._independent
+        if captured and self.release is not None:
+            raise ReleaseError(
+                "a nested scope",
+                "was given a release, and releases belong to the outermost scope",
+                "Give it to the outermost one, or open this one with independent=True.",
+            )
+        policies = (*self._policy, *passed)
+        if enclosing is None:
+            policies = (*self._policy, *self.boundary.policy, *passed, *process_policies(passed))
+        if captured and enclosing is not None:
+            self.outermost = enclosing.scope.outermost
+        release = self.outermost.release
+        region = Region(
+            "scope",
+            scope=self,
+            up=enclosing,
+            outer=now,
+            policies=policies,
+            headers=self._headers,
+            guards=guards_of(policies),
+            segment=None if release is None else release.segment,
+            place=caller(),
+        )
+        if captured and enclosing is not None:
+            enclosing.adopt(region)
+        self.region = region
+        self.state = State.OPEN
+        self._task = running_task()
+        here.set(region)
+        return self
+
+    def _surroundings(self, now: Region) -> tuple[Region | None, list[PolicyLike]]:
+        """The nearest open region of the same boundary, and the enclosures on the way to it."""
+        passed: list[PolicyLike] = []
+        for region in outwards(now):
+            if region.is_closed:
+                continue
+            if region.scope is not None and region.scope.boundary is self.boundary:
+                return region.as_parent(), passed
+            if region.encloses:
+                passed += region.policies
+        return None, passed
+
+    def free(self) -> None:
+        """Let it be left in another task than it was entered in."""
+        self._task = None
+
+    def exit(self, error: BaseException | None = None) -> None:
+        """Leave the scope: nothing more can be emitted. A nested scope is captured thereby.
+
+        Args:
+            error: what the block raised; a nested scope is thrown away then.
+
+        Raises:
+            ScopeStateError: it is not open.
+            ScopeOrderError: it is not the current one, or was entered in another task.
+        """
+        self._must_be_open()
+        leave(self.region, owner=self._task)
+        self._closed(error)
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """Flush or discard, after ``exit``: what the end of a ``with`` block does.
+
+        Without a release the ``keep`` hook decides, and by default whether there was an error.
+        With one the transaction decides, now or when it ends.
+
+        Raises:
+            FlushError: some effects failed.
+            NoTransactionError: some intents were emitted after the last transaction.
+            WiringError: nothing ran, because of the wiring.
+            PolicyError: nothing ran, because of a policy.
+            OpenRegionsError: nothing ran, because a region below is still open.
+        """
+        if self._due(error):
+            self.flush()
+
+    async def asettle(self, error: BaseException | None = None) -> None:
+        """``settle`` where handlers are async."""
+        if self._due(error):
+            await self.aflush()
+
+    def flush(self) -> None:
+        """Deliver what the policies allow. A nested scope has nothing of its own to deliver.
+
+        Raises:
+            Exception: as ``settle`` does.
+            ScopeStateError: it is open, or was flushed or discarded before.
+        """
+        waves, how = self._planned()
+        try:
+            if waves:
+                self.boundary.flush(self.report, waves, **how)
+        finally:
+            self._flushed()
+
+    async def aflush(self) -> None:
+        """``flush`` where handlers are async."""
+        waves, how = self._planned()
+        try:
+            if waves:
+                await self.boundary.aflush(self.report, waves, **how)
+        finally:
+            self._flushed()
+
+    def discard(self, reason: object = "discard()") -> None:
+        """Throw away everything, after ``exit``.
+
+        Args:
+            reason: what decided it, for the report.
+
+        Raises:
+            ScopeStateError: it is open, or was flushed or discarded before.
+        """
+        if self.state not in (State.CLOSED, State.WAITING, State.CAPTURED):
+            self._wrong(self.state.value, "Discard it after exit(), once.")
+        for region in Flat(self.region).open:
+            region.close("the scope around it was discarded")
+        self.region.close("it was discarded", reason)
+        if self.state is not State.CAPTURED:
+            self.state = State.DISCARDED
+            self._report = self.boundary.new_report()
+            self._report.thrown_away = Flat(self.region, keeps=against).discarded
+            self.boundary.note_discarded(self._report)
+
+    def __enter__(self) -> Self:
+        return self.enter()
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> Literal[False]:
+        self._exit_block(error)
+        self.settle(error)
+        return False
+
+    async def __aenter__(self) -> Self:
+        return self.enter()
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> Literal[False]:
+        self._exit_block(error)
+        await self.asettle(error)
+        return False
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def _exit_block(self, error: BaseException | None) -> None:
+        """``exit``, but a block that ends with inner scopes left open does not leave them current."""
+        try:
+            self.exit(error)
+        except ScopeOrderError as order:
+            inner = list(takewhile(lambda region: region is not self.region, outwards(here.get())))
+            if len(inner) == sum(1 for _ in outwards(here.get())):
+                raise  # another context: it is not ours to change
+            for region in inner:
+                region.close(ABANDONED, ABANDONED)
+            here.set(self.region.outer or NOWHERE)
+            self._closed(error)
+            if error is None:
+                raise
+            error.add_note(str(order))
+
+    def _closed(self, error: BaseException | None) -> None:
+        captured = self.outermost is not self
+        self.state = State.CAPTURED if captured else State.CLOSED
+        kept = not captured or (self._keep or succeeded)(error)
+        end_block(self.region, None if kept else (error or "its keep hook"))
+
+    def _due(self, error: BaseException | None) -> bool:
+        """Whether to flush now; otherwise it is discarded, waits, or is not ours to flush."""
+        if self.state is not State.CLOSED:
+            return False
+        kept = (self._keep or succeeded)(error)
+        if self.release is None:
+            if not kept:
+                self.discard(error or "its keep hook")
+            return kept
+        if not kept:
+            throw_stranded(self.region, error or "its keep hook")
+        unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
+        if not unended:
+            return True
+        self.boundary.check_sync(self)
+        self.state = State.WAITING
+        unended[0].transaction.when_ended(self._released)
+        return False
+
+    def _released(self) -> None:
+        """Its transaction has ended, after its block."""
+        try:
+            self.flush()
+        except Exception as error:
+            if self.release is not None and self.release.on_flush_error == "raise":
+                raise
+            log.error(
+                "effects released by a commit failed; scope.report has them all, and "
+                "report.resume() runs what is left: %s",
+                error,
+                exc_info=error,
+            )
+
+    def _planned(self) -> tuple[list[Wave], How]:
+        """What to flush, and how; everything about the scope is checked."""
+        how = How(refused=None, fail_fast=self._fail_fast)
+        if self.state is State.CAPTURED:
+            return [], how
+        waits = self.state is State.WAITING
+        if waits and any(s.fate is Fate.OPEN for s in segments(self.region)):
+            self._wrong(self.state.value, "It is flushed by the commit.")
+        if self.state is not State.CLOSED and not waits:
+            self._wrong(self.state.value, "A scope is flushed once, after exit().")
+        self.region.policies += tuple(process_policies(self.region.policies))
+        flat = Flat(self.region, keeps=stranding)
+        if flat.open:
+            names = tuple(region.described() for region in flat.open)
+            for region in flat.open:
+                region.close(ABANDONED, ABANDONED)
+            raise OpenRegionsError(self.region.described(), names)
+        self.state = State.FLUSHING
+        report = self._report = self.boundary.new_report()
+        report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
+        if len(report.thrown_away) < len(flat.discarded):
+            stranded = Wave(0, self.region, Flat(self.region, keeps=stranded_only))
+            report.waves.append(stranded)
+            how["refused"] = self._stranded(len(stranded.intents))
+        return [Wave(0, self.region, flat)], how
+
+    def _stranded(self, count: int) -> NoTransactionError:
+        return NoTransactionError(
+            self.region.described(),
+            f"releases with a transaction, and {count} intent(s) were emitted with none: after the "
+            "last commit, or without any",
+            "Nothing will ever commit them or roll them back, so they were not delivered. Emit "
+            "before the commit, or in a scope without release. They are pending in "
+            "scope.report, and scope.report.resume() delivers them.",
+            count,
+        )
+
+    def _flushed(self) -> None:
+        if self.state is State.FLUSHING:
+            self.state = State.FLUSHED
+
+    def _must_be_open(self) -> None:
+        if self.state is State.FLUSHING:
+            self._wrong(self.state.value, "A handler cannot close the scope it runs in: return.")
+        if self.state is not State.OPEN:
+            self._wrong(self.state.value, "exit() leaves a scope that was entered, once.")
+        if self.region.is_closed:
+            self.state = State.CLOSED
+            self._wrong("was closed with the scope around it", "Leave inner scopes first.")
+
+    def _wrong(self, problem: str, hint: str) -> NoReturn:
+        raise ScopeStateError(self.region.described(), problem, hint)

@@ -1,0 +1,75 @@
+"""Observers: they watch flushes and cannot break anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from airlock.dispatch import Delivery
+from airlock.effects.report import Report
+from airlock.effects.wave import Outcome
+
+__all__ = ["Log", "Observer", "Observers"]
+
+log = logging.getLogger("airlock")
+
+
+class Observer:
+    """Base of observers: override what you want to know.
+
+    An observer that raises is disabled, and the error logged; the flush goes on.
+    """
+
+    def started(self, delivery: Delivery, /) -> None:
+        """An attempt begins."""
+
+    def ended(self, delivery: Delivery, error: BaseException | None, /) -> None:
+        """An attempt ended: well, or with an error (there may be another attempt)."""
+
+    def flushed(self, report: Report, /) -> None:
+        """A flush is over, whatever came of it."""
+
+    def discarded(self, report: Report, /) -> None:
+        """A scope was discarded."""
+
+
+class Log(Observer):
+    """Logs what became of every intent, when its scope is over.
+
+    Args:
+        logger: where to; by default the logger ``airlock``.
+        level: of what went well; failures are errors.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, *, level: int = logging.INFO) -> None:
+        self._logger = logger or log
+        self._level = level
+
+    def flushed(self, report: Report, /) -> None:
+        for entry in report:
+            level = logging.ERROR if entry.outcome is Outcome.FAILED else self._level
+            by = "" if entry.by is None else f" ({entry.by!r})"
+            self._logger.log(level, "%s %r%s", entry.outcome.word, entry.intent, by)
+
+    def discarded(self, report: Report, /) -> None:
+        self.flushed(report)
+
+
+class Observers:
+    """Some observers, told one after the other; one that raises is told no more."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+        self.watch_attempts = any(
+            type(o).started is not Observer.started or type(o).ended is not Observer.ended
+            for o in self._observers
+        )
+
+    def tell(self, what: Callable[[Observer], object]) -> None:
+        """Call every observer."""
+        for observer in tuple(self._observers):
+            try:
+                what(observer)
+            except Exception:  # an observer must not break a flush
+                self._observers.remove(observer)
+                log.exception("observer %r raised and is disabled", observer)

@@ -1,0 +1,237 @@
+"""The policies that come with airlock, each named after the verdict it gives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal
+
+import attrs
+
+from airlock.effects.policy import Named, Policy, Selection, View
+from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
+from airlock.errors import DeclarationError, RefusedError
+
+__all__ = ["Allow", "Dedupe", "Drop", "Hold", "Limit", "OncePerChain", "Refuse"]
+
+Selector = type[Any] | str | Named
+Key = Callable[[Any], Hashable]
+
+
+@attrs.frozen(init=False, repr=False)
+class _Selecting(Policy):
+    """Base of the policies that choose intents by type; none given means all."""
+
+    types: Selection[Any]
+
+    def __init__(self, *types: Selector) -> None:
+        self.__attrs_init__(Selection(types, type(self).__name__))  # type: ignore[attr-defined]  # made by attrs
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.types!r})"
+
+    def _verdicts(self, view: View, chosen: Verdict, others: Verdict) -> Sequence[Verdict]:
+        types = self.types.among(view.intents)
+        if not types:
+            return [others] * len(view)
+        return [chosen if type(intent) in types else others for intent in view.intents]
+
+
+class Allow(_Selecting):
+    """Allow these types only, and drop every other. ``Allow()`` allows all.
+
+    Args:
+        *only: intent classes (their subclasses too), kinds, or effect functions.
+    """
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        return self._verdicts(view, ALLOW, DROP)
+
+
+class Drop(_Selecting):
+    """Drop these types. ``Drop()`` drops all: a dry run, a backfill, a fixture.
+
+    Args:
+        *types: intent classes (their subclasses too), kinds, or effect functions.
+    """
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        return self._verdicts(view, DROP, ALLOW)
+
+
+class Hold(_Selecting):
+    """Keep these types for later instead of delivering them. ``Hold()`` holds all.
+
+    Args:
+        *types: intent classes (their subclasses too), kinds, or effect functions.
+    """
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        return self._verdicts(view, HOLD, ALLOW)
+
+
+class Refuse(_Selecting):
+    """Forbid these types: emitting one raises ``RefusedError`` there and then.
+
+    Args:
+        *types: intent classes (their subclasses too), kinds, or effect functions.
+    """
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        # Reached by what was emitted before the policy was in force.
+        for intent in view.intents:
+            self.refuse(intent)
+        return [ALLOW] * len(view)
+
+    def refuse(self, intent: Any, /) -> None:
+        if type(intent) in self.types:
+            raise RefusedError(repr(intent), repr(self))
+
+
+@attrs.frozen(init=False)
+class Dedupe(Policy):
+    """Merge intents that say the same, within a wave.
+
+    Intents emitted with different options, headers or overrides are never merged.
+
+    Args:
+        *types: intent classes, kinds or effect functions; none means all.
+        key: what makes two intents of one class the same; by default the whole value.
+        keep: which one stands for all: ``"first"``, ``"last"``, or a chooser that is given two
+            intents and returns one of them.
+
+    Example:
+        >>> latest = Dedupe(key=lambda intent: intent.order_id, keep="last")
+    """
+
+    types: Selection[Any]
+    key: Key | None
+    keep: Literal["first", "last"] | Callable[[Any, Any], Any]
+
+    def __init__(
+        self,
+        *types: Selector,
+        key: Key | None = None,
+        keep: Literal["first", "last"] | Callable[[Any, Any], Any] = "first",
+    ) -> None:
+        if keep not in ("first", "last") and not callable(keep):
+            raise DeclarationError(
+                f"Dedupe(keep={keep!r}): keep is 'first', 'last' or a function of two intents."
+            )
+        self.__attrs_init__(Selection(types, "Dedupe"), key, keep)  # type: ignore[attr-defined]  # made by attrs
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        groups = self._groups(view)
+        verdicts: list[Verdict] = [ALLOW] * len(view)
+        for members in groups:
+            survivor = self._survivor(view, members)
+            merged = MERGED(into=survivor)
+            for i in members:
+                if i != survivor:
+                    verdicts[i] = merged
+        return verdicts
+
+    def _groups(self, view: View) -> list[list[int]]:
+        """The indices of intents that say the same, where there are several."""
+        intents = view.intents
+        simple = self.key is None and view.apartness is None
+        if simple and not self.types.selectors and len(set(intents)) == len(intents):
+            return []
+        groups: dict[Hashable, list[int]] = {}
+        types = self.types.among(intents)
+        for i, intent in enumerate(intents):
+            if type(intent) in types:
+                same = intent if self.key is None else (type(intent), self.key(intent))
+                groups.setdefault((same, view.apart(i)), []).append(i)
+        return [members for members in groups.values() if len(members) > 1]
+
+    def _survivor(self, view: View, members: list[int]) -> int:
+        if self.keep == "first":
+            return members[0]
+        if self.keep == "last":
+            return members[-1]
+        survivor = members[0]
+        for i in members[1:]:
+            one, other = view.intents[survivor], view.intents[i]
+            chosen = self.keep(one, other)  # type: ignore[operator]  # the strings are handled above
+            if chosen is other:
+                survivor = i
+            elif chosen is not one:
+                raise DeclarationError(
+                    f"the chooser of {self!r} returned {chosen!r}, which is neither of the two "
+                    "intents it was given: a policy cannot make intents."
+                )
+        return survivor
+
+
+@attrs.frozen(init=False)
+class Limit(Policy):
+    """Allow at most ``n`` intents in a flush, follow-ups included, and drop the rest.
+
+    Args:
+        n: how many, 0 or more.
+        per: a key; each value of it has its own limit. ``per=type`` counts by class.
+
+    Example:
+        >>> at_most_three_mails_each = Limit(3, per=lambda intent: intent.to)
+    """
+
+    n: int
+    per: Key | None
+
+    def __init__(self, n: int, *, per: Key | None = None) -> None:
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DeclarationError(f"Limit({n!r}): the limit is an int, 0 or more.")
+        self.__attrs_init__(n, per)  # type: ignore[attr-defined]  # made by attrs
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        per = self.per or _the_same
+        counts = Counter(per(intent) for intent in view.earlier)
+        verdicts = list[Verdict]()
+        for intent in view.intents:
+            key = per(intent)
+            counts[key] += 1
+            verdicts.append(ALLOW if counts[key] <= self.n else DROP)
+        return verdicts
+
+
+def _the_same(_: object) -> Hashable:
+    return None
+
+
+@attrs.frozen(init=False)
+class OncePerChain(Policy):
+    """Drop an intent that one of its own causes already said: ends save → enrich → save → ….
+
+    Only ancestors count: two siblings with the same value both pass.
+
+    Args:
+        *types: intent classes, kinds or effect functions; none means all.
+        key: what makes two intents of one class the same; by default the whole value. Use
+            ``key=type`` for once per class, whatever the value.
+    """
+
+    types: Selection[Any]
+    key: Key | None
+
+    def __init__(self, *types: Selector, key: Key | None = None) -> None:
+        self.__attrs_init__(Selection(types, "OncePerChain"), key)  # type: ignore[attr-defined]  # made by attrs
+
+    def decide(self, view: View, /) -> Sequence[Verdict]:
+        if view.wave == 0:
+            return [ALLOW] * len(view)
+        return [DROP if self._repeats(view, i) else ALLOW for i in range(len(view))]
+
+    def _repeats(self, view: View, index: int) -> bool:
+        intent = view.intents[index]
+        if type(intent) not in self.types:
+            return False
+        key = self.key or _itself
+        return any(
+            type(cause) is type(intent) and key(cause) == key(intent)
+            for cause in view.ancestors(index)
+        )
+
+
+def _itself(intent: Any) -> Hashable:
+    return intent  # type: ignore[no-any-return]

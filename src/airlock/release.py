@@ -1,0 +1,193 @@
+"""Release: WHEN a scope's intents may escape; here, with a transaction.
+
+A scope without a release flushes when its block ends. With one, **the transaction decides**: what
+was emitted in it is kept if it commits and thrown away if it is rolled back, whatever exceptions
+were raised or caught meanwhile. An integration implements ``Release`` for its transactions and
+tells ``Segment`` objects what became of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+import attrs
+
+from airlock.effects.region import Region
+
+__all__ = ["Fate", "OnFlushError", "Release", "Segment"]
+
+OnFlushError = Literal["report", "raise"]
+
+
+class Fate(enum.Enum):
+    """What became of a segment."""
+
+    WAITING = "no transaction has begun"
+    OPEN = "its transaction is open"
+    COMMITTED = "its transaction was committed"
+    ROLLED_BACK = "its transaction or savepoint was rolled back"
+
+
+class Segment:
+    """A stretch of work that is kept or unsaid as a whole: a transaction, or a savepoint in one.
+
+    ::
+
+        WAITING ──begin()──► OPEN ──commit()──► COMMITTED
+                              │
+                              └──roll_back()──► ROLLED_BACK
+
+    A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
+    segment around it. (Releasing a savepoint says nothing; only its transaction does.)
+    """
+
+    def __init__(self, *, begun: bool = False, parent: Segment | None = None) -> None:
+        self._parent = parent
+        self._fate = Fate.OPEN if begun or parent is not None else Fate.WAITING
+        self._when_ended: list[Callable[[], None]] = []
+
+    @property
+    def fate(self) -> Fate:
+        """Its own, or that of the segment around it."""
+        if self._parent is None or self._fate is Fate.ROLLED_BACK:
+            return self._fate
+        return self._parent.fate
+
+    @property
+    def transaction(self) -> Segment:
+        """The outermost segment around it."""
+        return self if self._parent is None else self._parent.transaction
+
+    def nested(self) -> Segment:
+        """A savepoint in it."""
+        return Segment(parent=self)
+
+    def around(self) -> Iterator[Segment]:
+        """It, and the segments around it, outwards."""
+        segment: Segment | None = self
+        while segment is not None:
+            yield segment
+            segment = segment._parent
+
+    def begin(self) -> None:
+        """The transaction that it waited for has begun."""
+        if self._fate is Fate.WAITING:
+            self._fate = Fate.OPEN
+
+    def commit(self) -> None:
+        """The transaction was committed: what was emitted in it may escape."""
+        self._end(Fate.COMMITTED)
+
+    def roll_back(self) -> None:
+        """The transaction or savepoint was rolled back: what was emitted in it is thrown away."""
+        self._end(Fate.ROLLED_BACK)
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call back once, after the commit or the rollback."""
+        self._when_ended.append(callback)
+
+    def _end(self, fate: Fate) -> None:
+        self._fate = fate
+        callbacks, self._when_ended = self._when_ended, []
+        errors = list[Exception]()
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:  # the next scope's effects are not to blame
+                errors.append(error)
+        if len(errors) > 1:
+            raise ExceptionGroup("flushes after a commit failed", errors)
+        for error in errors:
+            raise error
+
+
+class Release(Protocol):
+    """When the intents of a scope may escape. Passed as ``boundary.scope(release=...)``."""
+
+    @property
+    def on_flush_error(self) -> OnFlushError:
+        """What to do with an error of a flush that a commit set off.
+
+        The commit cannot be undone by then. ``"report"`` stores it in the scope's report and logs
+        it; ``"raise"`` raises it from the commit.
+        """
+        ...
+
+    def segment(self) -> Segment:
+        """The innermost transaction or savepoint that is open now.
+
+        Where none is open, a segment that waits for the next one to begin. Called at each
+        emission; the same object as long as nothing begins or ends.
+        """
+        ...
+
+
+# -- what a scope reads off the segments of its intents -------------------------------------------
+
+
+@attrs.frozen
+class Thrown:
+    """Stands for a segment whose intents were thrown away by the block that emitted them."""
+
+    reason: object
+
+
+def against(segment: object) -> object:
+    """What decided against a segment; None if its intents are kept so far."""
+    if isinstance(segment, Thrown):
+        return segment.reason
+    rolled_back = isinstance(segment, Segment) and segment.fate is Fate.ROLLED_BACK
+    return "rollback" if rolled_back else None
+
+
+def stranding(segment: object) -> object:
+    """``against``, and against segments that no transaction has begun for."""
+    if isinstance(segment, Segment) and segment.fate is Fate.WAITING:
+        return Fate.WAITING
+    return against(segment)
+
+
+def stranded_only(segment: object) -> object:
+    """Against all but segments that no transaction has begun for."""
+    return None if stranding(segment) is Fate.WAITING else "other"
+
+
+def segments(root: Region) -> list[Segment]:
+    """The segments in which something was emitted, below a region."""
+    found = {
+        id(segment): segment
+        for region in _below(root)
+        for _, segment in region.stamps or ()
+        if isinstance(segment, Segment)
+    }
+    return list(found.values())
+
+
+def end_block(region: Region, reason: object) -> None:
+    """Close a region whose block has ended; with a reason, throw away what is in it.
+
+    Where a transaction decides, only what was emitted without one is thrown away.
+    """
+    if reason is not None and region.segment is not None:
+        throw_stranded(region, reason)
+        reason = None
+    region.close("its block has ended", reason)
+
+
+def throw_stranded(root: Region, reason: object) -> None:
+    """Throw away what was emitted without a transaction, below a region."""
+    for region in _below(root):
+        region.stamps = [
+            (at, Thrown(reason) if stranding(segment) is Fate.WAITING else segment)
+            for at, segment in region.stamps or ()
+        ] or None
+
+
+def _below(root: Region) -> Iterator[Region]:
+    stack = [root]
+    while stack:
+        region = stack.pop()
+        yield region
+        stack += [child for _, child in region.children or ()]

@@ -1,0 +1,132 @@
+"""``Scope``: a buffer with policies and a lifetime, a unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Unpack
+
+from airlock.context import JUDGING, guards_of, here, outwards
+from airlock.effects.buffer import extend, put
+from airlock.effects.intent import KNOWN, Intent, admit
+from airlock.effects.options import EmitOptions, Options
+from airlock.effects.policy import PolicyLike
+from airlock.effects.region import Flat, Mark, Region
+from airlock.effects.wave import chain
+from airlock.enclosure import RegionBlock
+from airlock.lifetime import Lifetime, State
+from airlock.release import against
+
+__all__ = ["Scope"]
+
+
+class Scope(Lifetime):
+    """An ``EffectBuffer`` with policies and a lifetime. Made by ``boundary.scope(...)``.
+
+    Use it as a context manager, sync or async. It is flushed when its block ends well and discarded
+    when an exception leaves it; a nested scope of the same boundary hands its intents to the
+    outermost instead. Frameworks may call ``enter``, ``exit`` and ``settle``, or ``flush`` and
+    ``discard``, themselves.
+    """
+
+    __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a unit of work, compared by content
+
+    # -- emitting and reading ---------------------------------------------------------------------
+
+    def emit(self, intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+        """Emit into the innermost region of this scope that is current here, or the scope itself.
+
+        Raises:
+            ScopeStateError: the scope has not been entered.
+            EmissionError: as ``airlock.emit`` does.
+        """
+        region = here.get()
+        if type(intent) not in KNOWN:
+            admit(intent)
+        if region.scope is not self:
+            with self._landing() as region:
+                put(region, intent, options)
+        elif options:
+            region.put(intent, Options.checked(options))
+        else:
+            region.append(intent)
+
+    def emit_all(self, intents: Iterable[Intent], /) -> None:
+        """Emit several, after checking all of them; those of a buffer keep their options."""
+        with self._landing() as region:
+            extend(region, intents)
+
+    def flat(self, *, since: Mark | None = None) -> Flat:
+        """The scope as one sequence, without what was discarded or rolled back."""
+        return Flat(self.region, since=since, keeps=against)
+
+    @property
+    def own(self) -> list[Any]:
+        """The intents emitted in this scope itself, in its regions too."""
+        return list(Flat(self.region, keeps=against, belongs=lambda r: r.scope is self).intents)
+
+    @property
+    def captured(self) -> list[Any]:
+        """The intents that nested scopes handed to this one."""
+        flat = Flat(self.region, keeps=against, belongs=lambda r: r.scope is not self)
+        return list(flat.intents)
+
+    def override(self, handlers: Mapping[Any, Any]) -> RegionBlock:
+        """A region of this scope in which other handlers stand for those of the boundary.
+
+        They hold for what is emitted in the block, follow-ups included, however late it runs.
+
+        Args:
+            handlers: by intent class, effect function or base class: a handler, one that takes
+                ``(intent, call_next)`` and may call on to what it replaces, or None to drop it.
+
+        Example:
+            >>> with boundary.scope() as effects, effects.override({NotifyWarehouse: None}):
+            ...     effects.emit(NotifyWarehouse(42))
+        """
+        overrides = self.boundary.checked_overrides(handlers)
+        return RegionBlock("override", lambda: self._target()[0], overrides=overrides, value=self)
+
+    def _target(self) -> tuple[Region, list[PolicyLike]]:
+        """The region an emission through this scope goes to, and the enclosures on the way to it."""
+        if self.state is State.NEW:
+            self._wrong(State.NEW.value, "Emit inside its block: `with scope: ...`.")
+        passed: list[PolicyLike] = []
+        now = here.get()
+        if now is JUDGING:
+            return now, passed
+        for region in outwards(now):
+            if region.scope is not None and self._holds(region):
+                return region, passed
+            if region.encloses and not region.is_closed:
+                passed += region.policies
+        return self.region, passed
+
+    @contextmanager
+    def _landing(self) -> Iterator[Region]:
+        """Where an emission through this scope goes, with every enclose around it in force."""
+        target, passed = self._target()
+        if not passed:
+            yield target
+            return
+        target = target.as_parent()
+        child = Region(
+            "enclosure",
+            scope=self,
+            up=target,
+            policies=tuple(passed),
+            guards=guards_of(passed),
+            segment=target.segment,
+        )
+        target.adopt(child)
+        try:
+            yield child
+        finally:
+            child.close("it was made for one emission")
+
+    def _holds(self, region: Region) -> bool:
+        """Whether a region's intents are part of this scope."""
+        return region.scope is self or (
+            region.scope.outermost is self.outermost and self.region in chain(region)
+        )

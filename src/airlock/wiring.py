@@ -1,0 +1,445 @@
+"""Which handler runs for which intent: ``Handles``, ``HandlesBatch``, ``Expands``, and the table.
+
+The only module that knows dependency-injector.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Concatenate, Generic, Self, TypeVar, overload
+
+import attrs
+from dependency_injector import containers, providers
+
+from airlock.context import emit_all
+from airlock.effects.function import EffectFunction
+from airlock.effects.intent import Intent, describe, spec_of
+from airlock.effects.place import caller, shown
+from airlock.errors import (
+    DeclarationError,
+    DuplicateHandlerError,
+    HandlerSignatureError,
+)
+from airlock.retry import RetryPolicy
+
+__all__ = ["Binding", "Expands", "Handles", "HandlesBatch", "Wiring", "handler_table", "is_async"]
+
+I = TypeVar("I", bound=Intent)
+Handler = Callable[[Any], object]
+
+
+class Handles(providers.Factory[Any], Generic[I]):
+    """A provider that binds an intent type to its handler and the handler's dependencies.
+
+    It provides the handler, ready to be called with an intent; it is resolved once per flush.
+
+    Args:
+        intent_type: an intent class, or an effect function.
+        handler: a function whose first argument is the intent, or a class whose instances are
+            called with it; left out for an effect function. It may be async.
+        retry: when to call it again after an error.
+        **dependencies: providers or values, by parameter name.
+
+    Raises:
+        HandlerSignatureError: a dependency is missing or misspelt, or the handler is annotated
+            with another type.
+        DeclarationError: ``intent_type`` is not an intent.
+
+    Example:
+        >>> from dependency_injector import containers, providers
+        >>> def notify_warehouse(intent: NotifyWarehouse, http: object) -> None: ...
+        >>> class Effects(containers.DeclarativeContainer):
+        ...     http = providers.Object("a client")
+        ...     notify = Handles(NotifyWarehouse, notify_warehouse, http=http)
+    """
+
+    intent_type: type[Any]
+    target: Any = None
+    retry: RetryPolicy | None = None
+    place: tuple[str, int] | None = None
+
+    @overload
+    def __init__(self) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: EffectFunction[..., Any],
+        /,
+        *,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[I],
+        handler: Callable[..., Callable[[I], object]],
+        /,
+        *,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[I],
+        handler: Callable[Concatenate[I, ...], object],
+        /,
+        *,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    def __init__(
+        self,
+        intent_type: Any = None,
+        handler: Any = None,
+        /,
+        *,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None:
+        if intent_type is None:  # dependency-injector copies a provider by calling its class
+            super().__init__()
+            return
+        if isinstance(intent_type, EffectFunction):
+            if handler is not None:
+                raise DeclarationError(
+                    f"{intent_type!r} is its own handler: Handles({intent_type.__name__}, ...) "
+                    "takes its dependencies only. To replace it, override the provider."
+                )
+            _check_effect(intent_type, dependencies)
+            self.intent_type, self.target = intent_type.intent_type, intent_type.function
+            super().__init__(functools.partial, calling(intent_type), **dependencies)
+        else:
+            spec_of(intent_type)
+            self.intent_type, self.target = intent_type, handler
+            _check_handler(handler, self._accepts(intent_type), dependencies)
+            super().__init__(*self._provided(handler), **dependencies)
+        self.retry = retry
+        self.place = caller()
+
+    def _accepts(self, intent_type: type[Any]) -> Any:
+        """The type of the handler's argument."""
+        return intent_type
+
+    def _provided(self, handler: Any) -> tuple[Any, ...]:
+        """What the factory calls, with the dependencies, to make the handler."""
+        return (handler,) if inspect.isclass(handler) else (functools.partial, handler)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        copied: Self = super().__deepcopy__(memo)
+        for name, value in vars(self).items():
+            if name in self._kept:
+                setattr(copied, name, value)
+        return copied
+
+    _kept = frozenset({"intent_type", "target", "retry", "place", "size"})
+
+
+class HandlesBatch(Handles[I]):
+    """``Handles`` for a handler that is called with a list of intents.
+
+    A batch runs at the place of its last member and never mixes policies or overrides. If the
+    handler raises, all members fail; ``PartialFailure({index: error})`` fails those only.
+
+    Args:
+        intent_type: an intent class.
+        handler: a function whose first argument is a list of intents, or a class whose instances
+            are called with one. It may be async.
+        size: how many intents a batch has at the most; None for all of a wave.
+        retry: when to call it again after an error.
+        **dependencies: providers or values, by parameter name.
+    """
+
+    size: int | None = None
+
+    @overload
+    def __init__(self) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[I],
+        handler: Callable[..., Callable[[list[I]], object]],
+        /,
+        *,
+        size: int | None = None,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[I],
+        handler: Callable[Concatenate[list[I], ...], object],
+        /,
+        *,
+        size: int | None = None,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    def __init__(  # pyright: ignore[reportInconsistentOverload]
+        self, intent_type: Any = None, handler: Any = None, /, *, size: int | None = None, **rest: Any
+    ) -> None:
+        if size is not None and (not isinstance(size, int) or size < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DeclarationError(f"HandlesBatch(size={size!r}): an int from 1, or None for all.")
+        if intent_type is None:
+            super().__init__()
+        else:
+            super().__init__(intent_type, handler, **rest)
+            self.size = size
+
+    def _accepts(self, intent_type: type[Any]) -> Any:
+        return list[intent_type]  # type: ignore[valid-type]  # built at run time
+
+
+class Expands(Handles[I]):
+    """Turns one event into several effects, which follow it as its follow-ups.
+
+    Args:
+        intent_type: an intent class, the event.
+        handler: a function from the event to the intents it means, in order.
+        **dependencies: providers or values, by parameter name.
+
+    Example:
+        >>> placed = Expands(OrderPlaced, lambda event: (NotifyWarehouse(event.order_id),))
+    """
+
+    @overload
+    def __init__(self) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[I],
+        handler: Callable[Concatenate[I, ...], Iterable[Intent]],
+        /,
+        **dependencies: Any,
+    ) -> None: ...
+    def __init__(self, intent_type: Any = None, handler: Any = None, /, **rest: Any) -> None:
+        if intent_type is None:
+            super().__init__()
+        else:
+            super().__init__(intent_type, handler, **rest)
+
+    def _provided(self, handler: Any) -> tuple[Any, ...]:
+        return functools.partial, _expanding(handler)
+
+
+def _expanding(expand: Callable[..., Iterable[Intent]]) -> Callable[..., object]:
+    @functools.wraps(expand)
+    def run(intent: Any, **dependencies: Any) -> object:
+        made: Any = expand(intent, **dependencies)
+        if inspect.isawaitable(made):
+            return _emit_awaited(made)
+        emit_all(made)
+        return None
+
+    return run
+
+
+async def _emit_awaited(made: Any) -> None:
+    emit_all(await made)
+
+
+def calling(effect: EffectFunction[..., Any]) -> Callable[..., object]:
+    """A handler of the effect's intents that calls it with their fields."""
+    function = effect.function
+    names = tuple(a.name for a in attrs.fields(effect.intent_type))
+
+    @functools.wraps(function)
+    def run(intent: Any, **dependencies: Any) -> object:
+        return function(**{name: getattr(intent, name) for name in names}, **dependencies)
+
+    return run
+
+
+# -- checks at declaration ------------------------------------------------------------------------
+
+
+def _check_effect(effect: EffectFunction[..., Any], dependencies: Mapping[str, Any]) -> None:
+    for name in dependencies:
+        if name not in effect.needs:
+            known = ", ".join(effect.needs) or "none"
+            raise HandlerSignatureError(
+                effect.__name__, "its intent", f"{name!r} is not a dependency of it",
+                f"Its dependencies, marked with airlock.needs(), are: {known}.",
+            )
+    missing = [name for name in effect.needs if name not in dependencies]
+    if missing:
+        raise HandlerSignatureError(
+            effect.__name__, "its intent", f"it needs {', '.join(missing)}",
+            f"Write Handles({effect.__name__}, {missing[0]}=...).",
+        )
+
+
+def _check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) -> None:
+    name = getattr(accepts, "__qualname__", str(accepts))
+    if typing.get_origin(accepts) is list:
+        name = f"batches of {typing.get_args(accepts)[0].__qualname__}"
+    shows = describe(handler)
+    if not callable(handler):
+        raise HandlerSignatureError(shows, name, "it is not callable", "Give a function or class.")
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    call = handler
+    if inspect.isclass(handler):
+        _bind(signature, (), dependencies, shows, name)
+        call = getattr(handler, "__call__")  # noqa: B004 - the function, to look at its signature
+        if call is type.__call__ or not inspect.isfunction(call):
+            raise HandlerSignatureError(
+                shows, name, "its instances cannot be called", "Define __call__(self, intent)."
+            )
+        call = functools.partial(call, None)
+        _bind(inspect.signature(call), (object(),), {}, shows, name)
+    else:
+        _bind(signature, (object(),), dependencies, shows, name)
+    _check_annotation(call, accepts, shows, name)
+
+
+def _bind(
+    signature: inspect.Signature, args: tuple[Any, ...], dependencies: Mapping[str, Any],
+    handler: str, intent: str,
+) -> None:
+    try:
+        signature.bind(*args, **dependencies)
+    except TypeError as error:
+        takes = f"It is called as {handler}{signature}; dependencies are given by name."
+        raise HandlerSignatureError(handler, intent, str(error), takes) from None
+
+
+def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> None:
+    """Refuse a handler whose first parameter is annotated with types that exclude the intent."""
+    function = call.func if isinstance(call, functools.partial) else inspect.unwrap(call)
+    try:
+        parameters = list(inspect.signature(call).parameters.values())
+        hint = typing.get_type_hints(function).get(parameters[0].name)
+    except (NameError, TypeError, AttributeError, IndexError, ValueError):
+        return  # nothing is known about it
+    batch = typing.get_origin(accepts) is list
+    wanted = typing.get_args(accepts)[0] if batch else accepts
+    if batch:
+        arguments = typing.get_args(hint)
+        hint = arguments[0] if arguments else None
+    options = typing.get_args(hint) if typing.get_origin(hint) is not None else (hint,)
+    classes = [typing.get_origin(option) or option for option in options]
+    if not classes or not all(
+        isinstance(c, type) and vars(c).get("__intent__") is not None for c in classes
+    ):
+        return
+    if not any(issubclass(wanted, c) for c in classes):
+        raise HandlerSignatureError(
+            handler, intent, f"its argument is annotated with {hint!r}",
+            "Register it for that type, or change the annotation.",
+        )
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Binding:
+    """A handler as registered.
+
+    Attributes:
+        intent_type: what it is registered for.
+        name: where it is registered: a container attribute, or the handler's own name.
+        provide: makes the handler; may return an awaitable, where resources are async.
+        target: the function or class that was registered.
+        batch: whether it is called with lists.
+        size: of a batch, at the most.
+        retry: when to call it again.
+    """
+
+    intent_type: type[Any]
+    name: str
+    provide: Callable[[], Any]
+    target: Any
+    batch: bool = False
+    size: int | None = None
+    retry: RetryPolicy | None = None
+
+
+Wiring = Mapping[Any, Handler] | containers.Container
+"""Handlers: a mapping from intent classes and effect functions, or a container."""
+
+
+def handler_table(wiring: Wiring) -> dict[type[Any], Binding]:
+    """The handlers of a mapping or a container, by intent type.
+
+    Raises:
+        DuplicateHandlerError: two for one type.
+        WiringError: a handler does not fit its intent.
+    """
+    table: dict[type[Any], Binding] = {}
+    found = _mapped(wiring) if isinstance(wiring, Mapping) else _provided(wiring)
+    for binding in found:
+        other = table.get(binding.intent_type)
+        if other is not None:
+            raise DuplicateHandlerError(binding.intent_type.__qualname__, other.name, binding.name)
+        table[binding.intent_type] = binding
+    return table
+
+
+def _mapped(wiring: Mapping[Any, Handler]) -> Iterator[Binding]:
+    for key, handler in wiring.items():
+        if isinstance(handler, EffectFunction):
+            if key is not handler:
+                raise HandlerSignatureError(
+                    repr(handler), describe(key), "it handles its own intents only",
+                    f"Write {{{handler.__name__}: {handler.__name__}}}.",
+                )
+            _check_effect(handler, {})
+            ready = calling(handler)
+            yield Binding(handler.intent_type, handler.__name__, lambda r=ready: r, handler.function)
+            continue
+        if inspect.isclass(handler):
+            raise HandlerSignatureError(
+                describe(handler), describe(key), "it is a class",
+                "Give an instance, or declare Handles(...) in a container.",
+            )
+        intent_type: type[Any] = getattr(key, "intent_type", key)
+        spec_of(intent_type)
+        _check_handler(handler, intent_type, {})
+        yield Binding(intent_type, describe(handler), lambda h=handler: h, handler)
+
+
+def _provided(container: Any, path: str = "") -> Iterator[Binding]:
+    if inspect.isclass(container) or not hasattr(container, "providers"):
+        raise DeclarationError(
+            f"Boundary takes a mapping or a container instance, not {describe(container)}"
+            + (": call it, Boundary(Effects())." if inspect.isclass(container) else ".")
+        )
+    for name, provider in container.providers.items():
+        if isinstance(provider, Handles):
+            yield _binding(f"{path}{name}", provider)
+        elif isinstance(provider, providers.Container):
+            yield from _provided(provider.container, f"{path}{name}.")
+
+
+def _binding(name: str, provider: Handles[Any]) -> Binding:
+    return Binding(
+        provider.intent_type,
+        f"{name} ({describe(provider.target)}, {shown(provider.place)})",
+        provider,
+        provider.target,
+        isinstance(provider, HandlesBatch),
+        provider.size if isinstance(provider, HandlesBatch) else None,
+        provider.retry,
+    )
+
+
+def is_async(handler: Any) -> bool:
+    """Whether calling it gives something to await, as far as its definition tells."""
+    if inspect.isclass(handler):
+        handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    handler = inspect.unwrap(handler) if callable(handler) else handler
+    if inspect.iscoroutinefunction(handler):
+        return True
+    call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method, not whether there is one
+    return inspect.iscoroutinefunction(call)
