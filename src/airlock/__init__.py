@@ -19,6 +19,7 @@ from airlock.effects.buffer import EffectBuffer, Emits
 from airlock.effects.function import EffectFunction, effect, needs
 from airlock.effects.intent import Intent, field, intent, replace
 from airlock.effects.json import Json
+from airlock.effects.options import Options
 from airlock.effects.policy import Policy, PolicyLike, View, each
 from airlock.effects.report import Report, ReportEntry
 from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
@@ -65,6 +66,7 @@ __all__ = [
     "Log",
     "Observer",
     "OncePerChain",
+    "Options",
     "Outcome",
     "PartialFailure",
     "Policy",

@@ -221,11 +221,8 @@ class Boundary:
     # -- flushing ---------------------------------------------------------------------------------
 
     def new_report(self) -> Report:
-        """An empty report that can be resumed."""
-        report: Report = Report(
-            lambda waves: self._resume(report, waves), lambda waves: self._aresume(report, waves)
-        )
-        return report
+        """An empty report, which this boundary can resume: for scopes."""
+        return Report(self)
 
     def note_discarded(self, report: Report) -> None:
         """Tell the observers of a discarded scope."""
@@ -245,19 +242,16 @@ class Boundary:
             self._settings, report, waves, fail_fast=fail_fast, refused=how["refused"]
         )
 
-    def _resume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        report = self._following(before)
+    def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """Run what a report has left: for ``report.resume()``."""
+        report = Report(self, before.ledger)
         self.flush(report, waves, refused=None, fail_fast=None)
         return report
 
-    async def _aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        report = self._following(before)
+    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """``resume``, awaiting async handlers."""
+        report = Report(self, before.ledger)
         await self.aflush(report, waves, refused=None, fail_fast=None)
-        return report
-
-    def _following(self, before: Report) -> Report:
-        report = self.new_report()
-        report.ledger = before.ledger
         return report
 
     # -- resources --------------------------------------------------------------------------------

@@ -172,17 +172,18 @@ class Call:
         """One attempt, in a region of its own; yields what must be awaited."""
         wave, last = self._wave, self.positions[-1]
         outer = here.get()
-        attempt = Attempt(wave, self.positions, outer)
+        attempt = Attempt(wave, self.positions)
+        region = attempt.region(outer)
         for position in self.positions:
             wave.tries[position] = attempt.number
-        here.set(attempt.region)
+        here.set(region)
         error: BaseException | None = None
         try:
             self._tell(attempt, None, started=True)
             result = self._intercepted()(self._subject())
             if result is not None and isawaitable(result):
                 yield result
-            _check_finished(attempt)
+            _check_finished(region)
         except PartialFailure as partial:
             if not self._valid(partial):
                 error = partial
@@ -193,12 +194,12 @@ class Call:
             raise
         finally:
             here.set(outer)
-            if not attempt.region.is_closed:
-                attempt.region.close("it has ended" if error is None else "it failed")
+            if not region.is_closed:
+                region.close("it has ended" if error is None else "it failed")
             if error is None:
-                wave.attempts.append(attempt.region)
+                wave.attempts.append(region)
             else:
-                forget(wave, attempt.region, error)
+                forget(wave, region, error)
             self._tell(attempt, error, started=False)
 
     def _subject(self) -> Any:
@@ -248,13 +249,11 @@ class Call:
                 self._wave.outcomes[position] = self._ended
 
 
-def _check_finished(attempt: Attempt) -> None:
+def _check_finished(attempt: Region) -> None:
     """A handler that returns has left every region it opened."""
-    still_open = Flat(attempt.region).open if attempt.region.children else ()
+    still_open = Flat(attempt).open if attempt.children else ()
     if still_open:
-        raise OpenRegionsError(
-            attempt.region.described(), tuple(region.described() for region in still_open)
-        )
+        raise OpenRegionsError(attempt.described(), tuple(r.described() for r in still_open))
 
 
 def forget(wave: Wave, attempt: Region, reason: object) -> None:
@@ -335,12 +334,11 @@ def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
     settings = flush.settings
     allowed = wave.allowed()
     positions = range(len(wave.intents)) if allowed is None else allowed
-    overridden = any(region.overrides for _, _, region in wave.spans)
     chunks = _chunks(flush, wave, positions)
     calls: list[Call] = []
     for i in positions:
         cls = type(wave.intents[i])
-        overrides = override_of(wave, i) if overridden else []
+        overrides = override_of(wave, i) if wave.overridden else []
         if overrides and overrides[0].call is None:
             wave.outcomes[i] = Outcome.DROPPED
             wave.deciders[i] = "override"

@@ -8,14 +8,14 @@ that it is the current one, in whichever context that happens.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from airlock.effects.buffer import extend
+from airlock.effects.buffer import extend, put
 from airlock.effects.function import EffectFunction, intent_of
-from airlock.effects.intent import KNOWN, Intent, admit
-from airlock.effects.options import EmitOptions, Options
+from airlock.effects.intent import Intent
+from airlock.effects.options import Options
 from airlock.effects.policy import PolicyLike, guard_of
 from airlock.effects.region import Guard, Region
 from airlock.errors import EmittedInPolicyError, NoScopeError, ScopeOrderError
@@ -61,15 +61,15 @@ JUDGING = JudgingRegion("policy")
 
 here: ContextVar[Region] = ContextVar("airlock_region", default=NOWHERE)
 """The current region."""
+region_here = here.get
 
 
-def emit(intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+def emit(intent: Intent, /, options: Options | None = None) -> None:
     """Emit into the innermost current region: for code where nothing can be injected.
 
     Args:
         intent: a value of an ``@intent`` class.
-        **options: ``id``, ``delay``, ``ordering_key``, ``dedupe_key``, ``headers``; see
-            ``EmitOptions``.
+        options: id, delay, keys and headers of this emission.
 
     Raises:
         NoScopeError: no scope is open in this thread or task.
@@ -77,18 +77,16 @@ def emit(intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
         ClosedRegionError: the scope is over, or the handler that started this work has ended.
         EmittedInPolicyError: called from a policy.
         RefusedError: a ``Refuse`` policy around the call forbids it.
-        OptionError: an option is unknown or has a wrong type.
+        OptionError: ``options`` is not an ``Options``.
 
     Example:
         >>> with boundary.scope() as effects:
         ...     emit(NotifyWarehouse(42))
         ...     assert effects == [NotifyWarehouse(42)]
     """
-    region = here.get()
-    if type(intent) not in KNOWN:
-        admit(intent)
-    if options:
-        region.put(intent, Options.checked(options))
+    region = region_here()
+    if options is not None or type(intent) not in region.seen:
+        put(region, intent, options)
     else:
         region.append(intent)
 
@@ -145,8 +143,10 @@ def outwards(region: Region) -> Iterator[Region]:
         at = at.outer
 
 
-def guards_of(policies: Iterable[PolicyLike]) -> tuple[Guard, ...]:
+def guards_of(policies: Sequence[PolicyLike]) -> tuple[Guard, ...]:
     """What policies do at the emit site, kept from emitting themselves."""
+    if not policies:
+        return ()
     return tuple(_judging(guard) for guard in map(guard_of, policies) if guard is not None)
 
 

@@ -104,20 +104,23 @@ class Attempt:
     Attributes:
         positions: of its intents in the wave.
         number: which try this is, from 1.
-        region: what it emits; a failed attempt's is thrown away.
     """
 
-    __slots__ = ("number", "positions", "region", "wave")
+    __slots__ = ("number", "positions", "wave")
 
-    def __init__(self, wave: Wave, positions: tuple[int, ...], outer: Region) -> None:
+    def __init__(self, wave: Wave, positions: tuple[int, ...]) -> None:
         self.wave = wave
         self.positions = positions
         self.number = wave.tries.get(positions[-1], 0) + 1
-        home = wave.home(positions[-1])
-        region = Region("handler", scope=wave.root.scope, up=home, outer=outer)
-        region.cause = positions[-1]
+
+    def region(self, outer: Region) -> Region:
+        """A region for what it emits; a failed attempt's is thrown away."""
+        wave, last = self.wave, self.positions[-1]
+        region = Region("handler", scope=wave.root.scope, up=wave.home(last), outer=outer)
+        region.cause = last
         region.running = self
-        self.region = region
+        region.seen = wave.seen
+        return region
 
     def __repr__(self) -> str:
         return f"handler of {self.wave.intents[self.positions[-1]]!r}"

@@ -170,5 +170,7 @@ def _current_scope_region() -> Region | None:
 
 def process_policies(known: Iterable[PolicyLike]) -> list[PolicyLike]:
     """The policies of process-wide enclosures, but for those that are ``known``."""
+    if not _process:
+        return []
     seen = {id(policy) for policy in known}
     return [p for each in tuple(_process) for p in each.policies if id(p) not in seen]

@@ -214,9 +214,9 @@ class OptionError(EmissionError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"emission option {self.option!r} {self.problem}. The options are id (uuid.UUID), "
-            "delay (datetime.timedelta), ordering_key (str), dedupe_key (str) and headers "
-            "(mapping of str to str)."
+            f"emission option {self.option!r} {self.problem}. Write emit(intent, Options(...)) "
+            "with id (uuid.UUID), delay (datetime.timedelta), ordering_key (str), dedupe_key (str) "
+            "or headers (mapping of str to str)."
         )
 
 

@@ -7,7 +7,7 @@ wave's handlers, and the wave itself. The drivers differ in nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -35,6 +35,8 @@ from airlock.wiring import Binding, is_async
 
 __all__ = ["Flush", "Settings"]
 
+Handler = Callable[[Any], object]
+
 
 @attrs.frozen(eq=False)
 class Settings:
@@ -47,9 +49,16 @@ class Settings:
     max_depth: int
     concurrency: int
 
+    _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
+
     def binding(self, cls: type[Any]) -> Binding | None:
         """The handler of an intent class, along its MRO."""
-        return next((self.handlers[base] for base in cls.__mro__ if base in self.handlers), None)
+        try:
+            return self._bindings[cls]
+        except KeyError:
+            found = (self.handlers[base] for base in cls.__mro__ if base in self.handlers)
+            binding = self._bindings[cls] = next(found, None)
+            return binding
 
 
 class Step(Protocol):
@@ -129,7 +138,8 @@ class Flush:
                 return
 
     def _decide(self, wave: Wave) -> bool:
-        if wave.decided:
+        if wave.decided or not wave.judged:
+            wave.decided = True
             return True
         try:
             judge(lambda: wave.decide(self.report.ledger))
@@ -165,17 +175,18 @@ class Flush:
 
     def _raise(self) -> None:
         """One error for everything that went wrong, with the report."""
+        if not (self._refusals or self._refused or any(w.errors for w in self.report.waves)):
+            return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
         refusals = [*self._refusals, *([self._refused] if self._refused else [])]
         if not failures and len(refusals) == 1 and (not self._ran or refusals[0] is self._refused):
             alone: Any = refusals[0]
             alone.report = self.report
             raise alone
-        if failures or refusals:
-            error = FlushError(_summary(self.report), [*failures, *refusals], self.report)
-            for entry in [e for e in self.report if e.outcome is Outcome.FAILED][:20]:
-                error.add_note(f"failed: {entry.intent!r}: {entry.by!r}")
-            raise error
+        error = FlushError(_summary(self.report), [*failures, *refusals], self.report)
+        for entry in [e for e in self.report if e.outcome is Outcome.FAILED][:20]:
+            error.add_note(f"failed: {entry.intent!r}: {entry.by!r}")
+        raise error
 
 
 def _summary(report: Report) -> str:
@@ -195,9 +206,9 @@ def _simple(flush: Flush, wave: Wave) -> bool:
     settings = flush.settings
     if settings.interceptors or settings.observers.watch_attempts or wave.tries:
         return False
-    if any(region.overrides for _, _, region in wave.spans):
+    if wave.overridden:
         return False
-    for cls in set(map(type, wave.intents)):
+    for cls in wave.classes:
         binding = settings.binding(cls)
         if binding is not None and (binding.batch or binding.retry is not None):
             return False
@@ -269,9 +280,10 @@ class Resolution:
         """The classes that need a handler, and those whose overrides may call on to one."""
         wave = self._wave
         allowed = wave.allowed()
-        if not any(region.overrides for _, _, region in wave.spans):
-            run = wave.intents if allowed is None else [wave.intents[i] for i in allowed]
-            return set(map(type, run)), set()
+        if not wave.overridden:
+            if allowed is None:
+                return wave.classes, set()
+            return {type(wave.intents[i]) for i in allowed}, set()
         needing, asking = set[type[Any]](), set[type[Any]]()
         for i in range(len(wave.intents)) if allowed is None else allowed:
             (asking if override_of(wave, i) else needing).add(type(wave.intents[i]))
@@ -300,14 +312,18 @@ class PlainRun:
         self._handlers = flush.resolved
         self._allowed = wave.allowed()
         run = wave.intents if self._allowed is None else [wave.intents[i] for i in self._allowed]
+        # One class in the wave is the usual case, and needs no look-up per intent.
+        classes = wave.classes
+        self._only = flush.resolved[next(iter(classes))] if len(classes) == 1 and run else None
         self._count = len(run)
         self._iterator: Any = iter(run)
-        self._attempt: Attempt | None = None
+        self._attempt: Region | None = None
 
     def run(self) -> None:
         outer = here.get()
         sink = Sink("handler", scope=self._wave.root.scope, outer=outer)
         sink.running = self
+        sink.seen = self._wave.seen
         here.set(sink)
         failed = dict[int, BaseException]()
         try:
@@ -316,16 +332,16 @@ class PlainRun:
         finally:
             here.set(outer)
             self._end_attempt("it has ended")
+            self._attempt = None
             self._note(failed)
 
     def _ended(self, sink: Sink, failed: dict[int, BaseException]) -> bool:
         """Call handlers until one fails; True if there is nothing more to call."""
-        handlers = self._handlers
         try:
-            for intent in self._iterator:
-                if (result := handlers[type(intent)](intent)) is not None and isawaitable(result):
-                    close(result)
-                    raise AsyncHandlerError(describe(handlers[type(intent)]), repr(intent))
+            if self._only is not None:
+                _call_only(self._only, self._iterator)
+            else:
+                _call_each(self._handlers, self._iterator)
         except BaseException as error:
             position = max(self._position(), 0)
             failed[position] = error
@@ -341,24 +357,24 @@ class PlainRun:
         """Where the handler that is running emits."""
         position = self._position()
         attempt = self._attempt
-        if attempt is None or attempt.region.cause != position:
+        if attempt is None or attempt.cause != position:
             self._end_attempt("it has ended")
-            attempt = self._attempt = Attempt(self._wave, (position,), sink)
-            self._wave.attempts.append(attempt.region)
-        return attempt.region
+            attempt = self._attempt = Attempt(self._wave, (position,)).region(sink)
+            self._wave.attempts.append(attempt)
+        return attempt
 
     def _position(self) -> int:
         reached: int = self._count - self._iterator.__length_hint__() - 1
         return reached if self._allowed is None else self._allowed[reached]
 
     def _forget_attempt(self, position: int, error: BaseException) -> None:
-        if self._attempt is not None and self._attempt.region.cause == position:
+        if self._attempt is not None and self._attempt.cause == position:
             self._end_attempt("it failed")
-            forget(self._wave, self._attempt.region, error)
+            forget(self._wave, self._attempt, error)
 
     def _end_attempt(self, why: str) -> None:
-        if self._attempt is not None and not self._attempt.region.is_closed:
-            self._attempt.region.close(why)
+        if self._attempt is not None and not self._attempt.is_closed:
+            self._attempt.close(why)
 
     def _note(self, failed: dict[int, BaseException]) -> None:
         reached = self._count - self._iterator.__length_hint__()
@@ -372,6 +388,23 @@ class PlainRun:
 
     async def arun(self) -> None:
         self.run()
+
+
+def _call_only(handler: Handler, intents: Iterator[Any]) -> None:
+    for intent in intents:
+        if (result := handler(intent)) is not None and isawaitable(result):
+            _refuse_awaitable(handler, intent, result)
+
+
+def _call_each(handlers: Mapping[type[Any], Handler], intents: Iterator[Any]) -> None:
+    for intent in intents:
+        if (result := handlers[type(intent)](intent)) is not None and isawaitable(result):
+            _refuse_awaitable(handlers[type(intent)], intent, result)
+
+
+def _refuse_awaitable(handler: Handler, intent: Any, result: Any) -> None:
+    close(result)
+    raise AsyncHandlerError(describe(handler), repr(intent))
 
 
 class Sink(Region):

@@ -104,6 +104,7 @@ class Lifetime(EffectBuffer):
 
     __slots__ = (
         "_fail_fast",
+        "_captor",
         "_headers",
         "_independent",
         "_keep",
@@ -111,12 +112,9 @@ class Lifetime(EffectBuffer):
         "_report",
         "_task",
         "boundary",
-        "outermost",
         "release",
         "state",
     )
-    outermost: Self
-
     def __init__(
         self,
         boundary: Flushes,
@@ -132,7 +130,7 @@ class Lifetime(EffectBuffer):
         self.boundary = boundary
         self.release = release
         self.state = State.NEW
-        self.outermost = self
+        self._captor: Lifetime | None = None
         self._policy = seats(policy)
         self._independent = independent
         self._headers = headers_of(headers)
@@ -140,6 +138,11 @@ class Lifetime(EffectBuffer):
         self._fail_fast = fail_fast
         self._report: Report | None = None
         self._task: Any = None
+
+    @property
+    def outermost(self) -> Lifetime:
+        """The scope that delivers its intents: itself, or the one it is nested in."""
+        return self if self._captor is None else self._captor
 
     @property
     def report(self) -> Report:
@@ -179,7 +182,7 @@ class Lifetime(EffectBuffer):
         if enclosing is None:
             policies = (*self._policy, *self.boundary.policy, *passed, *process_policies(passed))
         if captured and enclosing is not None:
-            self.outermost = enclosing.scope.outermost
+            self._captor = enclosing.scope.outermost
         release = self.outermost.release
         region = Region(
             "scope",
@@ -333,7 +336,7 @@ class Lifetime(EffectBuffer):
             error.add_note(str(order))
 
     def _closed(self, error: BaseException | None) -> None:
-        captured = self.outermost is not self
+        captured = self._captor is not None
         self.state = State.CAPTURED if captured else State.CLOSED
         kept = not captured or (self._keep or succeeded)(error)
         end_block(self.region, None if kept else (error or "its keep hook"))
@@ -395,7 +398,8 @@ class Lifetime(EffectBuffer):
             stranded = Wave(0, self.region, Flat(self.region, keeps=stranded_only))
             report.waves.append(stranded)
             how["refused"] = self._stranded(len(stranded.intents))
-        return [Wave(0, self.region, flat)], how
+        classes = None if flat.discarded else self.region.seen
+        return [Wave(0, self.region, flat, classes=classes)], how
 
     def _stranded(self, count: int) -> NoTransactionError:
         return NoTransactionError(
@@ -411,6 +415,8 @@ class Lifetime(EffectBuffer):
     def _flushed(self) -> None:
         if self.state is State.FLUSHING:
             self.state = State.FLUSHED
+            if not self.region.children:
+                self.region.scope = None  # nothing asks any more: no reference cycle is left behind
 
     def _must_be_open(self) -> None:
         if self.state is State.FLUSHING:

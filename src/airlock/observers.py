@@ -67,7 +67,9 @@ class Observers:
 
     def tell(self, what: Callable[[Observer], object]) -> None:
         """Call every observer."""
-        for observer in tuple(self._observers):
+        if not self._observers:
+            return
+        for observer in tuple(self._observers):  # it may shrink meanwhile
             try:
                 what(observer)
             except Exception:  # an observer must not break a flush

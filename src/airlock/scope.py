@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Unpack
+from typing import Any
 
-from airlock.context import JUDGING, guards_of, here, outwards
+from airlock.context import JUDGING, guards_of, here, outwards, region_here
 from airlock.effects.buffer import extend, put
-from airlock.effects.intent import KNOWN, Intent, admit
-from airlock.effects.options import EmitOptions, Options
+from airlock.effects.intent import Intent
+from airlock.effects.options import Options
 from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Flat, Mark, Region
 from airlock.effects.wave import chain
@@ -34,21 +34,19 @@ class Scope(Lifetime):
 
     # -- emitting and reading ---------------------------------------------------------------------
 
-    def emit(self, intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+    def emit(self, intent: Intent, /, options: Options | None = None) -> None:
         """Emit into the innermost region of this scope that is current here, or the scope itself.
 
         Raises:
             ScopeStateError: the scope has not been entered.
             EmissionError: as ``airlock.emit`` does.
         """
-        region = here.get()
-        if type(intent) not in KNOWN:
-            admit(intent)
+        region = region_here()
         if region.scope is not self:
-            with self._landing() as region:
-                put(region, intent, options)
-        elif options:
-            region.put(intent, Options.checked(options))
+            with self._landing() as target:
+                put(target, intent, options)
+        elif options is not None or type(intent) not in region.seen:
+            put(region, intent, options)
         else:
             region.append(intent)
 
@@ -64,12 +62,12 @@ class Scope(Lifetime):
     @property
     def own(self) -> list[Any]:
         """The intents emitted in this scope itself, in its regions too."""
-        return list(Flat(self.region, keeps=against, belongs=lambda r: r.scope is self).intents)
+        return list(Flat(self.region, keeps=against, belongs=self._is_own).intents)
 
     @property
     def captured(self) -> list[Any]:
         """The intents that nested scopes handed to this one."""
-        flat = Flat(self.region, keeps=against, belongs=lambda r: r.scope is not self)
+        flat = Flat(self.region, keeps=against, belongs=lambda r: not self._is_own(r))
         return list(flat.intents)
 
     def override(self, handlers: Mapping[Any, Any]) -> RegionBlock:
@@ -124,6 +122,9 @@ class Scope(Lifetime):
             yield child
         finally:
             child.close("it was made for one emission")
+
+    def _is_own(self, region: Region) -> bool:
+        return region is self.region or region.scope is self
 
     def _holds(self, region: Region) -> bool:
         """Whether a region's intents are part of this scope."""

@@ -436,10 +436,15 @@ def is_async(handler: Any) -> bool:
     """Whether calling it gives something to await, as far as its definition tells."""
     if inspect.isclass(handler):
         handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    handler = inspect.unwrap(handler) if callable(handler) else handler
-    if inspect.iscoroutinefunction(handler):
-        return True
-    call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method, not whether there is one
-    return inspect.iscoroutinefunction(call)
+    while True:
+        if isinstance(handler, functools.partial):
+            handler = handler.func
+        elif hasattr(handler, "__wrapped__"):
+            handler = handler.__wrapped__
+        elif hasattr(handler, "__func__"):
+            handler = handler.__func__
+        elif hasattr(handler, "__code__"):
+            return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
+        else:
+            call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself
+            return inspect.isfunction(call) and inspect.iscoroutinefunction(call)

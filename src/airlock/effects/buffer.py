@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, Unpack, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
-from airlock.effects.intent import KNOWN, Intent, admit
-from airlock.effects.options import EmitOptions, Options
+from airlock.effects.intent import KNOWN, Intent, admit, describe
+from airlock.effects.options import Options
 from airlock.effects.region import Flat, Mark, Region, marked
+from airlock.errors import OptionError
 
 __all__ = ["BufferMark", "EffectBuffer", "Emits"]
 
@@ -24,7 +25,7 @@ class Emits(Protocol[I_contra]):
     type checkers hold the body to it. It is write-only: nothing can be read back or run.
     """
 
-    def emit(self, intent: I_contra, /, **options: Unpack[EmitOptions]) -> None:
+    def emit(self, intent: I_contra, /, options: Options | None = None) -> None:
         """Say that an effect should happen."""
 
     def emit_all(self, intents: Iterable[I_contra], /) -> None:
@@ -64,24 +65,22 @@ class EffectBuffer(Sequence[Any]):
         self.region = Region("buffer")
         self.emit_all(intents)
 
-    def emit(self, intent: Intent, /, **options: Unpack[EmitOptions]) -> None:
+    def emit(self, intent: Intent, /, options: Options | None = None) -> None:
         """Append an intent.
 
         Args:
             intent: a value of an ``@intent`` class.
-            **options: ``id``, ``delay``, ``ordering_key``, ``dedupe_key``, ``headers``; see
-                ``EmitOptions``.
+            options: id, delay, keys and headers of this emission.
 
         Raises:
             NotAnIntentError: it is a class, a callable, or another value.
-            OptionError: an option is unknown or has a wrong type.
+            OptionError: ``options`` is not an ``Options``.
         """
-        if type(intent) not in KNOWN:
-            admit(intent)
-        if options:
-            self.region.put(intent, Options.checked(options))
+        region = self.region
+        if options is not None or type(intent) not in region.seen:
+            put(region, intent, options)
         else:
-            self.region.append(intent)
+            region.append(intent)
 
     def emit_all(self, intents: Iterable[Intent], /) -> None:
         """Append several intents, in order; those of another buffer keep their options.
@@ -153,12 +152,17 @@ class EffectBuffer(Sequence[Any]):
         return f"{type(self).__name__}({list(self)!r})"
 
 
-def put(region: Region, intent: Intent, options: EmitOptions) -> None:
-    """Append one intent to a region, with its options if there are any."""
-    if options:
-        region.put(intent, Options.checked(options))
-    else:
+def put(region: Region, intent: Intent, options: Options | None) -> None:
+    """Append an intent that has options, or is the first of its class: the slow half of ``emit``."""
+    if type(intent) not in KNOWN:
+        admit(intent)
+    if options is None:
         region.append(intent)
+    elif isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
+        region.put(intent, options)
+    else:
+        raise OptionError("options", f"must be an airlock.Options, not {describe(options)}")
+    region.seen.add(type(intent))
 
 
 def extend(region: Region, intents: Iterable[Intent]) -> None:
@@ -170,9 +174,11 @@ def extend(region: Region, intents: Iterable[Intent]) -> None:
             admit(intent)
     if not options:
         region.extend(checked)
+        region.seen.update(map(type, checked))
         return
     for i, intent in enumerate(checked):
         if i in options:
             region.put(intent, options[i])
         else:
             region.append(intent)
+        region.seen.add(type(intent))

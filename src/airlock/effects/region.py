@@ -40,6 +40,7 @@ class Region(list[Any]):
         overrides: handlers put in place of others, by type.
         headers: for every intent emitted here, and its follow-ups.
         guards: what is called with each intent before it is taken, from here outwards.
+        seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
         encloses: its policies hold for every boundary.
         children: ``(position it opened at, region)``.
@@ -67,6 +68,7 @@ class Region(list[Any]):
         "policies",
         "running",
         "scope",
+        "seen",
         "segment",
         "stamps",
         "up",
@@ -105,6 +107,7 @@ class Region(list[Any]):
         self.why = "it has ended"
         self.cause = -1
         self.running: Any = None
+        self.seen: set[type[Any]] = set()
         self.guards = guards if up is None else guards + up.guards
         self.segment = segment
         if self.guards or segment is not None:
@@ -115,6 +118,7 @@ class Region(list[Any]):
         if self.children is None:
             self.children = []
         self.children.append((len(self), child))
+        child.seen = self.seen
 
     def as_parent(self) -> Region:
         """The region that a child opened here goes into."""

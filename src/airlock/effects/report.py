@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 import attrs
 
 from airlock.effects.intent import spec_of
 from airlock.effects.region import Discarded
-from airlock.effects.wave import Outcome, Wave
+from airlock.effects.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
 
 __all__ = ["Report", "ReportEntry"]
 
-Resume = Callable[[Sequence[Wave]], "Report"]
-AsyncResume = Callable[[Sequence[Wave]], Awaitable["Report"]]
+
+class Resumes(Protocol):
+    """What runs the rest of a report: a boundary."""
+
+    def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
+    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
+
 
 
 @attrs.frozen
@@ -58,12 +64,11 @@ class Report:
         waves: the waves that were decided, in order.
     """
 
-    def __init__(self, resume: Resume | None = None, aresume: AsyncResume | None = None) -> None:
+    def __init__(self, boundary: Resumes, ledger: Ledger | None = None) -> None:
         self.waves: list[Wave] = []
         self.thrown_away: list[Discarded] = []
-        self.ledger: dict[Any, list[Any]] = {}
-        self._resume = resume
-        self._aresume = aresume
+        self.ledger: Ledger = {} if ledger is None else ledger
+        self._boundary = boundary
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------
@@ -106,8 +111,9 @@ class Report:
     @property
     def discarded(self) -> list[Any]:
         """Intents thrown away with their block, transaction or failed attempt."""
-        kept = [intent for part, _ in self.thrown_away for intent in part]
-        return kept + [intent for w in self.waves for part, _, _ in w.discarded for intent in part]
+        parts = [part for part, _ in self.thrown_away]
+        parts += [part for wave in self.waves for part, _, _ in wave.discarded]
+        return [intent for part in parts for intent in part]
 
     @property
     def ok(self) -> bool:
@@ -127,11 +133,14 @@ class Report:
     @property
     def counts(self) -> dict[Outcome, int]:
         """How many intents ended in each outcome; outcomes of none are left out."""
-        counts = {
-            code: sum(wave.outcomes.count(code) for wave in self.waves) for code in Outcome
-        }
-        counts[Outcome.DISCARDED] = len(self.discarded)
-        return {code: n for code, n in counts.items() if n}
+        found = Counter[int]()
+        for wave in self.waves:
+            delivered = wave.outcomes.count(Outcome.DELIVERED)
+            found[Outcome.DELIVERED] += delivered
+            if delivered < len(wave.outcomes):
+                found.update(code for code in wave.outcomes if code != Outcome.DELIVERED)
+        found[Outcome.DISCARDED] = len(self.discarded)
+        return {Outcome(code): found[code] for code in sorted(found) if found[code]}
 
     @property
     def entries(self) -> list[ReportEntry]:
@@ -205,27 +214,22 @@ class Report:
             A new report, of what was run now and its follow-ups.
 
         Raises:
-            ResumeError: it was resumed before, or there is nothing to resume with.
+            ResumeError: it was resumed before.
             FlushError: some failed again; its report can be resumed in turn.
         """
-        return self._ready(self._resume)(self._unfinished(interrupted))
+        return self._boundary.resume(self, self._unfinished(interrupted=interrupted))
 
     async def aresume(self, *, interrupted: bool = False) -> Report:
         """``resume`` where handlers are async."""
-        return await self._ready(self._aresume)(self._unfinished(interrupted))
+        return await self._boundary.aresume(self, self._unfinished(interrupted=interrupted))
 
-    def _ready(self, resume: Any) -> Any:
+    def _unfinished(self, *, interrupted: bool) -> list[Wave]:
         if self._resumed:
             raise ResumeError(
                 "this report was resumed before, and running its effects twice is not what it is "
                 "for: resume the report that resume() returned, or that of the FlushError it raised."
             )
-        if resume is None:
-            raise ResumeError("this report is of a discarded scope: nothing of it can be resumed.")
         self._resumed = True
-        return resume
-
-    def _unfinished(self, interrupted: bool) -> list[Wave]:
         again = (wave.unfinished(interrupted=interrupted) for wave in self.waves)
         return [wave for wave in again if wave is not None]
 

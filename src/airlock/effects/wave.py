@@ -73,6 +73,7 @@ class Wave:
         batches: all positions of a batch, by the position of its last member.
         attempts: regions of what handlers emitted, each with its ``cause``.
         discarded: what failed attempts emitted: ``(intents, reason, cause)``.
+        seen: the classes of what was emitted by its handlers.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Wave:
         *,
         parent: Wave | None = None,
         causes: list[int] | None = None,
+        classes: set[type[Any]] | None = None,
     ) -> None:
         self.number = number
         self.root = root
@@ -101,6 +103,8 @@ class Wave:
         self.batches: dict[int, tuple[int, ...]] = {}
         self.attempts: list[Region] = []
         self.discarded: list[tuple[list[Any], object, int]] = []
+        self.seen: set[type[Any]] = set()
+        self._classes = classes
         self._ids: dict[int, UUID] = {}
         self._homes: list[Region] | None = None
 
@@ -112,9 +116,6 @@ class Wave:
         Raises:
             PolicyError: one raised or answered nonsense; nothing is decided then.
         """
-        if not any(region.policies for _, _, region in self.spans):
-            self.decided = True
-            return
         outcomes, deciders, merged = bytearray(len(self.intents)), {}, {}
         memory: list[tuple[list[Any], list[Any]]] = []
         for start, end, region in self.spans:
@@ -155,11 +156,28 @@ class Wave:
 
     # -- reading ----------------------------------------------------------------------------------
 
+    @property
+    def judged(self) -> bool:
+        """Whether any policy is around its intents."""
+        return any(region.policies for _, _, region in self.spans)
+
+    @property
+    def overridden(self) -> bool:
+        """Whether any override is around its intents."""
+        return any(region.overrides for _, _, region in self.spans)
+
     def allowed(self) -> list[int] | None:
         """Positions of what may run; None if that is everything."""
-        if not self.outcomes.count(Outcome.PENDING) == len(self.outcomes):
-            return [i for i, code in enumerate(self.outcomes) if code == Outcome.PENDING]
-        return None
+        if self.outcomes.count(0) == len(self.outcomes):
+            return None
+        return [i for i, code in enumerate(self.outcomes) if code == Outcome.PENDING]
+
+    @property
+    def classes(self) -> set[type[Any]]:
+        """The classes of its intents."""
+        if self._classes is None:
+            self._classes = set(map(type, self.intents))
+        return self._classes
 
     def ancestors(self, position: int) -> Iterator[Any]:
         """The intents that caused the one at ``position``, its direct cause first."""
@@ -227,6 +245,8 @@ class Wave:
 
     def follow_ups(self) -> Wave | None:
         """The next wave: what the attempts emitted, in the order of their causes."""
+        if not self.attempts:
+            return None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
         around: dict[Region, tuple[int, int]] = {}
@@ -246,7 +266,8 @@ class Wave:
             return None
         deepest_first = sorted(around, key=lambda region: -sum(1 for _ in chain(region)))
         flat.spans += [(*around[region], region) for region in deepest_first]
-        return Wave(self.number + 1, self.root, flat, parent=self, causes=causes)
+        classes = None if self.discarded else self.seen
+        return Wave(self.number + 1, self.root, flat, parent=self, causes=causes, classes=classes)
 
     def unfinished(self, *, interrupted: bool) -> Wave | None:
         """A wave of what failed or is pending, with the verdicts already given.
