@@ -16,9 +16,9 @@ from airlock.effects.report import Report
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError, DeclarationError
 from airlock.flush import Flush, Settings
+from airlock.lifetime import How, Keep
 from airlock.observers import Observer, Observers
 from airlock.release import Release
-from airlock.lifetime import How, Keep
 from airlock.scope import Scope
 from airlock.scoped import scoped
 from airlock.wiring import Wiring, handler_table, is_async
@@ -68,7 +68,7 @@ class Boundary:
         concurrency: int = 1,
     ) -> None:
         for name, value in (("max_depth", max_depth), ("concurrency", concurrency)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise DeclarationError(f"Boundary({name}={value!r}): an int from 1.")
         self.policy = seats(policy)
         self._wiring = handlers
@@ -194,9 +194,13 @@ class Boundary:
             unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
             unused=tuple(
                 f"{b.name} handles {named(b.intent_type)}, which "
-                + ("is dispatched elsewhere" if b.intent_type in routed else
-                   "is not among the intents" if current(b.intent_type) else
-                   "was declared again since")
+                + (
+                    "is dispatched elsewhere"
+                    if b.intent_type in routed
+                    else "is not among the intents"
+                    if current(b.intent_type)
+                    else "was declared again since"
+                )
                 for b in unused
             ),
             misfits=misfits(settings.handlers.values(), is_async) if sync else (),
@@ -238,9 +242,7 @@ class Boundary:
 
     def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
         fail_fast = self._fail_fast if how["fail_fast"] is None else how["fail_fast"]
-        return Flush(
-            self._settings, report, waves, fail_fast=fail_fast, refused=how["refused"]
-        )
+        return Flush(self._settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""
@@ -287,5 +289,3 @@ class Boundary:
 async def _awaited(pending: Any) -> None:
     if pending is not None and inspect.isawaitable(pending):
         await pending
-
-

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -56,9 +57,8 @@ def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Overri
     for key, handler in overrides.items():
         cls = getattr(key, "intent_type", key)
         spec_of(cls)
-        if isinstance(handler, EffectFunction):
-            handler = calling(handler)
-        checked[cls] = Override(None if handler is None else _with_next(cls, handler))
+        plain = calling(handler) if isinstance(handler, EffectFunction) else handler
+        checked[cls] = Override(None if plain is None else _with_next(cls, plain))
     return checked
 
 
@@ -164,13 +164,13 @@ class Call:
         for awaitable in steps:
             try:
                 await awaitable
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is raised inside the generator
                 with suppress(StopIteration):  # it made a partial failure of it
                     steps.throw(error)
 
-    def _attempt(self) -> Iterator[Any]:
+    def _attempt(self) -> Generator[Any]:
         """One attempt, in a region of its own; yields what must be awaited."""
-        wave, last = self._wave, self.positions[-1]
+        wave = self._wave
         outer = here.get()
         attempt = Attempt(wave, self.positions)
         region = attempt.region(outer)
@@ -226,9 +226,9 @@ class Call:
             for position in self.positions:
                 delivery = Delivery(self._wave, position, attempt.number)
                 if started:
-                    observers.tell(lambda o, d=delivery: o.started(d))
+                    observers.tell(methodcaller("started", delivery))
                 else:
-                    observers.tell(lambda o, d=delivery: o.ended(d, error))
+                    observers.tell(methodcaller("ended", delivery, error))
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
@@ -348,14 +348,14 @@ def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
             if chunk := chunks[i]:
                 binding = settings.binding(cls)
                 wave.batches[i] = chunk
-                retry = binding and binding.retry
+                retry = None if binding is None else binding.retry
                 calls.append(Call(flush, wave, chunk, flush.resolved[cls], batch=True, retry=retry))
         elif (dispatch := dispatch_of(settings.dispatch, cls)) is not INLINE:
             handed_over = Outcome.HANDED_OVER
             calls.append(Call(flush, wave, (i,), dispatch.dispatch, ended=handed_over))
         else:
             binding = settings.binding(cls)
-            retry = binding and binding.retry
+            retry = None if binding is None else binding.retry
             calls.append(Call(flush, wave, (i,), flush.resolved[cls], retry=retry))
     return WaveCalls(flush, wave, calls)
 
@@ -365,7 +365,7 @@ def _original(flush: Flush, cls: type[Any]) -> Handler:
     handler, binding = flush.resolved.get(cls), flush.settings.binding(cls)
     if handler is None or binding is None:
 
-        def missing(intent: Any) -> object:
+        def missing(_: Any) -> object:
             raise UnhandledIntentError(
                 (cls.__qualname__,), tuple(c.__qualname__ for c in flush.settings.handlers)
             )
@@ -384,7 +384,7 @@ def _chunks(flush: Flush, wave: Wave, positions: Any) -> dict[int, tuple[int, ..
         if binding is not None and binding.batch and inline and not override_of(wave, i):
             groups.setdefault((id(binding), _surroundings(wave, i)), []).append(i)
     chunks: dict[int, tuple[int, ...]] = {}
-    for (_, _), members in groups.items():  # type: ignore[misc]  # a pair, see above
+    for members in groups.values():
         binding = flush.settings.binding(type(wave.intents[members[0]]))
         size = (binding.size if binding else None) or len(members)
         for start in range(0, len(members), size):

@@ -53,8 +53,12 @@ class Check:
     def __str__(self) -> str:
         if self.ok:
             return "the wiring is complete"
-        return "\n".join([f"{len(self.problems)} problem(s) with the wiring:",
-                          *(f"  - {problem}" for problem in self.problems)])
+        return "\n".join(
+            [
+                f"{len(self.problems)} problem(s) with the wiring:",
+                *(f"  - {problem}" for problem in self.problems),
+            ]
+        )
 
 
 def named(cls: type[Any]) -> str:

@@ -137,7 +137,7 @@ def delivery() -> Delivery:
         ...     mail(intent, message_id=str(delivery().id))
     """
     found = deliveries()
-    if len(found) > 1:
+    if len(found) != 1:
         raise DeliveryError(
             f"this handler runs for a batch of {len(found)}: use airlock.deliveries(), one for each."
         )
@@ -209,16 +209,21 @@ class Route(Dispatcher):
     """
 
     def __init__(
-        self, routes: Mapping[type[Any] | EffectFunction[..., Any], Dispatcher],
-        *, default: Dispatcher = INLINE,
+        self,
+        routes: Mapping[type[Any] | EffectFunction[..., Any], Dispatcher],
+        *,
+        default: Dispatcher = INLINE,
     ) -> None:
-        self._routes = {getattr(key, "intent_type", key): to for key, to in routes.items()}
+        self._routes: dict[Any, Dispatcher] = {
+            getattr(key, "intent_type", key): to for key, to in routes.items()
+        }
         self._default = default
         for key, to in self._routes.items():
             spec_of(key)
-            if not isinstance(to, Dispatcher):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise DeclarationError(f"Route sends {key.__qualname__} to {describe(to)}: "
-                                       "give a Dispatcher.")
+            if not isinstance(to, Dispatcher):
+                raise DeclarationError(
+                    f"Route sends {key.__qualname__} to {describe(to)}: give a Dispatcher."
+                )
 
     def of(self, cls: type[Any]) -> Dispatcher:
         """The dispatch of an intent class, along its MRO."""

@@ -490,12 +490,10 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
         self.report = report
         return self
 
-    def __init__(
-        self, message: str, errors: Sequence[Exception], report: Report | None = None
-    ) -> None:
+    def __init__(self, message: str, errors: Sequence[Exception], _: Report | None = None) -> None:
         super().__init__(message, errors)
 
-    def derive(self, excs: Sequence[Any], /) -> FlushError:
+    def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]
         return FlushError(self.message, excs, self.report)
 
     def __str__(self) -> str:

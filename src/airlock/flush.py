@@ -132,7 +132,9 @@ class Flush:
                 continue
             self._ran = True
             self._running = wave
-            yield calls_of(self, wave) if awaits or not _simple(self, wave) else PlainRun(self, wave)
+            yield (
+                calls_of(self, wave) if awaits or not _simple(self, wave) else PlainRun(self, wave)
+            )
             self._settle(wave)
             if self.fail_fast and wave.errors:
                 return
@@ -236,12 +238,17 @@ class Resolution:
 
     async def arun(self) -> None:
         for awaitable, resolved in self._attempted():
-            resolved.append(await awaitable)
+            try:
+                resolved.append(await awaitable)
+            except Exception as error:  # noqa: BLE001 - a resource's: as above
+                self.error = error
+                return
 
     def _attempted(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Resolve; what goes wrong is kept as the reason of the refusal."""
         try:
             yield from self._resolve()
-        except Exception as error:  # whatever a provider raises refuses the wave, like our own checks
+        except Exception as error:  # noqa: BLE001 - a provider's too: it refuses the wave
             self.error = error
 
     def _resolve(self) -> Iterator[tuple[Any, list[Any]]]:
@@ -272,7 +279,11 @@ class Resolution:
                 resolved[cls] = handler
         if missing:
             raise UnhandledIntentError(
-                tuple(sorted(f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing)),
+                tuple(
+                    sorted(
+                        f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing
+                    )
+                ),
                 tuple(cls.__qualname__ for cls in settings.handlers),
             )
 

@@ -103,8 +103,8 @@ class Lifetime(EffectBuffer):
     """
 
     __slots__ = (
-        "_fail_fast",
         "_captor",
+        "_fail_fast",
         "_headers",
         "_independent",
         "_keep",
@@ -115,6 +115,7 @@ class Lifetime(EffectBuffer):
         "release",
         "state",
     )
+
     def __init__(
         self,
         boundary: Flushes,
@@ -151,9 +152,10 @@ class Lifetime(EffectBuffer):
         Raises:
             ScopeStateError: it was neither flushed nor discarded yet.
         """
-        if self.outermost._report is None:
+        report = self._report if self._captor is None else self._captor.report
+        if report is None:
             self._wrong("has no report yet", "It has one once its outermost scope is flushed.")
-        return self.outermost._report
+        return report
 
     # -- the lifetime -----------------------------------------------------------------------------
 
@@ -364,14 +366,12 @@ class Lifetime(EffectBuffer):
         """Its transaction has ended, after its block."""
         try:
             self.flush()
-        except Exception as error:
+        except Exception:
             if self.release is not None and self.release.on_flush_error == "raise":
                 raise
-            log.error(
+            log.exception(
                 "effects released by a commit failed; scope.report has them all, and "
-                "report.resume() runs what is left: %s",
-                error,
-                exc_info=error,
+                "report.resume() runs what is left"
             )
 
     def _planned(self) -> tuple[list[Wave], How]:

@@ -25,7 +25,7 @@ class _Selecting(Policy):
     types: Selection[Any]
 
     def __init__(self, *types: Selector) -> None:
-        self.__attrs_init__(Selection(types, type(self).__name__))  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(Selection(types, type(self).__name__))  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.types!r})"
@@ -118,7 +118,7 @@ class Dedupe(Policy):
             raise DeclarationError(
                 f"Dedupe(keep={keep!r}): keep is 'first', 'last' or a function of two intents."
             )
-        self.__attrs_init__(Selection(types, "Dedupe"), key, keep)  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(Selection(types, "Dedupe"), key, keep)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         groups = self._groups(view)
@@ -153,7 +153,7 @@ class Dedupe(Policy):
         survivor = members[0]
         for i in members[1:]:
             one, other = view.intents[survivor], view.intents[i]
-            chosen = self.keep(one, other)  # type: ignore[operator]  # the strings are handled above
+            chosen = self.keep(one, other)
             if chosen is other:
                 survivor = i
             elif chosen is not one:
@@ -180,9 +180,9 @@ class Limit(Policy):
     per: Key | None
 
     def __init__(self, n: int, *, per: Key | None = None) -> None:
-        if not isinstance(n, int) or isinstance(n, bool) or n < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise DeclarationError(f"Limit({n!r}): the limit is an int, 0 or more.")
-        self.__attrs_init__(n, per)  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(n, per)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         per = self.per or _the_same
@@ -215,7 +215,7 @@ class OncePerChain(Policy):
     key: Key | None
 
     def __init__(self, *types: Selector, key: Key | None = None) -> None:
-        self.__attrs_init__(Selection(types, "OncePerChain"), key)  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(Selection(types, "OncePerChain"), key)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         if view.wave == 0:

@@ -44,21 +44,21 @@ class Segment:
     """
 
     def __init__(self, *, begun: bool = False, parent: Segment | None = None) -> None:
-        self._parent = parent
+        self.parent = parent
         self._fate = Fate.OPEN if begun or parent is not None else Fate.WAITING
         self._when_ended: list[Callable[[], None]] = []
 
     @property
     def fate(self) -> Fate:
         """Its own, or that of the segment around it."""
-        if self._parent is None or self._fate is Fate.ROLLED_BACK:
+        if self.parent is None or self._fate is Fate.ROLLED_BACK:
             return self._fate
-        return self._parent.fate
+        return self.parent.fate
 
     @property
     def transaction(self) -> Segment:
         """The outermost segment around it."""
-        return self if self._parent is None else self._parent.transaction
+        return self if self.parent is None else self.parent.transaction
 
     def nested(self) -> Segment:
         """A savepoint in it."""
@@ -69,7 +69,7 @@ class Segment:
         segment: Segment | None = self
         while segment is not None:
             yield segment
-            segment = segment._parent
+            segment = segment.parent
 
     def begin(self) -> None:
         """The transaction that it waited for has begun."""
@@ -95,12 +95,12 @@ class Segment:
         for callback in callbacks:
             try:
                 callback()
-            except Exception as error:  # the next scope's effects are not to blame
+            except Exception as error:  # noqa: BLE001 - raised below: the next scope is not to blame
                 errors.append(error)
-        if len(errors) > 1:
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
             raise ExceptionGroup("flushes after a commit failed", errors)
-        for error in errors:
-            raise error
 
 
 class Release(Protocol):

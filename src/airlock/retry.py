@@ -13,18 +13,18 @@ from airlock.errors import DeclarationError, MissingExtraError
 __all__ = ["RetryPolicy"]
 
 
-def _some_errors(instance: RetryPolicy, attribute: Any, value: Any) -> None:
+def _some_errors(_: RetryPolicy, __: Any, value: Any) -> None:
     kinds = value if isinstance(value, tuple) else (value,)
     if not kinds or not all(isinstance(k, type) and issubclass(k, Exception) for k in kinds):
         raise DeclarationError(f"RetryPolicy(on={value!r}): give an exception class, or a tuple.")
 
 
-def _from_one(instance: RetryPolicy, attribute: Any, value: Any) -> None:
+def _from_one(_: RetryPolicy, __: Any, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise DeclarationError(f"RetryPolicy(max_attempts={value!r}): an int from 1.")
 
 
-def _not_negative(instance: RetryPolicy, attribute: Any, value: Any) -> None:
+def _not_negative(_: RetryPolicy, attribute: Any, value: Any) -> None:
     if value is not None and not (isinstance(value, timedelta) and value >= timedelta(0)):
         raise DeclarationError(f"RetryPolicy({attribute.name}={value!r}): a timedelta from 0.")
 

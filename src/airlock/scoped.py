@@ -24,24 +24,36 @@ def scoped(function: F, open_scope: Callable[[], Scope]) -> F:
             scope is current only while its own code runs, and ends with the generator.
         open_scope: makes the scope.
     """
-    wrapped: Callable[..., Any]
+    around: Callable[[Callable[..., Any], Callable[[], Scope]], Callable[..., Any]]
     if inspect.isasyncgenfunction(function):
-        wrapped = _around_async_generator(function, open_scope)
+        around = _around_async_generator
     elif inspect.isgeneratorfunction(function):
-        wrapped = _around_generator(function, open_scope)
+        around = _around_generator
     elif inspect.iscoroutinefunction(function):
-
-        async def wrapped(*args: Any, **kwargs: Any) -> Any:
-            async with open_scope():
-                return await function(*args, **kwargs)
-
+        around = _around_coroutine
     else:
+        around = _around_function
+    return cast("F", functools.wraps(function)(around(function, open_scope)))
 
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with open_scope():
-                return function(*args, **kwargs)
 
-    return cast("F", functools.wraps(function)(wrapped))
+def _around_function(
+    function: Callable[..., Any], open_scope: Callable[[], Scope]
+) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with open_scope():
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def _around_coroutine(
+    function: Callable[..., Any], open_scope: Callable[[], Scope]
+) -> Callable[..., Any]:
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        async with open_scope():
+            return await function(*args, **kwargs)
+
+    return wrapped
 
 
 class _Inside:
@@ -91,7 +103,7 @@ def _around_generator(
                 except GeneratorExit:
                     inside.step(generator.close)
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = inside.step(generator.throw, error)
                 else:
                     value = inside.step(generator.send, sent)
@@ -121,7 +133,7 @@ def _around_async_generator(
                 except GeneratorExit:
                     await inside.astep(generator.aclose)
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = await inside.astep(generator.athrow, error)
                 else:
                     value = await inside.astep(generator.asend, sent)

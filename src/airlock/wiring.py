@@ -9,7 +9,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Concatenate, Generic, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, Self, TypeVar, cast, overload
 
 import attrs
 from dependency_injector import containers, providers
@@ -27,11 +27,11 @@ from airlock.retry import RetryPolicy
 
 __all__ = ["Binding", "Expands", "Handles", "HandlesBatch", "Wiring", "handler_table", "is_async"]
 
-I = TypeVar("I", bound=Intent)
+IntentT = TypeVar("IntentT", bound=Intent)
 Handler = Callable[[Any], object]
 
 
-class Handles(providers.Factory[Any], Generic[I]):
+class Handles(providers.Factory[Any], Generic[IntentT]):
     """A provider that binds an intent type to its handler and the handler's dependencies.
 
     It provides the handler, ready to be called with an intent; it is resolved once per flush.
@@ -62,8 +62,6 @@ class Handles(providers.Factory[Any], Generic[I]):
     place: tuple[str, int] | None = None
 
     @overload
-    def __init__(self) -> None: ...
-    @overload
     def __init__(
         self,
         intent_type: EffectFunction[..., Any],
@@ -75,8 +73,8 @@ class Handles(providers.Factory[Any], Generic[I]):
     @overload
     def __init__(
         self,
-        intent_type: type[I],
-        handler: Callable[..., Callable[[I], object]],
+        intent_type: type[IntentT],
+        handler: Callable[..., Callable[[IntentT], object]],
         /,
         *,
         retry: RetryPolicy | None = None,
@@ -85,8 +83,8 @@ class Handles(providers.Factory[Any], Generic[I]):
     @overload
     def __init__(
         self,
-        intent_type: type[I],
-        handler: Callable[Concatenate[I, ...], object],
+        intent_type: type[IntentT],
+        handler: Callable[Concatenate[IntentT, ...], object],
         /,
         *,
         retry: RetryPolicy | None = None,
@@ -130,16 +128,16 @@ class Handles(providers.Factory[Any], Generic[I]):
         return (handler,) if inspect.isclass(handler) else (functools.partial, handler)
 
     def __deepcopy__(self, memo: Any) -> Self:
-        copied: Self = super().__deepcopy__(memo)
+        copied: Any = super().__deepcopy__(memo)
         for name, value in vars(self).items():
             if name in self._kept:
                 setattr(copied, name, value)
-        return copied
+        return cast("Self", copied)
 
     _kept = frozenset({"intent_type", "target", "retry", "place", "size"})
 
 
-class HandlesBatch(Handles[I]):
+class HandlesBatch(Handles[IntentT]):
     """``Handles`` for a handler that is called with a list of intents.
 
     A batch runs at the place of its last member and never mixes policies or overrides. If the
@@ -157,12 +155,10 @@ class HandlesBatch(Handles[I]):
     size: int | None = None
 
     @overload
-    def __init__(self) -> None: ...
-    @overload
     def __init__(
         self,
-        intent_type: type[I],
-        handler: Callable[..., Callable[[list[I]], object]],
+        intent_type: type[IntentT],
+        handler: Callable[..., Callable[[list[IntentT]], object]],
         /,
         *,
         size: int | None = None,
@@ -172,8 +168,8 @@ class HandlesBatch(Handles[I]):
     @overload
     def __init__(
         self,
-        intent_type: type[I],
-        handler: Callable[Concatenate[list[I], ...], object],
+        intent_type: type[IntentT],
+        handler: Callable[Concatenate[list[IntentT], ...], object],
         /,
         *,
         size: int | None = None,
@@ -181,21 +177,24 @@ class HandlesBatch(Handles[I]):
         **dependencies: Any,
     ) -> None: ...
     def __init__(  # pyright: ignore[reportInconsistentOverload]
-        self, intent_type: Any = None, handler: Any = None, /, *, size: int | None = None, **rest: Any
+        self,
+        intent_type: Any = None,
+        handler: Any = None,
+        /,
+        *,
+        size: int | None = None,
+        **rest: Any,
     ) -> None:
-        if size is not None and (not isinstance(size, int) or size < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if size is not None and (not isinstance(size, int) or size < 1):
             raise DeclarationError(f"HandlesBatch(size={size!r}): an int from 1, or None for all.")
-        if intent_type is None:
-            super().__init__()
-        else:
-            super().__init__(intent_type, handler, **rest)
-            self.size = size
+        super().__init__(intent_type, handler, **rest)
+        self.size = size
 
     def _accepts(self, intent_type: type[Any]) -> Any:
         return list[intent_type]  # type: ignore[valid-type]  # built at run time
 
 
-class Expands(Handles[I]):
+class Expands(Handles[IntentT]):
     """Turns one event into several effects, which follow it as its follow-ups.
 
     Args:
@@ -207,21 +206,16 @@ class Expands(Handles[I]):
         >>> placed = Expands(OrderPlaced, lambda event: (NotifyWarehouse(event.order_id),))
     """
 
-    @overload
-    def __init__(self) -> None: ...
-    @overload
     def __init__(
         self,
-        intent_type: type[I],
-        handler: Callable[Concatenate[I, ...], Iterable[Intent]],
+        intent_type: type[IntentT] | None = None,
+        handler: Callable[Concatenate[IntentT, ...], Iterable[Intent]] | None = None,
         /,
         **dependencies: Any,
-    ) -> None: ...
-    def __init__(self, intent_type: Any = None, handler: Any = None, /, **rest: Any) -> None:
-        if intent_type is None:
-            super().__init__()
-        else:
-            super().__init__(intent_type, handler, **rest)
+    ) -> None:
+        event: Any = intent_type
+        expand: Any = handler
+        super().__init__(event, expand, **dependencies)
 
     def _provided(self, handler: Any) -> tuple[Any, ...]:
         return functools.partial, _expanding(handler)
@@ -263,13 +257,17 @@ def _check_effect(effect: EffectFunction[..., Any], dependencies: Mapping[str, A
         if name not in effect.needs:
             known = ", ".join(effect.needs) or "none"
             raise HandlerSignatureError(
-                effect.__name__, "its intent", f"{name!r} is not a dependency of it",
+                effect.__name__,
+                "its intent",
+                f"{name!r} is not a dependency of it",
                 f"Its dependencies, marked with airlock.needs(), are: {known}.",
             )
     missing = [name for name in effect.needs if name not in dependencies]
     if missing:
         raise HandlerSignatureError(
-            effect.__name__, "its intent", f"it needs {', '.join(missing)}",
+            effect.__name__,
+            "its intent",
+            f"it needs {', '.join(missing)}",
             f"Write Handles({effect.__name__}, {missing[0]}=...).",
         )
 
@@ -288,7 +286,7 @@ def _check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) 
     call = handler
     if inspect.isclass(handler):
         _bind(signature, (), dependencies, shows, name)
-        call = getattr(handler, "__call__")  # noqa: B004 - the function, to look at its signature
+        call = handler.__call__
         if call is type.__call__ or not inspect.isfunction(call):
             raise HandlerSignatureError(
                 shows, name, "its instances cannot be called", "Define __call__(self, intent)."
@@ -301,8 +299,11 @@ def _check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) 
 
 
 def _bind(
-    signature: inspect.Signature, args: tuple[Any, ...], dependencies: Mapping[str, Any],
-    handler: str, intent: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    dependencies: Mapping[str, Any],
+    handler: str,
+    intent: str,
 ) -> None:
     try:
         signature.bind(*args, **dependencies)
@@ -330,9 +331,11 @@ def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> Non
         isinstance(c, type) and vars(c).get("__intent__") is not None for c in classes
     ):
         return
-    if not any(issubclass(wanted, c) for c in classes):
+    if not any(issubclass(wanted, c) for c in classes if c is not None):
         raise HandlerSignatureError(
-            handler, intent, f"its argument is annotated with {hint!r}",
+            handler,
+            intent,
+            f"its argument is annotated with {hint!r}",
             "Register it for that type, or change the annotation.",
         )
 
@@ -389,22 +392,30 @@ def _mapped(wiring: Mapping[Any, Handler]) -> Iterator[Binding]:
         if isinstance(handler, EffectFunction):
             if key is not handler:
                 raise HandlerSignatureError(
-                    repr(handler), describe(key), "it handles its own intents only",
+                    repr(handler),
+                    describe(key),
+                    "it handles its own intents only",
                     f"Write {{{handler.__name__}: {handler.__name__}}}.",
                 )
             _check_effect(handler, {})
             ready = calling(handler)
-            yield Binding(handler.intent_type, handler.__name__, lambda r=ready: r, handler.function)
+            yield Binding(handler.intent_type, handler.__name__, _always(ready), handler.function)
             continue
         if inspect.isclass(handler):
             raise HandlerSignatureError(
-                describe(handler), describe(key), "it is a class",
+                describe(handler),
+                describe(key),
+                "it is a class",
                 "Give an instance, or declare Handles(...) in a container.",
             )
         intent_type: type[Any] = getattr(key, "intent_type", key)
         spec_of(intent_type)
         _check_handler(handler, intent_type, {})
-        yield Binding(intent_type, describe(handler), lambda h=handler: h, handler)
+        yield Binding(intent_type, describe(handler), _always(handler), handler)
+
+
+def _always(handler: Handler) -> Callable[[], Handler]:
+    return lambda: handler
 
 
 def _provided(container: Any, path: str = "") -> Iterator[Binding]:

@@ -14,21 +14,21 @@ from airlock.errors import OptionError
 
 __all__ = ["BufferMark", "EffectBuffer", "Emits"]
 
-I = TypeVar("I", bound=Intent)
-I_contra = TypeVar("I_contra", bound=Intent, contravariant=True)
+IntentT = TypeVar("IntentT", bound=Intent)
+IntentT_contra = TypeVar("IntentT_contra", bound=Intent, contravariant=True)
 
 
-class Emits(Protocol[I_contra]):
+class Emits(Protocol[IntentT_contra]):
     """What may be emitted: ``effects: Emits[NotifyWarehouse | SendEmail]`` in a signature.
 
     Every ``EffectBuffer`` and ``Scope`` is an ``Emits`` of anything; the annotation narrows it, and
     type checkers hold the body to it. It is write-only: nothing can be read back or run.
     """
 
-    def emit(self, intent: I_contra, /, options: Options | None = None) -> None:
+    def emit(self, intent: IntentT_contra, /, options: Options | None = None) -> None:
         """Say that an effect should happen."""
 
-    def emit_all(self, intents: Iterable[I_contra], /) -> None:
+    def emit_all(self, intents: Iterable[IntentT_contra], /) -> None:
         """Emit several, in order."""
 
 
@@ -113,7 +113,7 @@ class EffectBuffer(Sequence[Any]):
             raise ValueError("this mark was made by another buffer: call mark() on this one")
         return list(self.flat(since=mark.sizes).intents)
 
-    def of(self, cls: type[I]) -> list[I]:
+    def of(self, cls: type[IntentT]) -> list[IntentT]:
         """The intents of a class, subclasses included.
 
         Args:
@@ -158,7 +158,7 @@ def put(region: Region, intent: Intent, options: Options | None) -> None:
         admit(intent)
     if options is None:
         region.append(intent)
-    elif isinstance(options, Options):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(options, Options):
         region.put(intent, options)
     else:
         raise OptionError("options", f"must be an airlock.Options, not {describe(options)}")

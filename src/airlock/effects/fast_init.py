@@ -16,6 +16,8 @@ __all__ = ["speed_up"]
 
 C = TypeVar("C", bound="type[Any]")
 
+_FACTORY: Any = attrs.Factory  # a class, typed as a function
+
 
 def speed_up(cls: C) -> C:
     """Replace ``cls.__init__`` where it only stores its arguments; leave any other alone.
@@ -34,9 +36,9 @@ def speed_up(cls: C) -> C:
         return cls
     old = cls.__init__
     namespace: dict[str, Any] = {"airlock_NOTHING": attrs.NOTHING}
-    positional, keyword, body = [], [], []
+    positional, keyword, body = list[str](), list[str](), list[str]()
     for i, (field, slot) in enumerate(zip(fields, slots, strict=True)):
-        namespace[f"airlock_set{i}"] = slot.__set__  # type: ignore[union-attr]  # a member descriptor, see above
+        namespace[f"airlock_set{i}"] = slot.__set__
         parameter, value = _parameter(field, i, namespace)
         (keyword if field.kw_only else positional).append(parameter)
         body.append(f"    airlock_set{i}(self, {value})\n")
@@ -59,12 +61,12 @@ def _hooked(cls: type[Any]) -> bool:
     return "__init__" not in vars(cls) or any(hasattr(cls, hook) for hook in hooks)
 
 
-def _parameter(field: attrs.Attribute[Any], i: int, namespace: dict[str, Any]) -> tuple[str, str]:
+def _parameter(field: Any, i: int, namespace: dict[str, Any]) -> tuple[str, str]:
     """The parameter of one field, and the expression of the value to store."""
-    name = field.alias
+    name: str = field.alias
     if field.default is attrs.NOTHING:
         return name, name
-    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+    if isinstance(field.default, _FACTORY):
         namespace[f"airlock_make{i}"] = field.default.factory
         made = f"airlock_make{i}({'self' if field.default.takes_self else ''})"
         return f"{name}=airlock_NOTHING", f"{made} if {name} is airlock_NOTHING else {name}"

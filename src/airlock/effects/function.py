@@ -6,8 +6,11 @@ import functools
 import inspect
 import keyword
 import sys
+import types
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
+
+import attrs
 
 from airlock.effects.intent import Intent, build_intent, describe, field
 from airlock.effects.place import caller, shown
@@ -16,7 +19,7 @@ from airlock.errors import DeclarationError, DirectCallError, FieldError, NotAnI
 __all__ = ["EffectFunction", "effect", "intent_of", "needs"]
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 class _Needs:
@@ -37,7 +40,7 @@ def needs() -> Any:
     return _NEEDS
 
 
-class EffectFunction(Generic[P, R]):
+class EffectFunction(Generic[P, R_co]):
     """A function that is an effect: it is emitted, not called. Made by ``@effect``.
 
     Attributes:
@@ -47,9 +50,11 @@ class EffectFunction(Generic[P, R]):
     """
 
     def __init__(
-        self, function: Callable[P, R], intent_type: type[Any], dependencies: tuple[str, ...]
+        self, function: Callable[P, R_co], intent_type: type[Any], dependencies: tuple[str, ...]
     ) -> None:
         functools.update_wrapper(self, function)
+        self.__name__: str = function.__name__
+        self.__qualname__: str = function.__qualname__
         self.function = function
         self.intent_type = intent_type
         self.needs = dependencies
@@ -68,7 +73,7 @@ class EffectFunction(Generic[P, R]):
         made: Intent = self.intent_type(*args, **kwargs)
         return made
 
-    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function here and now, with its dependencies given.
 
         Raises:
@@ -80,7 +85,7 @@ class EffectFunction(Generic[P, R]):
             raise TypeError(f"{self.__name__}.run() needs {', '.join(missing)}: pass it by name.")
         return self.function(*args, **kwargs)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
+    def __call__(self, *_: P.args, **__: P.kwargs) -> NoReturn:
         raise DirectCallError(self.__name__)
 
     def __repr__(self) -> str:
@@ -90,7 +95,7 @@ class EffectFunction(Generic[P, R]):
         return self.__qualname__
 
 
-def effect(function: Callable[P, R], /) -> EffectFunction[P, R]:
+def effect(function: Callable[P, R_co], /) -> EffectFunction[P, R_co]:
     """Make a function an effect.
 
     Its annotated parameters become the fields of an intent of kind ``module.function``; those with
@@ -109,12 +114,13 @@ def effect(function: Callable[P, R], /) -> EffectFunction[P, R]:
 
     Example:
         >>> @effect
-        ... def notify_warehouse(order_id: int, *, urgent: bool = False, http: object = needs()) -> None:
-        ...     ...
+        ... def notify_warehouse(
+        ...     order_id: int, *, urgent: bool = False, http: object = needs()
+        ... ) -> None: ...
         >>> notify_warehouse.intent(42)
         notify_warehouse(order_id=42, urgent=False)
     """
-    if not inspect.isfunction(function):
+    if not isinstance(function, types.FunctionType):
         raise DeclarationError(
             f"@effect takes a function, not {describe(function)}. For data use @intent; a bound "
             "method or an object with __call__ is registered as the handler of an @intent."
@@ -137,18 +143,21 @@ def effect(function: Callable[P, R], /) -> EffectFunction[P, R]:
             namespace[name] = _field(parameter)
     plain = type(function.__name__, (), namespace)
     intent_type: Any = build_intent(
-        plain, kind=None, version=1, kw_only=False, place=place, names={**function.__globals__, **names}
+        plain,
+        kind=None,
+        version=1,
+        kw_only=False,
+        place=place,
+        names={**function.__globals__, **names},
     )
-    made = EffectFunction(function, intent_type, dependencies)
+    made = EffectFunction[P, R_co](function, intent_type, dependencies)
     fields = tuple(namespace["__annotations__"])
     # Found by pickle through the function, whose name the class shares.
     intent_type.__reduce__ = lambda self: (_rebuild, (made, *(getattr(self, f) for f in fields)))
     return made
 
 
-def _rebuild(function: EffectFunction[Any, Any], *values: Any) -> Any:
-    import attrs
-
+def _rebuild(function: EffectFunction[..., Any], *values: Any) -> Any:
     names = [a.name for a in attrs.fields(function.intent_type)]
     return function.intent_type(**dict(zip(names, values, strict=True)))
 
@@ -167,7 +176,11 @@ def _check_parameter(function: Any, parameter: inspect.Parameter, place: str) ->
         raise FieldError(function.__qualname__, name, "has no annotation", hint, place)
     if name.startswith("_") or keyword.iskeyword(name):
         raise FieldError(
-            function.__qualname__, name, "is private", "Rename it: it is a field of the intent.", place
+            function.__qualname__,
+            name,
+            "is private",
+            "Rename it: it is a field of the intent.",
+            place,
         )
 
 

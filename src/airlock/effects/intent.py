@@ -47,7 +47,7 @@ class Intent(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-I = TypeVar("I", bound=Intent)
+IntentT = TypeVar("IntentT", bound=Intent)
 
 
 @attrs.frozen
@@ -201,7 +201,9 @@ def intent(
     names = _names_at(2)
 
     def declare(cls: type[T]) -> type[T]:
-        return build_intent(cls, kind=kind, version=version, kw_only=kw_only, place=place, names=names)
+        return build_intent(
+            cls, kind=kind, version=version, kw_only=kw_only, place=place, names=names
+        )
 
     return declare if cls is None else declare(cls)
 
@@ -231,7 +233,9 @@ def build_intent(
             field_transformer=_json_fields,
         )
     except attrs.exceptions.UnannotatedAttributeError as error:
-        raise DeclarationError(f"{cls.__qualname__} (declared at {shown(place)}): {error}") from None
+        raise DeclarationError(
+            f"{cls.__qualname__} (declared at {shown(place)}): {error}"
+        ) from None
     spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
     _check_names(built, cls, place)
     unresolved = _check_types(built, names, place)
@@ -241,7 +245,8 @@ def build_intent(
         _unresolved[built] = names
     else:
         KNOWN.add(built)
-    return speed_up(built)
+    fast: type[T] = speed_up(built)
+    return fast
 
 
 def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
@@ -263,7 +268,7 @@ def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
         raise DeclarationError(f"version of {name} {where} must be an int from 1, not {version!r}.")
 
 
-def _json_fields(cls: type[Any], fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+def _json_fields(_: type[Any], fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """Give fields of type Json a validator: a dict passed there should fail at once, with a hint."""
     json_types = (Json, "Json", "airlock.Json")
     return [
@@ -324,7 +329,7 @@ def _resolve(hint: Any, built: type[Any], names: Mapping[str, Any]) -> Any:
     module = vars(sys.modules[built.__module__]) if built.__module__ in sys.modules else {}
     try:
         return eval(hint, {**module}, {**names, built.__name__: built})  # noqa: S307 - the user's own annotation
-    except Exception:  # a name that is not there yet; whatever else it is, the type checker says it
+    except Exception:  # noqa: BLE001 - a name that is not there yet; whatever else it is, the type checker says it
         return _LATER
 
 
@@ -333,8 +338,10 @@ def _register(built: type[Any], spec: IntentSpec) -> None:
     other = _kinds.get(key)
     # The same place in the source declared again (a reload, a class inside a function) replaces.
     if other is not None and _source(other) != _source(built):
-        places = [f"{c.__module__}.{c.__qualname__} ({shown(p)})" for c, p in
-                  ((other, spec_of(other).place), (built, spec.place))]
+        places = [
+            f"{c.__module__}.{c.__qualname__} ({shown(p)})"
+            for c, p in ((other, spec_of(other).place), (built, spec.place))
+        ]
         raise DuplicateKindError(spec.kind, spec.version, *places)
     _kinds[key] = built
 
@@ -380,7 +387,9 @@ def admit(value: Any) -> None:
             "Declare it with @airlock.effect and emit it with airlock.enqueue(fn, ...), or declare "
             "an @intent class and register the callable as its handler.",
         )
-    raise NotAnIntentError(describe(value), "it is not an intent", "Declare its class with @intent.")
+    raise NotAnIntentError(
+        describe(value), "it is not an intent", "Declare its class with @intent."
+    )
 
 
 def describe(value: Any) -> str:
@@ -394,7 +403,7 @@ def describe(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def replace(value: I, /, **changes: Any) -> I:
+def replace(value: IntentT, /, **changes: Any) -> IntentT:
     """A copy of an intent with some fields changed.
 
     Args:
@@ -414,4 +423,3 @@ def replace(value: I, /, **changes: Any) -> I:
     """
     evolved: Any = attrs.evolve(value, **changes)  # type: ignore[misc]  # attrs, though checkers cannot see it
     return evolved  # type: ignore[no-any-return]
-

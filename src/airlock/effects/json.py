@@ -35,7 +35,7 @@ class Json:
     _text: str
 
     def __init__(self, value: Any) -> None:
-        text = value._text if isinstance(value, Json) else _canonical(value)
+        text = value.text if isinstance(value, Json) else _canonical(value)
         object.__setattr__(self, "_text", text)
 
     @property

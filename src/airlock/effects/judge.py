@@ -8,7 +8,7 @@ from typing import Any
 from airlock.effects.policy import PolicyLike, View, decision
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 
-__all__ = ["BadVerdicts", "ask", "fold"]
+__all__ = ["BadVerdicts", "ask"]
 
 
 class BadVerdicts(Exception):  # noqa: N818 - internal; the boundary turns it into a PolicyError
@@ -45,7 +45,9 @@ def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
 def _check_merge(answer: Sequence[Verdict], i: int, verdict: Verdict, view: View) -> None:
     into: Any = verdict.into
     if not isinstance(into, int) or not 0 <= into < len(answer) or into == i:
-        raise BadVerdicts(f"merged intent {i} into {into!r}, which is not another intent it was shown")
+        raise BadVerdicts(
+            f"merged intent {i} into {into!r}, which is not another intent it was shown"
+        )
     if answer[into] is not ALLOW and answer[into] is not HOLD:
         raise BadVerdicts(
             f"merged intent {i} into {into}, whose own verdict is {answer[into]!r}, so nothing "
@@ -56,17 +58,3 @@ def _check_merge(answer: Sequence[Verdict], i: int, verdict: Verdict, view: View
             f"merged intent {i} into {into}, which was emitted with other options, headers or "
             "overrides (see View.apart)"
         )
-
-
-def fold(policies: Sequence[PolicyLike], view: View) -> Sequence[Verdict]:
-    """The verdicts of several policies at one place, innermost first."""
-    verdicts: list[Verdict] = [ALLOW] * len(view)
-    for policy in policies:
-        live = [i for i, v in enumerate(verdicts) if v is ALLOW or v is HOLD]
-        answer = ask(policy, view.only(live, view.earlier))
-        for i, verdict in zip(live, answer or (), strict=False):
-            if verdict.into is not None:
-                verdicts[i] = Verdict(verdict.name, live[verdict.into])
-            elif verdict is not ALLOW and verdicts[i] is not DROP:
-                verdicts[i] = verdict
-    return verdicts

@@ -26,10 +26,8 @@ def headers_of(value: Mapping[str, str] | None) -> Mapping[str, str]:
     """
     if value is None:
         return NO_HEADERS
-    if not isinstance(value, Mapping) or not all(  # pyright: ignore[reportUnnecessaryIsInstance]
-        isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-        for pair in value.items()
-        for text in pair
+    if not isinstance(value, Mapping) or not all(
+        isinstance(text, str) for pair in value.items() for text in pair
     ):
         raise OptionError("headers", f"must map str to str, not {value!r}")
     return MappingProxyType(dict(value))

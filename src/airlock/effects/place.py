@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 __all__ = ["Place", "caller", "shown"]
 
 Place = tuple[str, int]
 """File name and line."""
 
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_HERE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 def caller() -> Place:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
 from airlock.effects.intent import Intent, declared, describe, spec_of, types_named
-from airlock.effects.options import Options
-from airlock.effects.verdict import ALLOW, Verdict
+from airlock.effects.verdict import ALLOW, HOLD, Verdict
 from airlock.errors import DeclarationError
 
 __all__ = ["And", "Each", "Policy", "PolicyLike", "Selection", "View", "Where", "each", "seats"]
@@ -122,9 +122,14 @@ class And(Policy):
     parts: tuple[PolicyLike, ...]
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
-        from airlock.effects.judge import fold
-
-        return fold(self.parts, view)
+        verdicts: list[Verdict] = [ALLOW] * len(view)
+        for part in self.parts:
+            live = [i for i, v in enumerate(verdicts) if v is ALLOW or v is HOLD]
+            for i, verdict in zip(live, decision(part)(view.only(live, view.earlier)), strict=True):
+                if verdict is not ALLOW:
+                    into = verdict.into
+                    verdicts[i] = verdict if into is None else Verdict(verdict.name, live[into])
+        return verdicts
 
     def where(self, predicate: Callable[[Any], bool], /) -> Policy:
         return And(tuple(Where(part, predicate) for part in self.parts))
@@ -197,7 +202,7 @@ def seats(policy: PolicyLike | None) -> tuple[PolicyLike, ...]:
         raise DeclarationError(
             f"{policy.__qualname__} is a policy class: call it, {policy.__qualname__}(...)."
         )
-    if not isinstance(policy, Decides) and not callable(policy):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(policy, Decides) and not callable(policy):
         raise DeclarationError(
             f"{policy!r} is not a policy: give Allow(...), Drop(...), an object with decide(view), "
             "or a function of a view that returns one verdict per intent."
@@ -219,7 +224,7 @@ def guard_of(policy: PolicyLike) -> Callable[[Any], None] | None:
     return policy.refuse
 
 
-I = TypeVar("I", bound=Intent)
+IntentT = TypeVar("IntentT", bound=Intent)
 
 
 class Named(Protocol):
@@ -229,7 +234,7 @@ class Named(Protocol):
     def intent_type(self) -> type[Any]: ...
 
 
-class Selection(Generic[I]):
+class Selection(Generic[IntentT]):
     """Intent types chosen by class, kind or effect function; an empty one chooses all.
 
     A class chooses its subclasses too, as in the resolution of handlers. It is a value.
@@ -240,7 +245,7 @@ class Selection(Generic[I]):
     def __init__(self, selectors: Sequence[type[Any] | str | Named], policy: str) -> None:
         for selector in selectors:
             _check_selector(selector, policy)
-        self.selectors = tuple(getattr(s, "intent_type", s) for s in selectors)
+        self.selectors: tuple[Any, ...] = tuple(getattr(s, "intent_type", s) for s in selectors)
         self._kinds = frozenset(s for s in self.selectors if isinstance(s, str))
         self._chosen: dict[type[Any], bool] = {}
 
@@ -293,6 +298,4 @@ def _check_selector(selector: Any, policy: str) -> None:
 
 
 def _nearest(kind: str) -> str | None:
-    from difflib import get_close_matches
-
     return next(iter(get_close_matches(kind, [spec_of(c).kind for c in declared()], 1)), None)

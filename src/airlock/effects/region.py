@@ -108,10 +108,10 @@ class Region(list[Any]):
         self.cause = -1
         self.running: Any = None
         self.seen: set[type[Any]] = set()
-        self.guards = guards if up is None else guards + up.guards
+        self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
         self.segment = segment
         if self.guards or segment is not None:
-            self.__class__ = GuardedRegion
+            self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
 
     def adopt(self, child: Region) -> None:
         """Make ``child``, which opens here and now, stand at this position."""
@@ -137,7 +137,7 @@ class Region(list[Any]):
     def close(self, why: str, discarded: object = None) -> None:
         """End it. With ``discarded``, what it holds is thrown away, for that reason."""
         self.why = why
-        self.__class__ = ClosedRegion
+        self.__class__ = ClosedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
         if discarded is not None:
             self.discarded = discarded
 
@@ -212,6 +212,7 @@ class Flat:
         since: leave out what was there at this mark.
         keeps: given a segment, what decided against it (a rollback), or None.
         belongs: whether a region's own intents are wanted; None for all.
+        thrown_away: read the root even if it is thrown away.
 
     Attributes:
         intents: in order, a nested region's where it opened. May be ``root`` itself: do not change.
@@ -230,6 +231,7 @@ class Flat:
         since: Mark | None = None,
         keeps: Keeps | None = None,
         belongs: Callable[[Region], bool] | None = None,
+        thrown_away: bool = False,
     ) -> None:
         self.options: dict[int, Options] = {}
         self.spans: list[Span] = []
@@ -240,7 +242,7 @@ class Flat:
         self._belongs = belongs
         self.intents: list[Any] = []
         simple = not (root.children or root.options or root.stamps or since or belongs)
-        if root.discarded is not None:
+        if root.discarded is not None and not thrown_away:
             self._discard(root)
         elif simple:
             self.intents = root
@@ -295,10 +297,7 @@ class Flat:
 
     def _discard(self, region: Region) -> None:
         """Everything below a region that was thrown away, under the innermost reason."""
-        inner = Flat.__new__(Flat)
-        inner.options, inner.spans, inner.discarded, inner.open = {}, [], [], []
-        inner.intents, inner._since, inner._keeps, inner._belongs = [], {}, self._keeps, None
-        inner._walk(region)
+        inner = Flat(region, keeps=self._keeps, thrown_away=True)
         self.open += inner.open
         self.discarded += inner.discarded
         if inner.intents:

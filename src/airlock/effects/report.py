@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -23,7 +24,6 @@ class Resumes(Protocol):
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
-
 
 
 @attrs.frozen
@@ -195,7 +195,7 @@ class Report:
                 wave.number,
                 causes[wave.causes[i]] if causes else None,
                 i in wave.interrupted,
-                lambda i=i: wave.id_of(i),
+                partial(wave.id_of, i),
             )
             for i, intent in enumerate(wave.intents)
         ]
@@ -271,11 +271,15 @@ class Report:
         stack = [(entry, "", "", "") for entry in reversed(children.get(0, []))]
         while stack:
             entry, lead, branch, below = stack.pop()
-            lines.append(f"{lead}{branch}{entry.intent!r}  {entry.outcome.word} {_by(entry)}".rstrip())
+            lines.append(
+                f"{lead}{branch}{entry.intent!r}  {entry.outcome.word} {_by(entry)}".rstrip()
+            )
             kids = children.get(id(entry), [])
             for i, kid in reversed(list(enumerate(kids))):
                 last = i == len(kids) - 1
-                stack.append((kid, lead + below, "└── " if last else "├── ", "    " if last else "│   "))
+                stack.append(
+                    (kid, lead + below, "└── " if last else "├── ", "    " if last else "│   ")
+                )
         return "\n".join(lines)
 
     def to_json(self, *, ids: bool = False, indent: int | None = None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -44,7 +44,7 @@ _VALUES: frozenset[Any] = frozenset(
     {
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range),
         *(decimal.Decimal, fractions.Fraction, uuid.UUID, re.Pattern),
-        *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo),
+        *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.tzinfo),
         *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network),
         *(ipaddress.IPv6Network, ipaddress.IPv4Interface, ipaddress.IPv6Interface),
         *(pathlib.PurePath, enum.Enum),
@@ -130,7 +130,7 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
             yield from _problems(hint, f"{path}.{name}", seen)
     elif any(base in _VALUES for base in cls.__mro__) or issubclass(cls, frozenset):
         return
-    elif cls.__hash__ is None:
+    elif getattr(cls, "__hash__", None) is None:
         frozen = "frozen " if dataclasses.is_dataclass(cls) or attrs.has(cls) else ""
         fix = f"Make it {frozen or 'a frozen attrs class, so that it is '}and hashable."
         yield Problem(f"has the unhashable type {cls.__qualname__}", f"{fix} {_INSIST}", path)
@@ -138,7 +138,7 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
         yield from _members(cls, [(a.name, a.hash) for a in attrs.fields(cls)], path, seen)
     elif dataclasses.is_dataclass(cls):
         yield from _members(cls, [(f.name, f.hash) for f in dataclasses.fields(cls)], path, seen)
-    elif cls.__eq__ is object.__eq__ and not _abstract(cls):
+    elif getattr(cls, "__eq__", None) is object.__eq__ and not _abstract(cls):
         yield Problem(
             f"has the type {cls.__qualname__}, which compares by identity",
             f"Use a frozen attrs class, or pass an id. {_INSIST}",
@@ -184,5 +184,3 @@ def _orm(cls: type[Any]) -> str | None:
 
 def _name(hint: Any) -> str:
     return hint.__qualname__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
-
-

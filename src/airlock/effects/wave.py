@@ -8,12 +8,12 @@ position, only where there is something to say.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 from airlock.effects.judge import BadVerdicts, ask
-from airlock.effects.options import NO_HEADERS, Options
 from airlock.effects.policy import PolicyLike, View
 from airlock.effects.region import Flat, Region, Span
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
@@ -116,25 +116,37 @@ class Wave:
         Raises:
             PolicyError: one raised or answered nonsense; nothing is decided then.
         """
-        outcomes, deciders, merged = bytearray(len(self.intents)), {}, {}
+        outcomes = bytearray(len(self.intents))
+        deciders: dict[int, object] = {}
+        merged: dict[int, int] = {}
         memory: list[tuple[list[Any], list[Any]]] = []
         for start, end, region in self.spans:
             for seat, policy in enumerate(region.policies):
                 live = _live(outcomes, start, end)
-                seen = self.intents[start:end] if len(live) == end - start else [
-                    self.intents[i] for i in live
-                ]
+                seen = (
+                    self.intents[start:end]
+                    if len(live) == end - start
+                    else [self.intents[i] for i in live]
+                )
                 earlier = ledger.setdefault((region, seat), [])
-                answer = self._ask(policy, region, View(
-                    seen, self.number, tuple(earlier), self._ancestry(live), self._apartness(live)
-                ))
+                answer = self._ask(
+                    policy,
+                    region,
+                    View(
+                        seen,
+                        self.number,
+                        tuple(earlier),
+                        self._ancestry(live),
+                        self._apartness(live),
+                    ),
+                )
                 memory.append((earlier, _allowed(seen, answer)))
                 for i, verdict in zip(live, answer or (), strict=False):
                     if verdict is not ALLOW:
                         _note(verdict, i, live, outcomes, merged)
                         deciders[i] = policy
-        for earlier, allowed in memory:
-            earlier += allowed
+        for before, allowed in memory:
+            before.extend(allowed)
         self.outcomes, self.deciders, self.merged = outcomes, deciders, merged
         self.decided = True
 
@@ -317,9 +329,7 @@ def _allowed(seen: list[Any], answer: Any) -> list[Any]:
     return [intent for intent, verdict in zip(seen, answer, strict=True) if verdict is ALLOW]
 
 
-def _note(
-    verdict: Verdict, i: int, live: Any, outcomes: bytearray, merged: dict[int, int]
-) -> None:
+def _note(verdict: Verdict, i: int, live: Any, outcomes: bytearray, merged: dict[int, int]) -> None:
     if verdict is DROP:
         outcomes[i] = Outcome.DROPPED
     elif verdict is HOLD:
@@ -330,8 +340,4 @@ def _note(
 
 
 def _narrowed(spans: list[Span], kept: list[int]) -> list[Span]:
-    from bisect import bisect_left
-
     return [(bisect_left(kept, start), bisect_left(kept, end), r) for start, end, r in spans]
-
-
