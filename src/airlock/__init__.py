@@ -4,7 +4,7 @@ See the README for a first program, ``airlock.errors`` for what can go wrong.
 """
 
 from airlock.boundary import Boundary
-from airlock.check import Check
+from airlock.check import Check, warn_of_leftovers
 from airlock.context import current, emit, emit_all, enqueue
 from airlock.dispatch import (
     INLINE,
@@ -36,6 +36,9 @@ from airlock.release import Release, Segment
 from airlock.retry import RetryPolicy
 from airlock.scope import Scope
 from airlock.wiring import Expands, Handles, HandlesBatch
+
+warn_of_leftovers()
+del warn_of_leftovers
 
 __all__ = [
     "ALLOW",

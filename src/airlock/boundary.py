@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from airlock.calls import checked_overrides
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
-from airlock.effects.intent import declared
 from airlock.effects.policy import PolicyLike, seats
+from airlock.effects.registry import declared
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError, DeclarationError
 from airlock.flush import Flush, Settings
 from airlock.lifetime import How, Keep
 from airlock.observers import Observer, Observers
+from airlock.overrides import checked_overrides
 from airlock.release import Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
-from airlock.wiring import Wiring, handler_table, is_async
+from airlock.signatures import is_async
+from airlock.wiring import Wiring, handler_table
 
 __all__ = ["Boundary"]
 
@@ -247,14 +249,33 @@ class Boundary:
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""
         report = Report(self, before.ledger)
-        self.flush(report, waves, refused=None, fail_fast=None)
+        with self._scope_of(report, before, waves):
+            self.flush(report, waves, refused=None, fail_fast=None)
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """``resume``, awaiting async handlers."""
         report = Report(self, before.ledger)
-        await self.aflush(report, waves, refused=None, fail_fast=None)
+        with self._scope_of(report, before, waves):
+            await self.aflush(report, waves, refused=None, fail_fast=None)
         return report
+
+    @contextmanager
+    def _scope_of(self, report: Report, before: Report, waves: Sequence[Wave]) -> Iterator[None]:
+        """While a report is resumed, its regions belong to its scope again, or to a stand-in."""
+        freed = {wave.root for wave in waves if wave.root.scope is None}
+        for root in freed:
+            scope = before.scope()
+            if scope is None:
+                scope = Scope(self)
+                scope.resuming(root)
+            root.scope = scope
+        report.scope = before.scope
+        try:
+            yield
+        finally:
+            for root in freed:
+                root.scope = None
 
     # -- resources --------------------------------------------------------------------------------
 

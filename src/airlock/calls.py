@@ -2,118 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from collections.abc import Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from airlock.context import here, running_task
 from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
-from airlock.effects.function import EffectFunction
-from airlock.effects.intent import describe, spec_of
 from airlock.effects.region import Flat, Region
+from airlock.effects.registry import describe
 from airlock.effects.wave import Outcome, Wave, chain
 from airlock.errors import (
     AsyncHandlerError,
-    HandlerSignatureError,
     OpenRegionsError,
     PartialFailure,
     UnhandledIntentError,
     WiringError,
 )
+from airlock.overrides import Next, overridden, override_of
 from airlock.retry import RetryPolicy
-from airlock.wiring import calling
+from airlock.wiring import Handler
 
 if TYPE_CHECKING:
     from airlock.flush import Flush
 
-__all__ = ["Call", "WaveCalls", "calls_of", "checked_overrides", "close", "forget", "override_of"]
-
-Handler = Callable[[Any], object]
-
-
-# -- overrides ------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Override:
-    """What stands for a handler: called with the intent and what it replaces; None drops."""
-
-    call: Callable[[Any, Handler], object] | None
-
-
-def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Override]:
-    """Overrides by intent type.
-
-    Raises:
-        DeclarationError: a key is not an intent class.
-        HandlerSignatureError: a value is not None, ``(intent)`` or ``(intent, call_next)``.
-    """
-    checked: dict[type[Any], Override] = {}
-    for key, handler in overrides.items():
-        cls = getattr(key, "intent_type", key)
-        spec_of(cls)
-        plain = calling(handler) if isinstance(handler, EffectFunction) else handler
-        checked[cls] = Override(None if plain is None else _with_next(cls, plain))
-    return checked
-
-
-def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]:
-    fits: list[int] = []
-    with suppress(TypeError, ValueError):
-        signature = inspect.signature(handler)
-        for count in (1, 2):
-            with suppress(TypeError):
-                signature.bind(*range(count))
-                fits.append(count)
-    if inspect.isclass(handler) or not fits:
-        raise HandlerSignatureError(
-            describe(handler),
-            cls.__qualname__,
-            "an override takes (intent) or (intent, call_next)",
-            "Give such a function, or None to drop the intent.",
-        )
-    if fits[0] == 1:
-        return lambda intent, _: handler(intent)
-    return handler  # type: ignore[no-any-return]
-
-
-def override_of(wave: Wave, position: int) -> list[Override]:
-    """The overrides of one intent, innermost first; along its MRO in each region."""
-    found: list[Override] = []
-    for region in chain(wave.home(position)) if wave.spans else ():
-        for base in type(wave.intents[position]).__mro__ if region.overrides else ():
-            if base in region.overrides:  # type: ignore[operator]  # not None, see above
-                found.append(region.overrides[base])  # type: ignore[index]
-                break
-    return found
-
-
-def _overridden(overrides: list[Override], original: Handler) -> Handler:
-    handler = original
-    for override in reversed(overrides):
-        handler = _nothing if override.call is None else _Next(override.call, handler)
-    return handler
-
-
-def _nothing(_: object) -> None:
-    return None
-
-
-@attrs.frozen
-class _Next:
-    call: Callable[[Any, Handler], object]
-    call_next: Handler
-
-    def __call__(self, intent: Any) -> object:
-        return self.call(intent, self.call_next)
-
-
-# -- calls ----------------------------------------------------------------------------------------
+__all__ = ["Call", "WaveCalls", "calls_of", "close", "forget"]
 
 
 class Call:
@@ -213,7 +127,7 @@ class Call:
         handler = self._handler
         if self._ended is not Outcome.HANDED_OVER:
             for interceptor in reversed(self._flush.settings.interceptors):
-                handler = _Next(interceptor, handler)
+                handler = Next(interceptor, handler)
         return handler
 
     def _valid(self, partial: PartialFailure) -> bool:
@@ -343,7 +257,7 @@ def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
             wave.outcomes[i] = Outcome.DROPPED
             wave.deciders[i] = "override"
         elif overrides:
-            calls.append(Call(flush, wave, (i,), _overridden(overrides, _original(flush, cls))))
+            calls.append(Call(flush, wave, (i,), overridden(overrides, _original(flush, cls))))
         elif i in chunks:
             if chunk := chunks[i]:
                 binding = settings.binding(cls)

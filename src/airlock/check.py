@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import attrs
 
-from airlock.effects.intent import declared, spec_of
 from airlock.effects.place import shown
+from airlock.effects.registry import declared, spec_of
 from airlock.errors import WiringError
 from airlock.wiring import Binding
 
@@ -79,6 +81,18 @@ def misfits(bindings: Iterable[Binding], is_async: Any) -> tuple[str, ...]:
 def current(cls: type[Any]) -> bool:
     """Whether a class is what its kind names now (and not one that was declared again since)."""
     return cls in declared()
+
+
+def warn_of_leftovers() -> None:
+    """Warn if airlock-py was installed into the very folder that airlock is imported from."""
+    site = Path(__file__).resolve().parent.parent
+    if any(site.glob("airlock_py-*.dist-info")):
+        warnings.warn(
+            "airlock-py is installed too, into the same folder `airlock`: each overwrites files of "
+            "the other. Run: pip uninstall airlock-py, then reinstall airlock-effects.",
+            ImportWarning,
+            stacklevel=3,
+        )
 
 
 def conflicts() -> tuple[str, ...]:

@@ -143,6 +143,11 @@ def outwards(region: Region) -> Iterator[Region]:
         at = at.outer
 
 
+def outside(region: Region) -> Region:
+    """What was current when a region opened."""
+    return NOWHERE if region.outer is None else region.outer
+
+
 def guards_of(policies: Sequence[PolicyLike]) -> tuple[Guard, ...]:
     """What policies do at the emit site, kept from emitting themselves."""
     if not policies:
@@ -195,7 +200,7 @@ def leave(region: Region, *, owner: Any = None) -> None:
             "abandoned inside a scope is finished by the garbage collector, anywhere: close it.)"
         )
         raise ScopeOrderError(region.described(), now.described(), hint)
-    here.set(region.outer or NOWHERE)
+    here.set(outside(region))
 
 
 def running_task() -> Any:

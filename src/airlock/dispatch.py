@@ -10,9 +10,9 @@ from uuid import UUID
 
 from airlock.context import here, outwards
 from airlock.effects.function import EffectFunction
-from airlock.effects.intent import describe, spec_of
 from airlock.effects.options import Options
 from airlock.effects.region import Region
+from airlock.effects.registry import describe, spec_of
 from airlock.effects.wave import Wave
 from airlock.errors import DeclarationError, DeliveryError
 

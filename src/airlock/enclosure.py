@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from types import TracebackType
 from typing import Any, Literal
 
-from airlock.context import JUDGING, ScopelessRegion, guards_of, here, leave, running_task
+from airlock.context import (
+    JUDGING,
+    ScopelessRegion,
+    guards_of,
+    here,
+    leave,
+    outside,
+    outwards,
+    running_task,
+)
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
-from airlock.errors import EmittedInPolicyError, ScopeStateError
+from airlock.errors import EmittedInPolicyError, ScopeOrderError, ScopeStateError
 from airlock.release import end_block
 
 __all__ = ["RegionBlock", "enclose", "region", "succeeded"]
@@ -20,6 +30,36 @@ __all__ = ["RegionBlock", "enclose", "region", "succeeded"]
 def succeeded(error: BaseException | None) -> bool:
     """Whether a block ended well: without an exception, or by ``SystemExit`` with code 0."""
     return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
+
+
+ABANDONED = "the end of the block around it"
+
+
+def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeOrderError | None:
+    """Leave a region at the end of its block, even if regions inside were left open.
+
+    Those are closed, and what they hold is thrown away, so that they do not stay current.
+
+    Returns:
+        The error to raise about them; None if there were none, or the block failed anyway.
+
+    Raises:
+        ScopeOrderError: the region is not around the current one, or its task is still at work:
+            this context is not ours to change.
+    """
+    try:
+        leave(region, owner=owner)
+    except ScopeOrderError as order:
+        inside = list(takewhile(lambda inner: inner is not region, outwards(here.get())))
+        if not inside or outside(inside[-1]) is not region:
+            raise
+        for inner in inside:
+            inner.close(f"{ABANDONED} closed it", ABANDONED)
+        here.set(outside(region))
+        if error is None:
+            return order
+        error.add_note(str(order))
+    return None
 
 
 class RegionBlock:
@@ -89,8 +129,10 @@ class RegionBlock:
     ) -> Literal[False]:
         made = self._region
         if made is not None:
-            leave(made, owner=self._task)
+            order = leave_block(made, self._task, error)
             end_block(made, None if succeeded(error) else error)
+            if order is not None:
+                raise order
         return False
 
 

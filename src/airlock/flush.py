@@ -7,18 +7,18 @@ wave's handlers, and the wave itself. The drivers differ in nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
 import attrs
 
-from airlock.calls import calls_of, close, forget, override_of
-from airlock.context import here, judge
-from airlock.dispatch import INLINE, Attempt, Dispatcher, Interceptor, dispatch_of
-from airlock.effects.intent import describe, spec_of
+from airlock.calls import calls_of, close, forget
+from airlock.context import judge
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
 from airlock.effects.place import shown
-from airlock.effects.region import Flat, Region
+from airlock.effects.region import Flat
+from airlock.effects.registry import spec_of
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import (
@@ -31,11 +31,12 @@ from airlock.errors import (
     UnsupportedOptionError,
 )
 from airlock.observers import Observers
-from airlock.wiring import Binding, is_async
+from airlock.overrides import override_of
+from airlock.plain import PlainRun
+from airlock.signatures import is_async
+from airlock.wiring import Binding
 
 __all__ = ["Flush", "Settings"]
-
-Handler = Callable[[Any], object]
 
 
 @attrs.frozen(eq=False)
@@ -308,133 +309,3 @@ class Resolution:
                 for name in options.given():
                     if name not in dispatch.options:
                         raise UnsupportedOptionError(repr(wave.intents[i]), name, repr(dispatch))
-
-
-class PlainRun:
-    """Calls handlers one by one, as fast as Python can. Sync only.
-
-    Nothing happens per delivered intent but the call: which were delivered follows from how far
-    the iterator got, and emissions find their cause the same way.
-    """
-
-    def __init__(self, flush: Flush, wave: Wave) -> None:
-        self._wave = wave
-        self._fail_fast = flush.fail_fast
-        self._handlers = flush.resolved
-        self._allowed = wave.allowed()
-        run = wave.intents if self._allowed is None else [wave.intents[i] for i in self._allowed]
-        # One class in the wave is the usual case, and needs no look-up per intent.
-        classes = wave.classes
-        self._only = flush.resolved[next(iter(classes))] if len(classes) == 1 and run else None
-        self._count = len(run)
-        self._iterator: Any = iter(run)
-        self._attempt: Region | None = None
-
-    def run(self) -> None:
-        outer = here.get()
-        sink = Sink("handler", scope=self._wave.root.scope, outer=outer)
-        sink.running = self
-        sink.seen = self._wave.seen
-        here.set(sink)
-        failed = dict[int, BaseException]()
-        try:
-            while not self._ended(sink, failed):
-                pass
-        finally:
-            here.set(outer)
-            self._end_attempt("it has ended")
-            self._attempt = None
-            self._note(failed)
-
-    def _ended(self, sink: Sink, failed: dict[int, BaseException]) -> bool:
-        """Call handlers until one fails; True if there is nothing more to call."""
-        try:
-            if self._only is not None:
-                _call_only(self._only, self._iterator)
-            else:
-                _call_each(self._handlers, self._iterator)
-        except BaseException as error:
-            position = max(self._position(), 0)
-            failed[position] = error
-            self._forget_attempt(position, error)
-            if not isinstance(error, Exception):
-                self._wave.interrupted.add(position)
-                raise
-            here.set(sink)
-            return self._fail_fast
-        return True
-
-    def region(self, sink: Region) -> Region:
-        """Where the handler that is running emits."""
-        position = self._position()
-        attempt = self._attempt
-        if attempt is None or attempt.cause != position:
-            self._end_attempt("it has ended")
-            attempt = self._attempt = Attempt(self._wave, (position,)).region(sink)
-            self._wave.attempts.append(attempt)
-        return attempt
-
-    def _position(self) -> int:
-        reached: int = self._count - self._iterator.__length_hint__() - 1
-        return reached if self._allowed is None else self._allowed[reached]
-
-    def _forget_attempt(self, position: int, error: BaseException) -> None:
-        if self._attempt is not None and self._attempt.cause == position:
-            self._end_attempt("it failed")
-            forget(self._wave, self._attempt, error)
-
-    def _end_attempt(self, why: str) -> None:
-        if self._attempt is not None and not self._attempt.is_closed:
-            self._attempt.close(why)
-
-    def _note(self, failed: dict[int, BaseException]) -> None:
-        reached = self._count - self._iterator.__length_hint__()
-        end = reached
-        if self._allowed is not None:
-            end = self._allowed[reached - 1] + 1 if reached else 0
-        self._wave.delivered_up_to(end)
-        for position, error in failed.items():
-            self._wave.fail(position, error)
-            self._wave.tries[position] = 1
-
-    async def arun(self) -> None:
-        self.run()
-
-
-def _call_only(handler: Handler, intents: Iterator[Any]) -> None:
-    for intent in intents:
-        if (result := handler(intent)) is not None and isawaitable(result):
-            _refuse_awaitable(handler, intent, result)
-
-
-def _call_each(handlers: Mapping[type[Any], Handler], intents: Iterator[Any]) -> None:
-    for intent in intents:
-        if (result := handlers[type(intent)](intent)) is not None and isawaitable(result):
-            _refuse_awaitable(handlers[type(intent)], intent, result)
-
-
-def _refuse_awaitable(handler: Handler, intent: Any, result: Any) -> None:
-    close(result)
-    raise AsyncHandlerError(describe(handler), repr(intent))
-
-
-class Sink(Region):
-    """Current while plain handlers run: each that emits gets a region of its own."""
-
-    __slots__ = ()
-
-    def as_parent(self) -> Region:
-        run: PlainRun = self.running
-        return run.region(self)
-
-    def append(self, intent: Any, /) -> None:
-        self.as_parent().append(intent)
-
-    def extend(self, intents: Any, /) -> None:
-        self.as_parent().extend(intents)
-
-    def put(self, intent: Any, options: Any) -> None:
-        self.as_parent().put(intent, options)
-
-    def __repr__(self) -> str:
-        return f"<sink of {self.running!r}>"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from itertools import takewhile
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
+from weakref import ref
 
-from airlock.context import JUDGING, NOWHERE, guards_of, here, leave, outwards, running_task
+from airlock.context import JUDGING, guards_of, here, leave, outwards, running_task
 from airlock.effects.buffer import EffectBuffer
 from airlock.effects.options import headers_of
 from airlock.effects.place import caller
@@ -17,13 +17,12 @@ from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Flat, Region
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
-from airlock.enclosure import process_policies, succeeded
+from airlock.enclosure import ABANDONED, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
     NoTransactionError,
     OpenRegionsError,
     ReleaseError,
-    ScopeOrderError,
     ScopeStateError,
 )
 from airlock.release import (
@@ -38,8 +37,6 @@ from airlock.release import (
 )
 
 __all__ = ["Flushes", "How", "Keep", "Lifetime", "State"]
-
-ABANDONED = "it was left open when the scope around it ended"
 
 log = logging.getLogger("airlock")
 
@@ -103,6 +100,7 @@ class Lifetime(EffectBuffer):
     """
 
     __slots__ = (
+        "__weakref__",
         "_captor",
         "_fail_fast",
         "_headers",
@@ -217,6 +215,11 @@ class Lifetime(EffectBuffer):
                 passed += region.policies
         return None, passed
 
+    def resuming(self, root: Region) -> None:
+        """Stand for the scope of a region while its report is resumed, and no more after that."""
+        self.region = root
+        self.state = State.FLUSHED
+
     def free(self) -> None:
         """Let it be left in another task than it was entered in."""
         self._task = None
@@ -323,19 +326,11 @@ class Lifetime(EffectBuffer):
 
     def _exit_block(self, error: BaseException | None) -> None:
         """``exit``, but a block that ends with inner scopes left open does not leave them current."""
-        try:
-            self.exit(error)
-        except ScopeOrderError as order:
-            inner = list(takewhile(lambda region: region is not self.region, outwards(here.get())))
-            if len(inner) == sum(1 for _ in outwards(here.get())):
-                raise  # another context: it is not ours to change
-            for region in inner:
-                region.close(ABANDONED, ABANDONED)
-            here.set(self.region.outer or NOWHERE)
-            self._closed(error)
-            if error is None:
-                raise
-            error.add_note(str(order))
+        self._must_be_open()
+        order = leave_block(self.region, self._task, error)
+        self._closed(error)
+        if order is not None:
+            raise order
 
     def _closed(self, error: BaseException | None) -> None:
         captured = self._captor is not None
@@ -389,10 +384,11 @@ class Lifetime(EffectBuffer):
         if flat.open:
             names = tuple(region.described() for region in flat.open)
             for region in flat.open:
-                region.close(ABANDONED, ABANDONED)
+                region.close(f"{ABANDONED} closed it", ABANDONED)
             raise OpenRegionsError(self.region.described(), names)
         self.state = State.FLUSHING
         report = self._report = self.boundary.new_report()
+        report.scope = ref(self)
         report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
         if len(report.thrown_away) < len(flat.discarded):
             stranded = Wave(0, self.region, Flat(self.region, keeps=stranded_only))
@@ -416,7 +412,8 @@ class Lifetime(EffectBuffer):
         if self.state is State.FLUSHING:
             self.state = State.FLUSHED
             if not self.region.children:
-                self.region.scope = None  # nothing asks any more: no reference cycle is left behind
+                # Nothing asks any more, and no reference cycle is left for the collector.
+                self.region.scope = None
 
     def _must_be_open(self) -> None:
         if self.state is State.FLUSHING:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, Generic, Self, TypeVar, cast, overload
 
@@ -16,16 +15,18 @@ from dependency_injector import containers, providers
 
 from airlock.context import emit_all
 from airlock.effects.function import EffectFunction
-from airlock.effects.intent import Intent, describe, spec_of
+from airlock.effects.intent import Intent
 from airlock.effects.place import caller, shown
+from airlock.effects.registry import describe, spec_of
 from airlock.errors import (
     DeclarationError,
     DuplicateHandlerError,
     HandlerSignatureError,
 )
 from airlock.retry import RetryPolicy
+from airlock.signatures import check_effect, check_handler
 
-__all__ = ["Binding", "Expands", "Handles", "HandlesBatch", "Wiring", "handler_table", "is_async"]
+__all__ = ["Binding", "Expands", "Handles", "HandlesBatch", "Wiring", "calling", "handler_table"]
 
 IntentT = TypeVar("IntentT", bound=Intent)
 Handler = Callable[[Any], object]
@@ -108,13 +109,13 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
                     f"{intent_type!r} is its own handler: Handles({intent_type.__name__}, ...) "
                     "takes its dependencies only. To replace it, override the provider."
                 )
-            _check_effect(intent_type, dependencies)
+            check_effect(intent_type, dependencies)
             self.intent_type, self.target = intent_type.intent_type, intent_type.function
             super().__init__(functools.partial, calling(intent_type), **dependencies)
         else:
             spec_of(intent_type)
             self.intent_type, self.target = intent_type, handler
-            _check_handler(handler, self._accepts(intent_type), dependencies)
+            check_handler(handler, self._accepts(intent_type), dependencies)
             super().__init__(*self._provided(handler), **dependencies)
         self.retry = retry
         self.place = caller()
@@ -249,97 +250,6 @@ def calling(effect: EffectFunction[..., Any]) -> Callable[..., object]:
     return run
 
 
-# -- checks at declaration ------------------------------------------------------------------------
-
-
-def _check_effect(effect: EffectFunction[..., Any], dependencies: Mapping[str, Any]) -> None:
-    for name in dependencies:
-        if name not in effect.needs:
-            known = ", ".join(effect.needs) or "none"
-            raise HandlerSignatureError(
-                effect.__name__,
-                "its intent",
-                f"{name!r} is not a dependency of it",
-                f"Its dependencies, marked with airlock.needs(), are: {known}.",
-            )
-    missing = [name for name in effect.needs if name not in dependencies]
-    if missing:
-        raise HandlerSignatureError(
-            effect.__name__,
-            "its intent",
-            f"it needs {', '.join(missing)}",
-            f"Write Handles({effect.__name__}, {missing[0]}=...).",
-        )
-
-
-def _check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) -> None:
-    name = getattr(accepts, "__qualname__", str(accepts))
-    if typing.get_origin(accepts) is list:
-        name = f"batches of {typing.get_args(accepts)[0].__qualname__}"
-    shows = describe(handler)
-    if not callable(handler):
-        raise HandlerSignatureError(shows, name, "it is not callable", "Give a function or class.")
-    try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):  # a builtin without a signature
-        return
-    call = handler
-    if inspect.isclass(handler):
-        _bind(signature, (), dependencies, shows, name)
-        call = handler.__call__
-        if call is type.__call__ or not inspect.isfunction(call):
-            raise HandlerSignatureError(
-                shows, name, "its instances cannot be called", "Define __call__(self, intent)."
-            )
-        call = functools.partial(call, None)
-        _bind(inspect.signature(call), (object(),), {}, shows, name)
-    else:
-        _bind(signature, (object(),), dependencies, shows, name)
-    _check_annotation(call, accepts, shows, name)
-
-
-def _bind(
-    signature: inspect.Signature,
-    args: tuple[Any, ...],
-    dependencies: Mapping[str, Any],
-    handler: str,
-    intent: str,
-) -> None:
-    try:
-        signature.bind(*args, **dependencies)
-    except TypeError as error:
-        takes = f"It is called as {handler}{signature}; dependencies are given by name."
-        raise HandlerSignatureError(handler, intent, str(error), takes) from None
-
-
-def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> None:
-    """Refuse a handler whose first parameter is annotated with types that exclude the intent."""
-    function = call.func if isinstance(call, functools.partial) else inspect.unwrap(call)
-    try:
-        parameters = list(inspect.signature(call).parameters.values())
-        hint = typing.get_type_hints(function).get(parameters[0].name)
-    except (NameError, TypeError, AttributeError, IndexError, ValueError):
-        return  # nothing is known about it
-    batch = typing.get_origin(accepts) is list
-    wanted = typing.get_args(accepts)[0] if batch else accepts
-    if batch:
-        arguments = typing.get_args(hint)
-        hint = arguments[0] if arguments else None
-    options = typing.get_args(hint) if typing.get_origin(hint) is not None else (hint,)
-    classes = [typing.get_origin(option) or option for option in options]
-    if not classes or not all(
-        isinstance(c, type) and vars(c).get("__intent__") is not None for c in classes
-    ):
-        return
-    if not any(issubclass(wanted, c) for c in classes if c is not None):
-        raise HandlerSignatureError(
-            handler,
-            intent,
-            f"its argument is annotated with {hint!r}",
-            "Register it for that type, or change the annotation.",
-        )
-
-
 # -- the table ------------------------------------------------------------------------------------
 
 
@@ -397,7 +307,7 @@ def _mapped(wiring: Mapping[Any, Handler]) -> Iterator[Binding]:
                     "it handles its own intents only",
                     f"Write {{{handler.__name__}: {handler.__name__}}}.",
                 )
-            _check_effect(handler, {})
+            check_effect(handler, {})
             ready = calling(handler)
             yield Binding(handler.intent_type, handler.__name__, _always(ready), handler.function)
             continue
@@ -410,7 +320,7 @@ def _mapped(wiring: Mapping[Any, Handler]) -> Iterator[Binding]:
             )
         intent_type: type[Any] = getattr(key, "intent_type", key)
         spec_of(intent_type)
-        _check_handler(handler, intent_type, {})
+        check_handler(handler, intent_type, {})
         yield Binding(intent_type, describe(handler), _always(handler), handler)
 
 
@@ -441,21 +351,3 @@ def _binding(name: str, provider: Handles[Any]) -> Binding:
         provider.size if isinstance(provider, HandlesBatch) else None,
         provider.retry,
     )
-
-
-def is_async(handler: Any) -> bool:
-    """Whether calling it gives something to await, as far as its definition tells."""
-    if inspect.isclass(handler):
-        handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
-    while True:
-        if isinstance(handler, functools.partial):
-            handler = handler.func
-        elif hasattr(handler, "__wrapped__"):
-            handler = handler.__wrapped__
-        elif hasattr(handler, "__func__"):
-            handler = handler.__func__
-        elif hasattr(handler, "__code__"):
-            return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
-        else:
-            call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself
-            return inspect.isfunction(call) and inspect.iscoroutinefunction(call)

@@ -7,9 +7,10 @@ from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
-from airlock.effects.intent import KNOWN, Intent, admit, describe
+from airlock.effects.intent import Intent, admit
 from airlock.effects.options import Options
 from airlock.effects.region import Flat, Mark, Region, marked
+from airlock.effects.registry import KNOWN, describe
 from airlock.errors import OptionError
 
 __all__ = ["BufferMark", "EffectBuffer", "Emits"]

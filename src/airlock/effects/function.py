@@ -12,8 +12,9 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
-from airlock.effects.intent import Intent, build_intent, describe, field
+from airlock.effects.intent import Intent, build_intent, field
 from airlock.effects.place import caller, shown
+from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, DirectCallError, FieldError, NotAnIntentError
 
 __all__ = ["EffectFunction", "effect", "intent_of", "needs"]

@@ -11,27 +11,15 @@ import attrs
 from airlock.effects.fast_init import speed_up
 from airlock.effects.json import Json
 from airlock.effects.place import Place, caller, shown
+from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
 from airlock.effects.values import problems
 from airlock.errors import (
     DeclarationError,
-    DuplicateKindError,
     FieldError,
     NotAnIntentError,
 )
 
-__all__ = [
-    "KNOWN",
-    "Intent",
-    "IntentSpec",
-    "admit",
-    "declared",
-    "describe",
-    "field",
-    "intent",
-    "replace",
-    "spec_of",
-    "types_named",
-]
+__all__ = ["Intent", "admit", "build_intent", "field", "intent", "replace"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="type[Any]")
@@ -50,48 +38,7 @@ class Intent(Protocol):
 IntentT = TypeVar("IntentT", bound=Intent)
 
 
-@attrs.frozen
-class IntentSpec:
-    """What ``@intent`` was told, and where.
-
-    Attributes:
-        kind: stable name, on the wire and in reports.
-        version: of the fields, from 1.
-        place: file and line of the declaration.
-    """
-
-    kind: str
-    version: int
-    place: Place
-
-
-KNOWN: set[type[Any]] = set()
-"""Every class that may be emitted. ``type(x) in KNOWN`` is the whole check on the hot path."""
-
-_kinds: dict[tuple[str, int], type[Any]] = {}
 _unresolved: dict[type[Any], Mapping[str, Any]] = {}
-
-
-def declared() -> tuple[type[Any], ...]:
-    """Every intent class declared so far, in order of declaration."""
-    return tuple(_kinds.values())
-
-
-def types_named(kind: str) -> tuple[type[Any], ...]:
-    """The intent classes of a kind, all versions; empty if none is declared (yet)."""
-    return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
-
-
-def spec_of(cls: type[Any]) -> IntentSpec:
-    """The spec of an intent class.
-
-    Raises:
-        DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
-    """
-    spec = vars(cls).get("__intent__") if isinstance(cls, type) else None
-    if not isinstance(spec, IntentSpec):
-        raise DeclarationError(f"{describe(cls)} is not an intent class: decorate it with @intent.")
-    return spec
 
 
 @overload
@@ -239,7 +186,7 @@ def build_intent(
     spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
     _check_names(built, cls, place)
     unresolved = _check_types(built, names, place)
-    _register(built, spec)
+    register(built, spec)
     type.__setattr__(built, "__intent__", spec)
     if unresolved:
         _unresolved[built] = names
@@ -333,23 +280,6 @@ def _resolve(hint: Any, built: type[Any], names: Mapping[str, Any]) -> Any:
         return _LATER
 
 
-def _register(built: type[Any], spec: IntentSpec) -> None:
-    key = (spec.kind, spec.version)
-    other = _kinds.get(key)
-    # The same place in the source declared again (a reload, a class inside a function) replaces.
-    if other is not None and _source(other) != _source(built):
-        places = [
-            f"{c.__module__}.{c.__qualname__} ({shown(p)})"
-            for c, p in ((other, spec_of(other).place), (built, spec.place))
-        ]
-        raise DuplicateKindError(spec.kind, spec.version, *places)
-    _kinds[key] = built
-
-
-def _source(cls: type[Any]) -> tuple[str, str]:
-    return cls.__module__, cls.__qualname__
-
-
 def admit(value: Any) -> None:
     """Let ``value`` pass if its class is an intent after all; say what is wrong with it if not.
 
@@ -390,17 +320,6 @@ def admit(value: Any) -> None:
     raise NotAnIntentError(
         describe(value), "it is not an intent", "Declare its class with @intent."
     )
-
-
-def describe(value: Any) -> str:
-    """A short name of anything, for messages."""
-    if isinstance(value, type):
-        return f"the class {value.__qualname__}"
-    name = getattr(value, "__qualname__", None)
-    if name is not None:
-        return str(name)
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def replace(value: IntentT, /, **changes: Any) -> IntentT:

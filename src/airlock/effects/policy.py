@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
-from airlock.effects.intent import Intent, declared, describe, spec_of, types_named
+from airlock.effects.intent import Intent
+from airlock.effects.registry import declared, describe, spec_of, types_named
 from airlock.effects.verdict import ALLOW, HOLD, Verdict
 from airlock.errors import DeclarationError
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import attrs
 
-from airlock.effects.intent import spec_of
 from airlock.effects.region import Discarded
+from airlock.effects.registry import spec_of
 from airlock.effects.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
 
@@ -69,6 +69,7 @@ class Report:
         self.thrown_away: list[Discarded] = []
         self.ledger: Ledger = {} if ledger is None else ledger
         self._boundary = boundary
+        self.scope: Callable[[], Any] = _no_scope
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------
@@ -311,6 +312,10 @@ class Report:
 
     def __repr__(self) -> str:
         return f"<Report: {self.summary()}>"
+
+
+def _no_scope() -> None:
+    """Stands for the weak reference to the scope, where there is none."""
 
 
 def _decider(wave: Wave, i: int) -> object:

@@ -152,7 +152,8 @@ class Connection(sqlite3.Connection):
         Raises:
             ReleaseError: it made another one, whose commits would go unseen.
         """
-        cursor: Any = super().cursor(Cursor if factory is None else factory)
+        make: Any = Cursor if factory is None else factory
+        cursor = super().cursor(make)
         if not isinstance(cursor, Cursor):
             raise ReleaseError(
                 "cursor()",
@@ -398,7 +399,7 @@ class Transactions:
             while ended:
                 try:
                     ended.pop(0)()
-                except Exception as failure:  # the others are not to blame
+                except Exception as failure:  # noqa: BLE001 - the others are not to blame
                     failures.append(failure)
         finally:
             self._ended[:0] = ended  # interrupted: told after the next statement
@@ -415,19 +416,19 @@ def in_transaction(connection: sqlite3.Connection) -> bool:
 
 # -- what statements say --------------------------------------------------------------------------
 
-_ = r"(?:[\s;\ufeff]|--[^\n]*+|/\*.*?(?:\*/|\Z))*+"  # white space and comments
+GAP = r"(?:[\s;\ufeff]|--[^\n]*+|/\*.*?(?:\*/|\Z))*+"  # white space and comments
 NAME = (
     r"(?:\"(?:[^\"]|\"\")*+\"|'(?:[^']|'')*+'|`(?:[^`]|``)*+`|\[[^]]*+\]"
     r"|[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*+)"
 )
 CONTROL = re.compile(
-    rf"{_}(?:"
-    rf"ROLLBACK\b{_}(?:TRANSACTION\b{_}(?:{NAME}{_})??)?TO\b{_}(?:SAVEPOINT\b{_})?(?P<rollback_to>{NAME})"
+    rf"{GAP}(?:"
+    rf"ROLLBACK\b{GAP}(?:TRANSACTION\b{GAP}(?:{NAME}{GAP})??)?TO\b{GAP}(?:SAVEPOINT\b{GAP})?(?P<rollback_to>{NAME})"
     rf"|(?P<rollback>ROLLBACK\b)"
     rf"|(?P<commit>(?:COMMIT|END)\b)"
     rf"|(?P<begin>BEGIN\b)"
-    rf"|SAVEPOINT\b{_}(?P<savepoint>{NAME})"
-    rf"|RELEASE\b{_}(?:SAVEPOINT\b{_})?(?P<release>{NAME})"
+    rf"|SAVEPOINT\b{GAP}(?P<savepoint>{NAME})"
+    rf"|RELEASE\b{GAP}(?:SAVEPOINT\b{GAP})?(?P<release>{NAME})"
     rf")",
     re.IGNORECASE | re.DOTALL,
 )

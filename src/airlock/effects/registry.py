@@ -1,0 +1,88 @@
+"""Which classes are intents, and by which kinds they are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from airlock.effects.place import Place, shown
+from airlock.errors import DeclarationError, DuplicateKindError
+
+__all__ = ["KNOWN", "IntentSpec", "declared", "describe", "register", "spec_of", "types_named"]
+
+
+@attrs.frozen
+class IntentSpec:
+    """What ``@intent`` was told, and where.
+
+    Attributes:
+        kind: stable name, on the wire and in reports.
+        version: of the fields, from 1.
+        place: file and line of the declaration.
+    """
+
+    kind: str
+    version: int
+    place: Place
+
+
+KNOWN: set[type[Any]] = set()
+"""Every class that may be emitted. ``type(x) in KNOWN`` is the whole check on the hot path."""
+
+_kinds: dict[tuple[str, int], type[Any]] = {}
+
+
+def declared() -> tuple[type[Any], ...]:
+    """Every intent class declared so far, in order of declaration."""
+    return tuple(_kinds.values())
+
+
+def types_named(kind: str) -> tuple[type[Any], ...]:
+    """The intent classes of a kind, all versions; empty if none is declared (yet)."""
+    return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
+
+
+def spec_of(cls: type[Any]) -> IntentSpec:
+    """The spec of an intent class.
+
+    Raises:
+        DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
+    """
+    spec = vars(cls).get("__intent__") if isinstance(cls, type) else None
+    if not isinstance(spec, IntentSpec):
+        raise DeclarationError(f"{describe(cls)} is not an intent class: decorate it with @intent.")
+    return spec
+
+
+def register(built: type[Any], spec: IntentSpec) -> None:
+    """Note a class under its kind and version.
+
+    Raises:
+        DuplicateKindError: another class has them.
+    """
+    key = (spec.kind, spec.version)
+    other = _kinds.get(key)
+    # The same place in the source declared again (a reload, a class inside a function) replaces.
+    if other is not None and _source(other) != _source(built):
+        places = [
+            f"{c.__module__}.{c.__qualname__} ({shown(p)})"
+            for c, p in ((other, spec_of(other).place), (built, spec.place))
+        ]
+        raise DuplicateKindError(spec.kind, spec.version, *places)
+    _kinds[key] = built
+
+
+def _source(cls: type[Any]) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
+
+
+def describe(value: Any) -> str:
+    """A short name of anything, for messages."""
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    name = getattr(value, "__qualname__", None)
+    if name is not None:
+        return str(name)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,136 @@
+"""Whether a handler, its dependencies and its intent fit: looked at when they are declared."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from airlock.effects.function import EffectFunction
+from airlock.effects.registry import describe
+from airlock.errors import HandlerSignatureError
+
+__all__ = ["check_effect", "check_handler", "is_async"]
+
+
+def check_effect(effect: EffectFunction[..., Any], dependencies: Mapping[str, Any]) -> None:
+    """Refuse dependencies that an effect function does not have, or lacks.
+
+    Raises:
+        HandlerSignatureError: saying which.
+    """
+    for name in dependencies:
+        if name not in effect.needs:
+            known = ", ".join(effect.needs) or "none"
+            raise HandlerSignatureError(
+                effect.__name__,
+                "its intent",
+                f"{name!r} is not a dependency of it",
+                f"Its dependencies, marked with airlock.needs(), are: {known}.",
+            )
+    missing = [name for name in effect.needs if name not in dependencies]
+    if missing:
+        raise HandlerSignatureError(
+            effect.__name__,
+            "its intent",
+            f"it needs {', '.join(missing)}",
+            f"Write Handles({effect.__name__}, {missing[0]}=...).",
+        )
+
+
+def check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) -> None:
+    """Refuse a handler that cannot be called with its intent and dependencies.
+
+    Args:
+        handler: a function, a class, or an object that is called.
+        accepts: the intent class, or ``list[intent class]`` for a batch.
+        dependencies: by parameter name.
+
+    Raises:
+        HandlerSignatureError: saying why.
+    """
+    name = getattr(accepts, "__qualname__", str(accepts))
+    if typing.get_origin(accepts) is list:
+        name = f"batches of {typing.get_args(accepts)[0].__qualname__}"
+    shows = describe(handler)
+    if not callable(handler):
+        raise HandlerSignatureError(shows, name, "it is not callable", "Give a function or class.")
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    call = handler
+    if inspect.isclass(handler):
+        _bind(signature, (), dependencies, shows, name)
+        call = handler.__call__
+        if call is type.__call__ or not inspect.isfunction(call):
+            raise HandlerSignatureError(
+                shows, name, "its instances cannot be called", "Define __call__(self, intent)."
+            )
+        call = functools.partial(call, None)
+        _bind(inspect.signature(call), (object(),), {}, shows, name)
+    else:
+        _bind(signature, (object(),), dependencies, shows, name)
+    _check_annotation(call, accepts, shows, name)
+
+
+def _bind(
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    dependencies: Mapping[str, Any],
+    handler: str,
+    intent: str,
+) -> None:
+    try:
+        signature.bind(*args, **dependencies)
+    except TypeError as error:
+        takes = f"It is called as {handler}{signature}; dependencies are given by name."
+        raise HandlerSignatureError(handler, intent, str(error), takes) from None
+
+
+def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> None:
+    """Refuse a handler whose first parameter is annotated with types that exclude the intent."""
+    function = call.func if isinstance(call, functools.partial) else inspect.unwrap(call)
+    try:
+        parameters = list(inspect.signature(call).parameters.values())
+        hint = typing.get_type_hints(function).get(parameters[0].name)
+    except (NameError, TypeError, AttributeError, IndexError, ValueError):
+        return  # nothing is known about it
+    batch = typing.get_origin(accepts) is list
+    wanted = typing.get_args(accepts)[0] if batch else accepts
+    if batch:
+        arguments = typing.get_args(hint)
+        hint = arguments[0] if arguments else None
+    options = typing.get_args(hint) if typing.get_origin(hint) is not None else (hint,)
+    classes = [typing.get_origin(option) or option for option in options]
+    if not classes or not all(
+        isinstance(c, type) and vars(c).get("__intent__") is not None for c in classes
+    ):
+        return
+    if not any(issubclass(wanted, c) for c in classes if c is not None):
+        raise HandlerSignatureError(
+            handler,
+            intent,
+            f"its argument is annotated with {hint!r}",
+            "Register it for that type, or change the annotation.",
+        )
+
+
+def is_async(handler: Any) -> bool:
+    """Whether calling it gives something to await, as far as its definition tells."""
+    if inspect.isclass(handler):
+        handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
+    while True:
+        if isinstance(handler, functools.partial):
+            handler = handler.func
+        elif hasattr(handler, "__wrapped__"):
+            handler = handler.__wrapped__
+        elif hasattr(handler, "__func__"):
+            handler = handler.__func__
+        elif hasattr(handler, "__code__"):
+            return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
+        else:
+            call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself
+            return inspect.isfunction(call) and inspect.iscoroutinefunction(call)
