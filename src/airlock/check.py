@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -85,8 +85,9 @@ def current(cls: type[Any]) -> bool:
 
 def warn_of_leftovers() -> None:
     """Warn if airlock-py was installed into the very folder that airlock is imported from."""
-    site = Path(__file__).resolve().parent.parent
-    if any(site.glob("airlock_py-*.dist-info")):
+    package = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is slow to import
+    site = os.listdir(os.path.dirname(package))  # noqa: PTH120, PTH208
+    if any(name.startswith("airlock_py-") for name in site):
         warnings.warn(
             "airlock-py is installed too, into the same folder `airlock`: each overwrites files of "
             "the other. Run: pip uninstall airlock-py, then reinstall airlock-effects.",

@@ -40,9 +40,7 @@ runs have a ``report`` which says what became of every intent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
-
-import attrs
+from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:
     from airlock.effects.report import Report
@@ -82,31 +80,52 @@ __all__ = [
 ]
 
 
+T = TypeVar("T", bound=BaseException)
+
+
+@dataclass_transform(eq_default=False)
+def _facts(cls: type[T]) -> type[T]:
+    """Make the annotated attributes of an error its arguments; its text is composed in ``__str__``.
+
+    They are its ``args`` too, so that it pickles. (An attrs class would do; thirty of them would
+    take longer to import than the rest of airlock.)
+    """
+    names = tuple(
+        name for base in reversed(cls.__mro__) for name in vars(base).get("__annotations__", ())
+    )
+
+    def __init__(self: Any, *facts: Any) -> None:  # noqa: N807 - becomes the method
+        if not len(names) - defaults <= len(facts) <= len(names):
+            raise TypeError(f"{cls.__name__} takes {', '.join(names)}, not {facts!r}")
+        BaseException.__init__(self, *facts)
+        vars(self).update(zip(names, facts, strict=False))
+
+    defaults = sum(hasattr(cls, name) for name in names)
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
+
+
 class AirlockError(Exception):
     """Root of everything airlock raises."""
 
-    report: Report | None = None
-    """What became of the intents, where a flush was stopped."""
+    @property
+    def report(self) -> Report | None:
+        """What became of the intents, where a flush was stopped; None elsewhere."""
+        report: Report | None = vars(self).get("report_of_flush")
+        return report
 
-
-# -- declaration ----------------------------------------------------------------------------------
+    @report.setter
+    def report(self, report: Report | None) -> None:
+        vars(self)["report_of_flush"] = report
 
 
 class DeclarationError(AirlockError, TypeError):
     """Something was declared wrongly; it is refused where it is written."""
 
 
-@attrs.define(slots=False)
+@_facts
 class FieldError(DeclarationError):
-    """A field of an intent cannot be what its annotation says.
-
-    Attributes:
-        intent: qualified name of the intent class or effect function.
-        field: name of the field, or a path into a nested value.
-        problem: what is wrong with it.
-        hint: what to write instead.
-        place: ``file:line`` of the declaration.
-    """
+    """A field of an intent cannot be what its annotation says."""
 
     intent: str
     field: str
@@ -118,7 +137,7 @@ class FieldError(DeclarationError):
         return f"{self.intent}.{self.field} {self.problem} (declared at {self.place}). {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class DuplicateKindError(DeclarationError):
     """Two intent classes claim one kind and version."""
 
@@ -135,14 +154,11 @@ class DuplicateKindError(DeclarationError):
         )
 
 
-# -- emission -------------------------------------------------------------------------------------
-
-
 class EmissionError(AirlockError):
     """An emission that cannot be taken. Nothing was recorded."""
 
 
-@attrs.define(slots=False)
+@_facts
 class NoScopeError(EmissionError, LookupError):
     """No scope is open in this context."""
 
@@ -157,7 +173,7 @@ class NoScopeError(EmissionError, LookupError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class NotAnIntentError(EmissionError, TypeError):
     """What was emitted is not an intent."""
 
@@ -169,15 +185,9 @@ class NotAnIntentError(EmissionError, TypeError):
         return f"cannot emit {self.what}: {self.problem}. {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class ClosedRegionError(EmissionError):
-    """Emitted into a scope, region or handler that is over.
-
-    Attributes:
-        what: repr of the intent.
-        region: description of the region, with the place where it was opened.
-        why: what ended it.
-    """
+    """Emitted into a scope, region or handler that is over."""
 
     what: str
     region: str
@@ -191,7 +201,7 @@ class ClosedRegionError(EmissionError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class EmittedInPolicyError(EmissionError):
     """A policy emitted."""
 
@@ -205,7 +215,7 @@ class EmittedInPolicyError(EmissionError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class OptionError(EmissionError, TypeError):
     """An emission option is unknown or has a wrong value."""
 
@@ -220,7 +230,7 @@ class OptionError(EmissionError, TypeError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class RefusedError(EmissionError):
     """A ``Refuse`` policy forbids this intent here."""
 
@@ -235,7 +245,7 @@ class RefusedError(EmissionError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class DirectCallError(AirlockError, TypeError):
     """An effect function was called directly."""
 
@@ -249,14 +259,11 @@ class DirectCallError(AirlockError, TypeError):
         )
 
 
-# -- scopes ---------------------------------------------------------------------------------------
-
-
 class ScopeError(AirlockError):
     """A scope or region was used in a way its state does not allow."""
 
 
-@attrs.define(slots=False)
+@_facts
 class ScopeStateError(ScopeError):
     """The scope is not in a state that allows the call."""
 
@@ -268,7 +275,7 @@ class ScopeStateError(ScopeError):
         return f"{self.scope} {self.problem}. {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class ScopeOrderError(ScopeError):
     """A scope or region was left while another one is current."""
 
@@ -280,7 +287,7 @@ class ScopeOrderError(ScopeError):
         return f"cannot leave {self.left} here: current is {self.current}. {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class OpenRegionsError(ScopeError):
     """A scope ended while regions below it were still open. Nothing was delivered."""
 
@@ -298,7 +305,7 @@ class OpenRegionsError(ScopeError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class ReleaseError(ScopeError):
     """A release was asked for where it cannot be honoured."""
 
@@ -310,21 +317,18 @@ class ReleaseError(ScopeError):
         return f"{self.scope} {self.problem}. {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class NoTransactionError(ReleaseError):
     """Intents that no transaction will ever commit or roll back. They are pending in the report."""
 
     count: int = 0
 
 
-# -- wiring ---------------------------------------------------------------------------------------
-
-
 class WiringError(AirlockError):
     """Handlers and intents do not fit. Raised before any handler runs."""
 
 
-@attrs.define(slots=False)
+@_facts
 class DuplicateHandlerError(WiringError):
     """Two handlers for one intent type."""
 
@@ -340,7 +344,7 @@ class DuplicateHandlerError(WiringError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class HandlerSignatureError(WiringError, TypeError):
     """A handler, its dependencies or its intent type do not fit together."""
 
@@ -353,7 +357,7 @@ class HandlerSignatureError(WiringError, TypeError):
         return f"{self.handler} cannot handle {self.intent}: {self.problem}. {self.hint}"
 
 
-@attrs.define(slots=False)
+@_facts
 class UnhandledIntentError(WiringError, LookupError):
     """No handler is registered for an intent that was about to escape."""
 
@@ -370,7 +374,7 @@ class UnhandledIntentError(WiringError, LookupError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class AsyncHandlerError(WiringError, TypeError):
     """A handler needs to be awaited and the flush is a sync one."""
 
@@ -385,7 +389,7 @@ class AsyncHandlerError(WiringError, TypeError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class UnsupportedOptionError(WiringError):
     """The dispatch of an intent cannot honour an option it was emitted with."""
 
@@ -401,7 +405,7 @@ class UnsupportedOptionError(WiringError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class MissingExtraError(WiringError, ImportError):
     """An optional dependency is not installed."""
 
@@ -416,10 +420,7 @@ class MissingExtraError(WiringError, ImportError):
         )
 
 
-# -- flushing -------------------------------------------------------------------------------------
-
-
-@attrs.define(slots=False)
+@_facts
 class PolicyError(AirlockError):
     """A policy raised, or answered nonsense. The wave was refused: nothing of it ran."""
 
@@ -436,7 +437,7 @@ class PolicyError(AirlockError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class CascadeError(AirlockError):
     """A follow-up is deeper than ``max_depth``; the text draws the chain that led there."""
 
@@ -456,7 +457,7 @@ class CascadeError(AirlockError):
         )
 
 
-@attrs.define(slots=False)
+@_facts
 class DeliveryError(AirlockError, LookupError):
     """There is no (single) delivery here."""
 
@@ -466,7 +467,7 @@ class DeliveryError(AirlockError, LookupError):
         return self.problem
 
 
-@attrs.define(slots=False)
+@_facts
 class ResumeError(AirlockError):
     """The report cannot be resumed."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 __all__ = ["Place", "caller", "shown"]
 
 Place = tuple[str, int]
 """File name and line."""
 
-_HERE = str(Path(__file__).resolve().parent.parent) + os.sep
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - pathlib takes a while to import
 
 
 def caller() -> Place:

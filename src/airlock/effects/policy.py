@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -299,4 +298,6 @@ def _check_selector(selector: Any, policy: str) -> None:
 
 
 def _nearest(kind: str) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a misspelt kind needs it
+
     return next(iter(get_close_matches(kind, [spec_of(c).kind for c in declared()], 1)), None)

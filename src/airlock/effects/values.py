@@ -9,17 +9,11 @@ from __future__ import annotations
 import collections
 import collections.abc
 import dataclasses
-import datetime as dt
-import decimal
 import enum
-import fractions
 import inspect
-import ipaddress
-import pathlib
 import re
 import types
 import typing
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,13 +36,22 @@ class Problem:
 
 _VALUES: frozenset[Any] = frozenset(
     {
-        *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), range),
-        *(decimal.Decimal, fractions.Fraction, uuid.UUID, re.Pattern),
-        *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.tzinfo),
-        *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network),
-        *(ipaddress.IPv6Network, ipaddress.IPv4Interface, ipaddress.IPv6Interface),
-        *(pathlib.PurePath, enum.Enum),
+        int,
+        float,
+        complex,
+        bool,
+        str,
+        bytes,
+        type(None),
+        type(Ellipsis),
+        range,
+        re.Pattern,
+        enum.Enum,
     }
+)
+# Told by name, so that none of them has to be imported.
+_VALUE_MODULES = frozenset(
+    {"datetime", "decimal", "_decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
 )
 _TUPLE = "Use a tuple (tuple[X, ...])."
 _FROZENSET = "Use a frozenset."
@@ -128,7 +131,7 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
     elif issubclass(cls, tuple):
         for name, hint in _hints(cls).items():
             yield from _problems(hint, f"{path}.{name}", seen)
-    elif any(base in _VALUES for base in cls.__mro__) or issubclass(cls, frozenset):
+    elif any(map(_is_value, cls.__mro__)) or issubclass(cls, frozenset):
         return
     elif getattr(cls, "__hash__", None) is None:
         frozen = "frozen " if dataclasses.is_dataclass(cls) or attrs.has(cls) else ""
@@ -144,6 +147,10 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
             f"Use a frozen attrs class, or pass an id. {_INSIST}",
             path,
         )
+
+
+def _is_value(base: type[Any]) -> bool:
+    return base in _VALUES or base.__module__.partition(".")[0] in _VALUE_MODULES
 
 
 def _members(

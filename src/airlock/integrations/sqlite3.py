@@ -81,20 +81,21 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
         >>> len(effects.report.delivered), len(effects.report.discarded)
         (1, 1)
     """
-    if not _tells(connection):
-        kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
-        raise ReleaseError(
-            "on_commit()", f"was given a {kind}, which tells nobody of its commits", HOW_TO_OPEN
-        )
     if on_flush_error not in get_args(OnFlushError):
         raise DeclarationError(
             f"on_commit(on_flush_error={on_flush_error!r}): 'report' or 'raise'."
         )
-    return OnCommit(connection, on_flush_error)
+    return OnCommit(telling(connection, "on_commit()"), on_flush_error)
 
 
-def _tells(connection: object) -> bool:
-    return isinstance(connection, Connection)
+def telling(connection: object, who: str) -> Connection:
+    """The connection, if it is one that tells of its commits."""
+    if isinstance(connection, Connection):
+        return connection
+    kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    raise ReleaseError(
+        who, f"was given a plain {kind}, which tells nobody of its commits", HOW_TO_OPEN
+    )
 
 
 @attrs.frozen(eq=False)
@@ -212,9 +213,9 @@ class Cursor(sqlite3.Cursor):
         (42,)
     """
 
-    def __init__(self, connection: Connection, /) -> None:
+    def __init__(self, connection: sqlite3.Connection, /) -> None:
         super().__init__(connection)
-        self._transactions = connection.transactions
+        self._transactions = telling(connection, "Cursor()").transactions
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         run, execute = self._transactions.run, super().execute
