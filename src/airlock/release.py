@@ -9,6 +9,7 @@ tells ``Segment`` objects what became of them.
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
@@ -47,6 +48,7 @@ class Segment:
         self.parent = parent
         self._fate = Fate.OPEN if begun or parent is not None else Fate.WAITING
         self._when_ended: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
 
     @property
     def fate(self) -> Fate:
@@ -85,22 +87,29 @@ class Segment:
         self._end(Fate.ROLLED_BACK)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
-        """Call back once, after the commit or the rollback."""
-        self._when_ended.append(callback)
+        """Call back once, after the commit or the rollback; at once if that has happened."""
+        with self._lock:
+            waits = self._fate in (Fate.WAITING, Fate.OPEN)
+            if waits:
+                self._when_ended.append(callback)
+        if not waits:
+            callback()
 
     def _end(self, fate: Fate) -> None:
-        self._fate = fate
-        callbacks, self._when_ended = self._when_ended, []
-        errors = list[Exception]()
+        with self._lock:
+            self._fate = fate
+            callbacks, self._when_ended = self._when_ended, []
+        errors = list[BaseException]()
         for callback in callbacks:
             try:
                 callback()
-            except Exception as error:  # noqa: BLE001 - raised below: the next scope is not to blame
+            except BaseException as error:  # noqa: BLE001 - raised below: the next scope is not to blame
                 errors.append(error)
-        if len(errors) == 1:
-            raise errors[0]
+        for error in errors:
+            if len(errors) == 1 or not isinstance(error, Exception):
+                raise error
         if errors:
-            raise ExceptionGroup("flushes after a commit failed", errors)
+            raise BaseExceptionGroup("flushes after a commit failed", errors)
 
 
 class Release(Protocol):

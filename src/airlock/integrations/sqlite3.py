@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, get_args, overload
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, get_args, overload
 
 import attrs
 
@@ -21,8 +22,7 @@ from airlock.release import OnFlushError, Release, Segment
 
 __all__ = ["Connection", "Cursor", "connect", "on_commit"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Args = TypeVarTuple("Args")
 C = TypeVar("C", bound=sqlite3.Cursor)
 
 HOW_TO_OPEN = (
@@ -43,8 +43,10 @@ def connect(database: Any, **options: Any) -> Connection:
 
     Example:
         >>> from airlock.integrations.sqlite3 import connect
-        >>> connect(":memory:").execute("SELECT 42").fetchone()
+        >>> connection = connect(":memory:")
+        >>> connection.execute("SELECT 42").fetchone()
         (42,)
+        >>> connection.close()
     """
     return sqlite3.connect(database, factory=Connection, **options)
 
@@ -78,8 +80,9 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
         ...     effects.emit(NotifyWarehouse(43))
         ...     _ = connection.execute("ROLLBACK TO reward")
         ...     connection.commit()
-        >>> len(effects.report.delivered), len(effects.report.discarded)
-        (1, 1)
+        >>> effects.report
+        <Report: 1 delivered, 1 discarded>
+        >>> connection.close()
     """
     if on_flush_error not in get_args(OnFlushError):
         raise DeclarationError(
@@ -121,8 +124,10 @@ class Connection(sqlite3.Connection):
     Example:
         >>> import sqlite3
         >>> from airlock.integrations.sqlite3 import Connection
-        >>> with sqlite3.connect(":memory:", factory=Connection) as connection:
+        >>> connection = sqlite3.connect(":memory:", factory=Connection)
+        >>> with connection:
         ...     _ = connection.execute("CREATE TABLE orders (id INTEGER)")
+        >>> connection.close()
     """
 
     transactions: Transactions
@@ -208,9 +213,10 @@ class Cursor(sqlite3.Cursor):
 
     Example:
         >>> from airlock.integrations.sqlite3 import connect
-        >>> cursor = connect(":memory:").cursor()
-        >>> cursor.execute("SELECT 42").fetchone()
+        >>> connection = connect(":memory:")
+        >>> connection.cursor().execute("SELECT 42").fetchone()
         (42,)
+        >>> connection.close()
     """
 
     def __init__(self, connection: sqlite3.Connection, /) -> None:
@@ -287,10 +293,8 @@ class Transactions:
         self,
         connection: sqlite3.Connection,
         statement: str,
-        call: Callable[P, object],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        call: Callable[[*Args], object],
+        *args: *Args,
     ) -> None:
         """Call something that may begin or end transactions or savepoints, and see what it did.
 
@@ -302,7 +306,6 @@ class Transactions:
             statement: what is executed.
             call: what executes it.
             *args: its arguments.
-            **kwargs: its keyword arguments.
 
         Raises:
             Exception: as ``call`` does, or as a flush does if its release wants it raised.
@@ -312,7 +315,7 @@ class Transactions:
             with self._lock:
                 self._depth += 1
                 try:
-                    self._watch(connection, statement, call, *args, **kwargs)
+                    self._watch(connection, statement, call, *args)
                 finally:
                     self._depth -= 1
                     if not self._depth:
@@ -343,14 +346,12 @@ class Transactions:
         self,
         connection: sqlite3.Connection,
         statement: str,
-        call: Callable[P, object],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        call: Callable[[*Args], object],
+        *args: *Args,
     ) -> None:
         self.look(connection)  # an error while rows were fetched may have rolled back
         try:
-            call(*args, **kwargs)
+            call(*args)
         except Exception:
             self.look(connection)
             raise
@@ -436,6 +437,7 @@ CONTROL = re.compile(
 """Transaction control, as SQLite's grammar has it."""
 
 
+@lru_cache(maxsize=256)
 def control(statement: str) -> tuple[str, bytes | None]:
     """What a statement does to transactions: a verb or nothing, and the savepoint's name.
 
