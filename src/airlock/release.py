@@ -103,8 +103,8 @@ class Segment:
         for callback in callbacks:
             try:
                 callback()
-            except BaseException as error:  # noqa: BLE001 - raised below: the next scope is not to blame
-                errors.append(error)
+            except BaseException as raised:  # noqa: BLE001 - raised below: the next scope is not to blame
+                errors.append(raised)
         for error in errors:
             if len(errors) == 1 or not isinstance(error, Exception):
                 raise error
