@@ -116,7 +116,7 @@ def enqueue(effect: EffectFunction[P, Any], /, *args: P.args, **kwargs: P.kwargs
     Example:
         >>> @effect
         ... def restock(product_id: int) -> None: ...
-        >>> with boundary.scope() as effects:
+        >>> with Boundary({restock: restock}).scope() as effects:
         ...     enqueue(restock, 7)
         ...     assert effects == [restock.intent(7)]
     """

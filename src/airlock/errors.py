@@ -39,7 +39,7 @@ runs have a ``report`` which says what became of every intent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:
@@ -206,10 +206,11 @@ class EmittedInPolicyError(EmissionError):
     """A policy emitted."""
 
     what: str
+    policy: str = "a policy"
 
     def __str__(self) -> str:
         return (
-            f"cannot {self.what} from inside a policy: policies judge intents, they "
+            f"cannot {self.what} from inside {self.policy}: policies judge intents, they "
             "do not make them. Emit from the domain code or from a handler (a follow-up); to turn "
             "one event into several effects register an Expands."
         )
@@ -494,30 +495,42 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
     def __init__(self, message: str, errors: Sequence[Exception], _: Report | None = None) -> None:
         super().__init__(message, errors)
 
+    @property
+    def report(self) -> Report:
+        """What became of every intent. It stays in the process where the flush ran."""
+        report = super().report
+        if report is None:
+            raise AttributeError("this FlushError was pickled, and its report was left behind")
+        return report
+
+    @report.setter
+    def report(self, report: Report | None) -> None:
+        vars(self)["report_of_flush"] = report
+
     def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]
-        return FlushError(self.message, excs, self.report)
+        return FlushError(self.message, excs, super().report)
 
     def __str__(self) -> str:
         return f"{super().__str__()}. error.report says what became of every intent"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, list(self.exceptions)), {"report": None}
+        return type(self), (self.message, list(self.exceptions))
 
 
 class PartialFailure(Exception):  # noqa: N818 - the name batch handlers raise; not a fault of airlock
     """Raised by a batch handler: some members failed, the others are delivered.
 
     Args:
-        errors: index in the list the handler was given, to the error of that member.
+        errors: by index in the list that the handler was given.
 
     Example:
         >>> def write(entries):
         ...     raise PartialFailure({1: ValueError("no such account")})
     """
 
-    def __init__(self, errors: dict[int, Exception]) -> None:
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
         super().__init__(errors)
-        self.errors = errors
+        self.errors = dict(errors)
 
     def __str__(self) -> str:
         listed = ", ".join(f"[{i}] {e!r}" for i, e in sorted(self.errors.items()))

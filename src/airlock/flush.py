@@ -186,16 +186,20 @@ class Flush:
             alone: Any = refusals[0]
             alone.report = self.report
             raise alone
-        error = FlushError(_summary(self.report), [*failures, *refusals], self.report)
-        for entry in [e for e in self.report if e.outcome is Outcome.FAILED][:20]:
-            error.add_note(f"failed: {entry.intent!r}: {entry.by!r}")
-        raise error
+        raise FlushError(_summary(self.report), [*failures, *refusals], self.report)
 
 
 def _summary(report: Report) -> str:
-    failed, pending = len(report.failed), len(report.pending)
-    rest = f", {pending} pending" if pending else ""
-    return f"{failed} of {len(report)} effects failed{rest}"
+    failed = [entry for entry in report if entry.outcome is Outcome.FAILED]
+    text = f"{len(failed)} of {len(report)} effects failed"
+    if report.pending:
+        text += f", {len(report.pending)} pending"
+    if failed:
+        text += ": " + "; ".join(f"{e.intent!r}: {e.by!r}" for e in failed[:_NAMED])
+    return text + (f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else "")
+
+
+_NAMED = 3
 
 
 def _too_deep(wave: Wave, max_depth: int) -> None:

@@ -16,7 +16,7 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Flat, Region
 from airlock.effects.report import Report
-from airlock.effects.wave import Wave
+from airlock.effects.wave import Wave, chain
 from airlock.enclosure import ABANDONED, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
@@ -386,12 +386,16 @@ class Lifetime(EffectBuffer):
             for region in flat.open:
                 region.close(f"{ABANDONED} closed it", ABANDONED)
             raise OpenRegionsError(self.region.described(), names)
+        above = [region for region in chain(self.region.up) if region.contextual]
+        flat.spans += [(0, len(flat.intents), region) for region in above]
         self.state = State.FLUSHING
         report = self._report = self.boundary.new_report()
         report.scope = ref(self)
         report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
         if len(report.thrown_away) < len(flat.discarded):
-            stranded = Wave(0, self.region, Flat(self.region, keeps=stranded_only))
+            rest = Flat(self.region, keeps=stranded_only)
+            rest.spans += [(0, len(rest.intents), region) for region in above]
+            stranded = Wave(0, self.region, rest)
             report.waves.append(stranded)
             how["refused"] = self._stranded(len(stranded.intents))
         classes = None if flat.discarded else self.region.seen

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from airlock.effects.policy import Named, Policy, Selection, View
+from airlock.effects.registry import describe
 from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
 from airlock.errors import DeclarationError, RefusedError
 
@@ -35,6 +36,17 @@ class _Selecting(Policy):
         if not types:
             return [others] * len(view)
         return [chosen if type(intent) in types else others for intent in view.intents]
+
+
+def _written(name: str, arguments: list[str], **options: object) -> str:
+    """A policy as it is written."""
+    given = [argument for argument in arguments if argument]
+    given += [
+        f"{option}={value!r}" if isinstance(value, str) else f"{option}={describe(value)}"
+        for option, value in options.items()
+        if value is not None
+    ]
+    return f"{name}({', '.join(given)})"
 
 
 class Allow(_Selecting):
@@ -88,7 +100,7 @@ class Refuse(_Selecting):
             raise RefusedError(repr(intent), repr(self))
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, repr=False)
 class Dedupe(Policy):
     """Merge intents that say the same, within a wave.
 
@@ -119,6 +131,10 @@ class Dedupe(Policy):
                 f"Dedupe(keep={keep!r}): keep is 'first', 'last' or a function of two intents."
             )
         self.__attrs_init__(Selection(types, "Dedupe"), key, keep)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
+
+    def __repr__(self) -> str:
+        keep = None if self.keep == "first" else self.keep
+        return _written("Dedupe", [repr(self.types)], key=self.key, keep=keep)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         groups = self._groups(view)
@@ -164,7 +180,7 @@ class Dedupe(Policy):
         return survivor
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, repr=False)
 class Limit(Policy):
     """Allow at most ``n`` intents in a flush, follow-ups included, and drop the rest.
 
@@ -184,6 +200,9 @@ class Limit(Policy):
             raise DeclarationError(f"Limit({n!r}): the limit is an int, 0 or more.")
         self.__attrs_init__(n, per)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
+    def __repr__(self) -> str:
+        return _written("Limit", [str(self.n)], per=self.per)
+
     def decide(self, view: View, /) -> Sequence[Verdict]:
         per = self.per or _the_same
         counts = Counter(per(intent) for intent in view.earlier)
@@ -199,7 +218,7 @@ def _the_same(_: object) -> Hashable:
     return None
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, repr=False)
 class OncePerChain(Policy):
     """Drop an intent that one of its own causes already said: ends save → enrich → save → ….
 
@@ -216,6 +235,9 @@ class OncePerChain(Policy):
 
     def __init__(self, *types: Selector, key: Key | None = None) -> None:
         self.__attrs_init__(Selection(types, "OncePerChain"), key)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
+
+    def __repr__(self) -> str:
+        return _written("OncePerChain", [repr(self.types)], key=self.key)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         if view.wave == 0:

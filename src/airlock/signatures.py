@@ -83,6 +83,19 @@ def _bind(
     handler: str,
     intent: str,
 ) -> None:
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    unknown = [name for name in dependencies if name not in signature.parameters and not takes_any]
+    if unknown:
+        from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+        near = get_close_matches(unknown[0], signature.parameters, 1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
+        raise HandlerSignatureError(
+            handler,
+            intent,
+            f"it has no parameter {unknown[0]!r}",
+            f"{meant}It is declared as {handler}{signature}.",
+        )
     try:
         signature.bind(*args, **dependencies)
     except TypeError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, Generic, Self, TypeVar, cast, overload
 
 import attrs
@@ -64,7 +64,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
 
     @overload
     def __init__(
-        self,
+        self: Handles[Intent],
         intent_type: EffectFunction[..., Any],
         /,
         *,
@@ -207,16 +207,27 @@ class Expands(Handles[IntentT]):
         >>> placed = Expands(OrderPlaced, lambda event: (NotifyWarehouse(event.order_id),))
     """
 
+    @overload
     def __init__(
         self,
-        intent_type: type[IntentT] | None = None,
-        handler: Callable[Concatenate[IntentT, ...], Iterable[Intent]] | None = None,
+        intent_type: type[IntentT],
+        handler: Callable[[IntentT], Iterable[Intent] | Awaitable[Iterable[Intent]]],
+        /,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        intent_type: type[IntentT],
+        handler: Callable[
+            Concatenate[IntentT, ...], Iterable[Intent] | Awaitable[Iterable[Intent]]
+        ],
         /,
         **dependencies: Any,
+    ) -> None: ...
+    def __init__(  # pyright: ignore[reportInconsistentOverload]
+        self, intent_type: Any = None, handler: Any = None, /, **dependencies: Any
     ) -> None:
-        event: Any = intent_type
-        expand: Any = handler
-        super().__init__(event, expand, **dependencies)
+        super().__init__(intent_type, handler, **dependencies)
 
     def _provided(self, handler: Any) -> tuple[Any, ...]:
         return functools.partial, _expanding(handler)
@@ -276,7 +287,7 @@ class Binding:
     retry: RetryPolicy | None = None
 
 
-Wiring = Mapping[Any, Handler] | containers.Container
+Wiring = Mapping[Any, Handler | EffectFunction[..., Any]] | containers.Container
 """Handlers: a mapping from intent classes and effect functions, or a container."""
 
 
@@ -297,7 +308,7 @@ def handler_table(wiring: Wiring) -> dict[type[Any], Binding]:
     return table
 
 
-def _mapped(wiring: Mapping[Any, Handler]) -> Iterator[Binding]:
+def _mapped(wiring: Mapping[Any, Any]) -> Iterator[Binding]:
     for key, handler in wiring.items():
         if isinstance(handler, EffectFunction):
             if key is not handler:

@@ -115,11 +115,14 @@ class Policy:
         return Where(self, predicate)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class And(Policy):
     """Several policies at one place, innermost first. Made by ``a & b``."""
 
     parts: tuple[PolicyLike, ...]
+
+    def __repr__(self) -> str:
+        return " & ".join(map(shown_policy, self.parts))
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         verdicts: list[Verdict] = [ALLOW] * len(view)
@@ -135,12 +138,15 @@ class And(Policy):
         return And(tuple(Where(part, predicate) for part in self.parts))
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Where(Policy):
     """A policy that judges only what a predicate selects. Made by ``policy.where(...)``."""
 
     policy: PolicyLike
     predicate: Callable[[Any], bool]
+
+    def __repr__(self) -> str:
+        return f"{shown_policy(self.policy)}.where({describe(self.predicate)})"
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         chosen = [i for i, intent in enumerate(view.intents) if self.predicate(intent)]
@@ -166,11 +172,14 @@ def _moved(verdict: Verdict, chosen: Sequence[int], into: Any) -> Verdict:
     return Verdict(verdict.name, chosen[into]) if valid else Verdict(verdict.name, -1)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Each(Policy):
     """A function from one intent to its verdict, as a policy. Made by ``each(fn)``."""
 
     judge: Callable[[Any], Verdict]
+
+    def __repr__(self) -> str:
+        return f"each({describe(self.judge)})"
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         return [self.judge(intent) for intent in view.intents]
@@ -208,6 +217,11 @@ def seats(policy: PolicyLike | None) -> tuple[PolicyLike, ...]:
             "or a function of a view that returns one verdict per intent."
         )
     return (policy,)
+
+
+def shown_policy(policy: object) -> str:
+    """A policy in messages: as it is written, without addresses."""
+    return repr(policy) if isinstance(policy, Decides) else describe(policy)
 
 
 def decision(policy: PolicyLike) -> Callable[[View], Sequence[Verdict]]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import attrs
 
+from airlock.effects.policy import shown_policy
 from airlock.effects.region import Discarded
 from airlock.effects.registry import spec_of
 from airlock.effects.wave import Ledger, Outcome, Wave
@@ -324,10 +325,15 @@ def _decider(wave: Wave, i: int) -> object:
     return wave.errors.get(i, wave.deciders.get(i))
 
 
+def shown(decider: object) -> str:
+    """What decided about an intent, without addresses."""
+    return shown_policy(decider) if callable(decider) else repr(decider)
+
+
 def _by(entry: ReportEntry) -> str:
     if entry.by is None:
         return ""
     lead = {Outcome.MERGED: "into ", Outcome.FAILED: ""}.get(entry.outcome, "by ")
-    text = entry.by if isinstance(entry.by, str) else repr(entry.by)
+    text = entry.by if isinstance(entry.by, str) else shown(entry.by)
     mark = " (interrupted)" if entry.interrupted else ""
     return f"{lead}{text}{mark}"

@@ -91,7 +91,7 @@ def problems(hint: Any, path: str = "") -> Iterator[Problem]:
 def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
     hint = _bare(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
+    if hint is Any or origin is typing.Literal:
         return
     if origin in (typing.Union, types.UnionType):
         for argument in arguments:

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from airlock.effects.judge import BadVerdicts, ask
-from airlock.effects.policy import PolicyLike, View
+from airlock.effects.policy import PolicyLike, View, shown_policy
 from airlock.effects.region import Flat, Region, Span
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
-from airlock.errors import PolicyError
+from airlock.errors import EmittedInPolicyError, PolicyError
 
 __all__ = ["Ledger", "Outcome", "Wave", "chain"]
 
@@ -153,10 +153,14 @@ class Wave:
     def _ask(self, policy: PolicyLike, region: Region, view: View) -> Any:
         try:
             return ask(policy, view)
+        except EmittedInPolicyError as error:
+            raise EmittedInPolicyError(error.what, shown_policy(policy)) from error
         except BadVerdicts as bad:
-            raise PolicyError(repr(policy), region.described(), str(bad)) from None
+            raise PolicyError(shown_policy(policy), region.described(), str(bad)) from None
         except Exception as error:
-            raise PolicyError(repr(policy), region.described(), f"raised {error!r}") from error
+            raise PolicyError(
+                shown_policy(policy), region.described(), f"raised {error!r}"
+            ) from error
 
     def _ancestry(self, live: Any) -> Any:
         return lambda index: self.ancestors(live[index])
