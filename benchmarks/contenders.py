@@ -1,0 +1,243 @@
+"""airlock, and the limit: the same class as stock attrs, in a list, its handler called from a dict."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import attrs
+from dependency_injector import containers
+
+from airlock import Boundary, HandlesBatch, PolicyLike, Scope, emit, intent
+from benchmarks.clock import (
+    BrokenError,
+    Handler,
+    Work,
+    bytes_per_item,
+    loop_and_empty,
+    nothing,
+    per_item,
+    proven,
+    section,
+)
+from benchmarks.measure import Sample
+
+
+@intent(kind="benchmarks.notify-warehouse")
+class NotifyWarehouse:
+    order_id: int
+
+
+@intent(kind="benchmarks.other")
+class Other:
+    order_id: int
+
+
+@attrs.frozen
+class Stock:
+    order_id: int
+
+
+# -- the work: build n intents, emit them, flush, and look at what became of them -----------------
+
+
+def ambient(policy: PolicyLike | None = None) -> Callable[[Handler], Work]:
+    def make(handler: Handler) -> Work:
+        boundary = Boundary({NotifyWarehouse: handler})
+
+        def work(n: int) -> object:
+            with boundary.scope(policy=policy) as scope:
+                for i in range(n):
+                    emit(NotifyWarehouse(i))
+            return _told(scope)
+
+        return work
+
+    return make
+
+
+def explicit(handler: Handler) -> Work:
+    boundary = Boundary({NotifyWarehouse: handler})
+
+    def work(n: int) -> object:
+        with boundary.scope() as effects:
+            for i in range(n):
+                effects.emit(NotifyWarehouse(i))
+        return _told(effects)
+
+    return work
+
+
+def limit(handler: Handler) -> Work:
+    handlers: dict[type[Any], Handler] = {Stock: handler}
+
+    def work(n: int) -> object:
+        buffer = list[Any]()
+        for i in range(n):
+            buffer.append(Stock(i))
+        for item in buffer:
+            handlers[type(item)](item)
+        return buffer
+
+    return work
+
+
+def follow_ups(handler: Handler) -> Work:
+    """``n`` intents, half of them emitted by the handlers of the others."""
+
+    def follow(cause: NotifyWarehouse) -> None:
+        handler(cause)
+        emit(Other(cause.order_id))
+
+    boundary = Boundary({NotifyWarehouse: follow, Other: handler})
+
+    def work(n: int) -> object:
+        with boundary.scope() as scope:
+            for i in range(n // 2):
+                emit(NotifyWarehouse(i))
+        return _told(scope)
+
+    return work
+
+
+def batch(handler: Handler) -> Work:
+    def each(intents: list[NotifyWarehouse]) -> None:
+        handler(intents)
+
+    class Effects(containers.DeclarativeContainer):
+        notify = HandlesBatch(NotifyWarehouse, each)
+
+    boundary = Boundary(Effects())
+
+    def work(n: int) -> object:
+        with boundary.scope() as scope:
+            for i in range(n):
+                emit(NotifyWarehouse(i))
+        return _told(scope)
+
+    return work
+
+
+def _told(scope: Scope) -> Scope:
+    """Outcomes included: the report is read before the clock stops."""
+    if not scope.report.counts:
+        raise BrokenError("the report is empty")
+    return scope
+
+
+def one_call(make: Callable[[Handler], Work]) -> Work:
+    """``proven`` for a batch: one call, with all of them."""
+    sizes = list[int]()
+    make(lambda items: sizes.append(len(items)))(100)
+    if sizes != [100]:
+        raise BrokenError(f"batches of {sizes}, not one of 100")
+    return make(nothing)
+
+
+# -- what takes samples ---------------------------------------------------------------------------
+
+
+def flushing(
+    make: Callable[[Handler], Work], n: int, repeat: int = 1
+) -> Callable[[], Callable[[], Sample]]:
+    def prepare() -> Callable[[], Sample]:
+        work = proven(make, nothing)
+        return lambda: Sample(per_item(work, n, repeat))
+
+    return prepare
+
+
+def flushing_batch(n: int) -> Callable[[], Sample]:
+    work = one_call(batch)
+    return lambda: Sample(per_item(work, n))
+
+
+def emitting(n: int, policy: PolicyLike) -> Sample:
+    """Emit an intent that is built already; the scope's opening and flush are not timed."""
+    boundary = Boundary({NotifyWarehouse: nothing})
+    built = NotifyWarehouse(1_000)
+
+    def loop(count: int) -> None:
+        for _ in range(count):
+            emit(built)
+
+    with boundary.scope(policy=policy) as scope:
+        parts = loop_and_empty(loop, n)
+    if len(scope.report.delivered) != n:
+        raise BrokenError("not all were delivered")
+    return Sample(parts["loop"] - parts["empty"], parts)
+
+
+def weighing(n: int) -> Sample:
+    def build(count: int) -> None:
+        for i in range(1_000, 1_000 + count):
+            emit(NotifyWarehouse(i))
+
+    with Boundary({NotifyWarehouse: nothing}).scope():
+        return Sample(bytes_per_item(build, n))
+
+
+def weighing_limit(n: int) -> Sample:
+    def build(count: int) -> object:
+        buffer = list[Any]()
+        for i in range(1_000, 1_000 + count):
+            buffer.append(Stock(i))
+        return buffer
+
+    return Sample(bytes_per_item(build, n))
+
+
+def closing(depth: int, n: int) -> Sample:
+    """From the exit of the innermost scope to the end of the outermost one's, flush included."""
+    boundary = Boundary({NotifyWarehouse: nothing})
+    scopes = list[Scope]()
+    for _ in range(depth):
+        scopes.append(boundary.scope().enter())
+        for i in range(n // depth):
+            emit(NotifyWarehouse(i))
+    with section() as timed:
+        for scope in reversed(scopes):
+            scope.__exit__(None, None, None)
+    if len(scopes[0].report.delivered) != n:
+        raise BrokenError("not all were delivered")
+    return Sample(timed.seconds * 1e6)
+
+
+def awaiting(n: int) -> Sample:
+    return asyncio.run(_timed(_awaited_flush, n))
+
+
+def awaiting_limit(n: int) -> Sample:
+    return asyncio.run(_timed(_awaited_list, n))
+
+
+async def _timed(work: Callable[[int], Awaitable[object]], n: int) -> Sample:
+    """The event loop is running before the clock is started."""
+    gc.collect()
+    start = perf_counter()
+    done = await work(n)
+    spent = perf_counter() - start
+    del done
+    return Sample(spent / n * 1e9)
+
+
+async def _awaited_flush(n: int) -> object:
+    async with Boundary({NotifyWarehouse: _awaited_nothing}).scope() as scope:
+        for i in range(n):
+            emit(NotifyWarehouse(i))
+    return _told(scope)
+
+
+async def _awaited_list(n: int) -> object:
+    handlers = {Stock: _awaited_nothing}
+    buffer = [Stock(i) for i in range(n)]
+    for item in buffer:
+        await handlers[type(item)](item)
+    return buffer
+
+
+async def _awaited_nothing(_: object) -> None:
+    """The async handler of everybody."""

@@ -1,0 +1,58 @@
+"""What ``import airlock`` costs, and what it loads: in fresh interpreters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.clock import BrokenError
+from benchmarks.measure import Sample
+from benchmarks.peer import PYTHON, Peer
+
+AIRLOCK = "import airlock"
+BASE = "import attrs; from dependency_injector import containers, providers"
+TIMED = """
+import json, sys, time
+before = set(sys.modules)
+start = time.perf_counter()
+{statement}
+spent = time.perf_counter() - start
+tops = {{name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, '__spec__', None)}}
+tops -= before | sys.stdlib_module_names
+print(json.dumps({{"seconds": spent, "loaded": sorted(tops), "cattrs": "cattrs" in sys.modules}}))
+"""
+
+
+def importing(statement: str) -> Sample:
+    """Milliseconds that the import statement takes, interpreter start-up not included."""
+    return Sample(_run(sys.executable, statement)["seconds"] * 1e3)
+
+
+def importing_peer(peer: Peer) -> Sample:
+    """The same, of airlock-py, which has no dependencies."""
+    peer.start()
+    return Sample(_run(str(PYTHON), AIRLOCK, "-I")["seconds"] * 1e3)
+
+
+def loading() -> Sample:
+    """How many packages ``import airlock`` loads that its two dependencies do not load themselves."""
+    ours, base = _run(sys.executable, AIRLOCK), _run(sys.executable, BASE)
+    if "airlock" not in ours["loaded"]:
+        raise BrokenError("airlock was not loaded")
+    more = sorted({*ours["loaded"]} - {*base["loaded"]} - {"airlock"})
+    note = "it loads " + ", ".join(ours["loaded"])
+    return Sample(float(len(more)), note=f"{note}; more than they do: {', '.join(more) or 'none'}")
+
+
+def _run(python: str, statement: str, *flags: str) -> dict[str, Any]:
+    # Users have compiled bytecode; an environment that forbids it would time the compiler.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [python, *flags, "-c", TIMED.format(statement=statement)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokenError(done.stderr.strip().splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -1,0 +1,207 @@
+"""The rows: which contenders run against each other, and where the bars are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from airlock import Dedupe, Drop
+from benchmarks import contenders as own
+from benchmarks import imports, others
+from benchmarks.measure import Bar, Contender, Row, Sample
+from benchmarks.peer import NAME, Peer
+
+LIMIT = "limit: stock attrs, list, dict"
+
+
+def rows(peer: Peer) -> list[Row]:
+    """Every row; those that import other libraries come last, for the sake of the heap."""
+    return [
+        *_emit(peer),
+        *_flush(peer),
+        *_policy(peer),
+        *_memory(peer),
+        *_closing(peer),
+        *_million(),
+        *_import(peer),
+        *_kinds(),
+        *_others(),
+    ]
+
+
+def _emit(peer: Peer) -> Iterator[Row]:
+    n = 50_000
+    yield Row(
+        "emit",
+        "emit a built intent, ambient, policy Drop(Other) that does not refuse",
+        "ns, net of the empty loop",
+        [
+            _line("airlock emit", lambda: own.emitting(n, Drop(own.Other))),
+            _line(f"{NAME} enqueue", _ask(peer, "emit", n=n), Bar.AT_LEAST, 25),
+        ],
+    )
+
+
+def _flush(peer: Peer) -> Iterator[Row]:
+    for n, repeat in ((1_000, 10), (100_000, 1)):
+        yield Row(
+            "flush",
+            f"build, emit and flush {n:,} intents, outcomes included",
+            "ns per intent",
+            [
+                Contender("airlock, ambient", own.flushing(own.ambient(), n, repeat)),
+                _peer_flush(peer, n, repeat, Bar.AT_LEAST, 6),
+                _limit(n, repeat, 1.0),
+                Contender("airlock, effects.emit", own.flushing(own.explicit, n, repeat)),
+            ],
+        )
+
+
+def _policy(peer: Peer) -> Iterator[Row]:
+    for n, repeat in ((1_000, 10), (100_000, 1)):
+        drop, dedupe = own.ambient(Drop(own.Other)), own.ambient(Dedupe())
+        yield Row(
+            "policy",
+            f"the same with a policy that drops another type, {n:,} intents",
+            "ns per intent",
+            [
+                Contender("airlock, Drop(Other)", own.flushing(drop, n, repeat)),
+                _limit(n, repeat, 1.5),
+                _line(
+                    f"{NAME}, BlockTasks",
+                    _ask(peer, "flush", n=n, repeat=repeat, policy="block"),
+                ),
+            ],
+        )
+        yield Row(
+            "policy",
+            f"the same with Dedupe(), {n:,} intents that are all different",
+            "ns per intent",
+            [
+                Contender("airlock, Dedupe()", own.flushing(dedupe, n, repeat)),
+                _limit(n, repeat, 2.5),
+            ],
+        )
+
+
+def _memory(peer: Peer) -> Iterator[Row]:
+    n = 100_000
+    yield Row(
+        "memory",
+        f"a buffered intent with one int, {n:,} of them",
+        "bytes per intent",
+        [
+            _line("airlock", lambda: own.weighing(n), Bar.VALUE, 80),
+            _line(NAME, _ask(peer, "memory", n=n)),
+            _line("limit: stock attrs, list", lambda: own.weighing_limit(n)),
+        ],
+        rounds=3,
+        digits=2,  # the bar is a whole number, and it is close
+    )
+
+
+def _closing(peer: Peer) -> Iterator[Row]:
+    n = 10_000
+    yield Row(
+        "closing",
+        f"close 100 nested scopes that hold {n:,} intents together; exits and flush",
+        "µs in all",
+        [
+            _line("airlock, 100 scopes", lambda: own.closing(100, n)),
+            _line("airlock, 1 scope", lambda: own.closing(1, n), Bar.AT_MOST, 1.3),
+            _line(f"{NAME}, 100 scopes", _ask(peer, "closing", depth=100, n=n)),
+            _line(f"{NAME}, 1 scope", _ask(peer, "closing", depth=1, n=n)),
+        ],
+    )
+
+
+def _million() -> Iterator[Row]:
+    n = 1_000_000
+    yield Row(
+        "million",
+        "build, emit and flush 1,000,000 intents in one scope",
+        "ns per intent",
+        [
+            Contender("airlock, ambient", own.flushing(own.ambient(), n)),
+            _limit(n, 1, 1.15),
+        ],
+        rounds=9,
+    )
+
+
+def _import(peer: Peer) -> Iterator[Row]:
+    yield Row(
+        "import",
+        "import in a fresh interpreter",
+        "ms",
+        [
+            _line("airlock", lambda: imports.importing(imports.AIRLOCK)),
+            _line(
+                "attrs and dependency_injector",
+                lambda: imports.importing(imports.BASE),
+                Bar.AT_MOST,
+                1.25,
+            ),
+            _line(NAME, lambda: imports.importing_peer(peer)),
+        ],
+    )
+    yield Row(
+        "import",
+        "packages that import airlock loads and attrs and dependency_injector do not",
+        "packages",
+        [_line("airlock", imports.loading, Bar.VALUE, 0)],
+        rounds=1,
+    )
+
+
+def _kinds() -> Iterator[Row]:
+    n = 10_000
+    yield Row(
+        "kinds",
+        f"build, emit and flush {n:,} intents, by kind of delivery",
+        "ns per intent",
+        [
+            Contender("airlock, a handler each", own.flushing(own.ambient(), n)),
+            Contender("airlock, one batch", lambda: own.flushing_batch(n)),
+            _line("airlock, async handlers", lambda: own.awaiting(n)),
+            _line("limit: list, dict, await", lambda: own.awaiting_limit(n)),
+            Contender("airlock, with as many follow-ups", own.flushing(own.follow_ups, 2 * n)),
+        ],
+    )
+
+
+def _others() -> Iterator[Row]:
+    for n, repeat in ((1_000, 5), (10_000, 1)):
+        yield Row(
+            "others",
+            f"other libraries on {n:,} intents",
+            "ns per intent",
+            [
+                Contender("airlock, ambient", own.flushing(own.ambient(), n, repeat)),
+                Contender(LIMIT, own.flushing(own.limit, n, repeat)),
+                Contender("Django on_commit", own.flushing(others.django, n, repeat)),
+                Contender("effect", own.flushing(others.effect, n, repeat)),
+                Contender(
+                    "blinker, which does not buffer", own.flushing(others.blinker, n, repeat)
+                ),
+            ],
+        )
+
+
+def _line(
+    name: str, take: Callable[[], Sample], bar: Bar | None = None, limit: float = 0.0
+) -> Contender:
+    """A contender that needs no preparation."""
+    return Contender(name, lambda: take, bar, limit)
+
+
+def _ask(peer: Peer, task: str, **arguments: Any) -> Callable[[], Sample]:
+    return lambda: peer.ask(task, **arguments)
+
+
+def _limit(n: int, repeat: int, at_most: float) -> Contender:
+    return Contender(LIMIT, own.flushing(own.limit, n, repeat), Bar.AT_MOST, at_most)
+
+
+def _peer_flush(peer: Peer, n: int, repeat: int, bar: Bar, limit: float) -> Contender:
+    return _line(NAME, _ask(peer, "flush", n=n, repeat=repeat), bar, limit)
