@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from airlock.check import Check, conflicts, current, misfits, named
-from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.policy import PolicyLike, seats
-from airlock.effects.registry import declared
+from airlock.effects.registry import declared, describe
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError, DeclarationError
@@ -72,6 +72,13 @@ class Boundary:
         for name, value in (("max_depth", max_depth), ("concurrency", concurrency)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise DeclarationError(f"Boundary({name}={value!r}): an int from 1.")
+        check_dispatcher("Boundary(dispatch=...)", dispatch)
+        for interceptor in interceptors:
+            if not callable(interceptor) or inspect.isclass(interceptor):
+                raise DeclarationError(
+                    f"Boundary(interceptors=...) takes functions of (intent, call_next), not "
+                    f"{describe(interceptor)}."
+                )
         self.policy = seats(policy)
         self._wiring = handlers
         self._fail_fast = fail_fast

@@ -8,17 +8,16 @@ from inspect import isawaitable
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
-from airlock.context import here, running_task
+from airlock.context import here
 from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
 from airlock.effects.region import Flat, Region
-from airlock.effects.registry import describe
+from airlock.effects.registry import located
 from airlock.effects.wave import Outcome, Wave, chain
 from airlock.errors import (
     AsyncHandlerError,
     OpenRegionsError,
     PartialFailure,
     UnhandledIntentError,
-    WiringError,
 )
 from airlock.overrides import Next, overridden, override_of
 from airlock.retry import RetryPolicy
@@ -71,7 +70,7 @@ class Call:
         steps = self._attempt()
         for awaitable in steps:
             close(awaitable)
-            steps.throw(AsyncHandlerError(describe(self._handler), repr(self._subject())))
+            steps.throw(AsyncHandlerError(located(self._handler), repr(self._subject())))
 
     async def _aonce(self) -> None:
         steps = self._attempt()
@@ -214,10 +213,6 @@ class WaveCalls:
         """Started in order, at most ``concurrency`` at once, one at a time per ordering key."""
         import asyncio  # noqa: PLC0415 - loaded only where asyncio runs
 
-        if running_task() is None:
-            raise WiringError(
-                "Boundary(concurrency=...) runs under asyncio. Under another event loop leave it 1."
-            )
         lanes = iter(self._lanes())
 
         async def work() -> None:
@@ -312,8 +307,11 @@ def _surroundings(wave: Wave, position: int) -> Hashable:
     """What the members of a batch share: policies (equal ones count as one) and overrides."""
     if not wave.spans:
         return None
-    regions = [r for r in chain(wave.home(position)) if r.policies or r.overrides]
-    return tuple((tuple(map(_identity, r.policies)), id(r.overrides)) for r in regions)
+    around = [
+        (tuple(map(_identity, (*r.policies, *r.enclosures))), id(r.overrides) if r.overrides else 0)
+        for r in chain(wave.home(position))
+    ]
+    return tuple(shared for shared in around if any(shared))
 
 
 def _identity(policy: object) -> Hashable:

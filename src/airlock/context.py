@@ -16,9 +16,10 @@ from airlock.effects.buffer import extend, put
 from airlock.effects.function import EffectFunction, intent_of
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
+from airlock.effects.place import Place, shown
 from airlock.effects.policy import PolicyLike, guard_of
 from airlock.effects.region import Guard, Region
-from airlock.errors import EmittedInPolicyError, NoScopeError, ScopeOrderError
+from airlock.errors import EmittedInPolicyError, NoScopeError, RefusedError, ScopeOrderError
 
 if TYPE_CHECKING:
     from airlock.scope import Scope
@@ -148,16 +149,21 @@ def outside(region: Region) -> Region:
     return NOWHERE if region.outer is None else region.outer
 
 
-def guards_of(policies: Sequence[PolicyLike]) -> tuple[Guard, ...]:
+def guards_of(policies: Sequence[PolicyLike], region: str, place: Place) -> tuple[Guard, ...]:
     """What policies do at the emit site, kept from emitting themselves."""
     if not policies:
         return ()
-    return tuple(_judging(guard) for guard in map(guard_of, policies) if guard is not None)
+    guards = (guard for guard in map(guard_of, policies) if guard is not None)
+    return tuple(_judging(guard, region, place) for guard in guards)
 
 
-def _judging(guard: Guard) -> Guard:
+def _judging(guard: Guard, region: str, place: Place) -> Guard:
     def judged(intent: Any) -> None:
-        judge(lambda: guard(intent))
+        try:
+            judge(lambda: guard(intent))
+        except RefusedError as error:
+            where = f"the {region} opened at {shown(place)}"
+            raise RefusedError(error.what, error.policy, where) from None
 
     return judged
 
@@ -206,9 +212,7 @@ def leave(region: Region, *, owner: Any = None) -> None:
 def running_task() -> Any:
     """The asyncio task that is running; None outside of asyncio. Does not import asyncio."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
+    # Asked for the loop first: current_task() raises without one, which takes ten times as long.
+    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - documented by asyncio
         return None
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+    return asyncio.current_task()

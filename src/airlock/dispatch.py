@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airlock.context import here, outwards
 from airlock.effects.function import EffectFunction
@@ -15,6 +14,9 @@ from airlock.effects.region import Region
 from airlock.effects.registry import describe, spec_of
 from airlock.effects.wave import Wave
 from airlock.errors import DeclarationError, DeliveryError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = [
     "INLINE",
@@ -218,6 +220,7 @@ class Route(Dispatcher):
             getattr(key, "intent_type", key): to for key, to in routes.items()
         }
         self._default = default
+        check_dispatcher("Route(default=...)", default)
         for key, to in self._routes.items():
             spec_of(key)
             if not isinstance(to, Dispatcher):
@@ -236,6 +239,16 @@ class Route(Dispatcher):
     def routed(self) -> tuple[type[Any], ...]:
         """The intent classes it names."""
         return tuple(self._routes)
+
+
+def check_dispatcher(what: str, dispatch: object) -> None:
+    """Refuse what is not a dispatcher.
+
+    Raises:
+        DeclarationError: naming ``what`` was given it.
+    """
+    if not isinstance(dispatch, Dispatcher):
+        raise DeclarationError(f"{what} takes a Dispatcher, not {describe(dispatch)}.")
 
 
 def dispatch_of(dispatch: Dispatcher, cls: type[Any]) -> Dispatcher:

@@ -105,17 +105,19 @@ class RegionBlock:
             raise EmittedInPolicyError("open a region")
         around = self._around()
         parent = None if around is None else around.as_parent()
+        place = caller()
         made = (ScopelessRegion if parent is None else Region)(
             self._kind,
             scope=None if parent is None else parent.scope,
             up=parent,
             outer=now,
-            policies=self._policies,
+            policies=() if self._encloses else self._policies,
+            enclosures=self._policies if self._encloses else (),
             overrides=self._overrides,
-            guards=guards_of(self._policies) if parent is not None else (),
+            guards=guards_of(self._policies, self._kind, place) if parent is not None else (),
             segment=None if parent is None else parent.segment,
             encloses=self._encloses,
-            place=caller(),
+            place=place,
         )
         if parent is not None:
             parent.adopt(made)

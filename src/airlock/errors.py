@@ -237,10 +237,11 @@ class RefusedError(EmissionError):
 
     what: str
     policy: str
+    region: str = "a region around this call"
 
     def __str__(self) -> str:
         return (
-            f"{self.what} is refused by {self.policy}, which is in force around this call. "
+            f"{self.what} is refused by {self.policy}, which is in force in {self.region}. "
             "Nothing was recorded. Remove the emission, or the policy; to let code run and "
             "suppress its effects quietly, use Drop instead of Refuse."
         )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import attrs
 
 from airlock.calls import calls_of, close, forget
-from airlock.context import judge
+from airlock.context import judge, running_task
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
 from airlock.effects.place import shown
 from airlock.effects.region import Flat
@@ -29,6 +29,7 @@ from airlock.errors import (
     OpenRegionsError,
     UnhandledIntentError,
     UnsupportedOptionError,
+    WiringError,
 )
 from airlock.observers import Observers
 from airlock.overrides import override_of
@@ -203,7 +204,8 @@ _NAMED = 3
 
 
 def _too_deep(wave: Wave, max_depth: int) -> None:
-    for i in wave.allowed() or range(len(wave.intents)):
+    allowed = wave.allowed()
+    for i in range(len(wave.intents)) if allowed is None else allowed:
         links = (wave.intents[i], *wave.ancestors(i))
         wave.fail(i, CascadeError(tuple(repr(link) for link in reversed(links)), max_depth))
 
@@ -242,6 +244,12 @@ class Resolution:
             pass
 
     async def arun(self) -> None:
+        if self._flush.settings.concurrency > 1 and running_task() is None:
+            self.error = WiringError(
+                "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
+                "Here leave it 1: the handlers of a flush then run one after the other."
+            )
+            return
         for awaitable, resolved in self._attempted():
             try:
                 resolved.append(await awaitable)

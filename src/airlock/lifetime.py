@@ -178,22 +178,25 @@ class Lifetime(EffectBuffer):
                 "was given a release, and releases belong to the outermost scope",
                 "Give it to the outermost one, or open this one with independent=True.",
             )
-        policies = (*self._policy, *passed)
+        policies = self._policy
         if enclosing is None:
-            policies = (*self._policy, *self.boundary.policy, *passed, *process_policies(passed))
+            policies += self.boundary.policy
+            passed += process_policies(passed)
         if captured and enclosing is not None:
             self._captor = enclosing.scope.outermost
         release = self.outermost.release
+        place = caller()
         region = Region(
             "scope",
             scope=self,
             up=enclosing,
             outer=now,
             policies=policies,
+            enclosures=tuple(passed),
             headers=self._headers,
-            guards=guards_of(policies),
+            guards=guards_of((*policies, *passed), "scope", place),
             segment=None if release is None else release.segment,
-            place=caller(),
+            place=place,
         )
         if captured and enclosing is not None:
             enclosing.adopt(region)
@@ -212,7 +215,7 @@ class Lifetime(EffectBuffer):
             if region.scope is not None and region.scope.boundary is self.boundary:
                 return region.as_parent(), passed
             if region.encloses:
-                passed += region.policies
+                passed += region.enclosures
         return None, passed
 
     def resuming(self, root: Region) -> None:
@@ -335,7 +338,11 @@ class Lifetime(EffectBuffer):
     def _closed(self, error: BaseException | None) -> None:
         captured = self._captor is not None
         self.state = State.CAPTURED if captured else State.CLOSED
-        kept = not captured or (self._keep or succeeded)(error)
+        try:
+            kept = not captured or (self._keep or succeeded)(error)
+        except BaseException as raised:
+            end_block(self.region, raised)
+            raise
         end_block(self.region, None if kept else (error or "its keep hook"))
 
     def _due(self, error: BaseException | None) -> bool:
@@ -379,7 +386,7 @@ class Lifetime(EffectBuffer):
             self._wrong(self.state.value, "It is flushed by the commit.")
         if self.state is not State.CLOSED and not waits:
             self._wrong(self.state.value, "A scope is flushed once, after exit().")
-        self.region.policies += tuple(process_policies(self.region.policies))
+        self.region.enclosures += tuple(process_policies(self.region.enclosures))
         flat = Flat(self.region, keeps=stranding)
         if flat.open:
             names = tuple(region.described() for region in flat.open)

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Iterable
 
 from airlock.dispatch import Delivery
+from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome
+from airlock.errors import DeclarationError
 
 __all__ = ["Log", "Observer", "Observers"]
 
@@ -60,6 +62,11 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
+        for observer in self._observers:
+            if not isinstance(observer, Observer):
+                raise DeclarationError(
+                    f"Boundary(observers=...) takes Observer objects, not {describe(observer)}."
+                )
         self.watch_attempts = any(
             type(o).started is not Observer.started or type(o).ended is not Observer.ended
             for o in self._observers

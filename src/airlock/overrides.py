@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -57,7 +58,12 @@ def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]
             "Give such a function, or None to drop the intent.",
         )
     if fits[0] == 1:
-        return lambda intent, _: handler(intent)
+
+        @functools.wraps(handler)
+        def alone(intent: Any, _: Handler) -> object:
+            return handler(intent)
+
+        return alone
     return handler  # type: ignore[no-any-return]
 
 
@@ -84,12 +90,15 @@ def _nothing(_: object) -> None:
     return None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Next:
     """A handler that is wrapped: ``call(intent, call_next)``."""
 
     call: Callable[[Any, Handler], object]
     call_next: Handler
+
+    def __repr__(self) -> str:
+        return describe(self.call)
 
     def __call__(self, intent: Any) -> object:
         return self.call(intent, self.call_next)

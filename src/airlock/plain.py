@@ -10,7 +10,7 @@ from airlock.calls import close, forget
 from airlock.context import here
 from airlock.dispatch import Attempt
 from airlock.effects.region import Region
-from airlock.effects.registry import describe
+from airlock.effects.registry import located
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError
 from airlock.wiring import Handler
@@ -53,6 +53,7 @@ class PlainRun:
                 pass
         finally:
             here.set(outer)
+            sink.close("it has ended")
             self._end_attempt("it has ended")
             self._attempt = None
             self._note(failed)
@@ -74,6 +75,9 @@ class PlainRun:
             here.set(sink)
             return self._fail_fast
         return True
+
+    def __repr__(self) -> str:
+        return "handler that started this"
 
     def region(self, sink: Region) -> Region:
         """Where the handler that is running emits."""
@@ -126,7 +130,7 @@ def _call_each(handlers: Mapping[type[Any], Handler], intents: Iterator[Any]) ->
 
 def _refuse_awaitable(handler: Handler, intent: Any, result: Any) -> None:
     close(result)
-    raise AsyncHandlerError(describe(handler), repr(intent))
+    raise AsyncHandlerError(located(handler), repr(intent))
 
 
 class Sink(Region):

@@ -42,7 +42,9 @@ def _written(name: str, arguments: list[str], **options: object) -> str:
     """A policy as it is written."""
     given = [argument for argument in arguments if argument]
     given += [
-        f"{option}={value!r}" if isinstance(value, str) else f"{option}={describe(value)}"
+        f"{option}={value!r}"
+        if isinstance(value, str)
+        else f"{option}={getattr(value, '__qualname__', None) or describe(value)}"
         for option, value in options.items()
         if value is not None
     ]

@@ -10,6 +10,7 @@ from airlock.context import JUDGING, guards_of, here, outwards, region_here
 from airlock.effects.buffer import extend, put
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
+from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Flat, Mark, Region
 from airlock.effects.wave import chain
@@ -98,7 +99,7 @@ class Scope(Lifetime):
             if region.scope is not None and self._holds(region):
                 return region, passed
             if region.encloses and not region.is_closed:
-                passed += region.policies
+                passed += region.enclosures
         return self.region, passed
 
     @contextmanager
@@ -113,8 +114,8 @@ class Scope(Lifetime):
             "enclosure",
             scope=self,
             up=target,
-            policies=tuple(passed),
-            guards=guards_of(passed),
+            enclosures=tuple(passed),
+            guards=guards_of(passed, "enclosure", caller()),
             segment=target.segment,
         )
         target.adopt(child)

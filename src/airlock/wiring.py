@@ -186,7 +186,7 @@ class HandlesBatch(Handles[IntentT]):
         size: int | None = None,
         **rest: Any,
     ) -> None:
-        if size is not None and (not isinstance(size, int) or size < 1):
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise DeclarationError(f"HandlesBatch(size={size!r}): an int from 1, or None for all.")
         super().__init__(intent_type, handler, **rest)
         self.size = size
@@ -252,11 +252,18 @@ async def _emit_awaited(made: Any) -> None:
 def calling(effect: EffectFunction[..., Any]) -> Callable[..., object]:
     """A handler of the effect's intents that calls it with their fields."""
     function = effect.function
-    names = tuple(a.name for a in attrs.fields(effect.intent_type))
+    parameters = inspect.signature(function).parameters.values()
+    first = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    names = [a.name for a in attrs.fields(effect.intent_type) if a.name not in first]
 
     @functools.wraps(function)
     def run(intent: Any, **dependencies: Any) -> object:
-        return function(**{name: getattr(intent, name) for name in names}, **dependencies)
+        fields = {name: getattr(intent, name) for name in names}
+        before = [
+            dependencies.pop(name) if name in dependencies else getattr(intent, name)
+            for name in first
+        ]
+        return function(*before, **fields, **dependencies)
 
     return run
 

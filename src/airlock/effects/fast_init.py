@@ -35,13 +35,16 @@ def speed_up(cls: C) -> C:
     if not all(map(inspect.ismemberdescriptor, slots)):
         return cls
     old = cls.__init__
-    namespace: dict[str, Any] = {"airlock_NOTHING": attrs.NOTHING}
+    own = "airlock_"  # begins every name of ours; no argument begins so
+    while any(field.alias.startswith(own) for field in fields):
+        own += "_"
+    namespace: dict[str, Any] = {}
     positional, keyword, body = list[str](), list[str](), list[str]()
     for i, (field, slot) in enumerate(zip(fields, slots, strict=True)):
-        namespace[f"airlock_set{i}"] = slot.__set__
-        parameter, value = _parameter(field, i, namespace)
+        namespace[f"{own}set{i}"] = slot.__set__
+        parameter, value = _parameter(field, f"{own}{i}", namespace)
         (keyword if field.kw_only else positional).append(parameter)
-        body.append(f"    airlock_set{i}(self, {value})\n")
+        body.append(f"    {own}set{i}(self, {value})\n")
     star = ["*", *keyword] if keyword else []
     source = f"def __init__({', '.join(['self', *positional, *star])}):\n{''.join(body)}"
     exec(compile(source, f"<airlock init {cls.__qualname__}>", "exec"), namespace)  # noqa: S102 - field names only
@@ -61,14 +64,15 @@ def _hooked(cls: type[Any]) -> bool:
     return "__init__" not in vars(cls) or any(hasattr(cls, hook) for hook in hooks)
 
 
-def _parameter(field: Any, i: int, namespace: dict[str, Any]) -> tuple[str, str]:
+def _parameter(field: Any, own: str, namespace: dict[str, Any]) -> tuple[str, str]:
     """The parameter of one field, and the expression of the value to store."""
     name: str = field.alias
     if field.default is attrs.NOTHING:
         return name, name
+    namespace[f"{own}_nothing"] = attrs.NOTHING
     if isinstance(field.default, _FACTORY):
-        namespace[f"airlock_make{i}"] = field.default.factory
-        made = f"airlock_make{i}({'self' if field.default.takes_self else ''})"
-        return f"{name}=airlock_NOTHING", f"{made} if {name} is airlock_NOTHING else {name}"
-    namespace[f"airlock_default{i}"] = field.default
-    return f"{name}=airlock_default{i}", name
+        namespace[f"{own}_make"] = field.default.factory
+        made = f"{own}_make({'self' if field.default.takes_self else ''})"
+        return f"{name}={own}_nothing", f"{made} if {name} is {own}_nothing else {name}"
+    namespace[f"{own}_default"] = field.default
+    return f"{name}={own}_default", name

@@ -8,6 +8,7 @@ import keyword
 import sys
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
@@ -66,7 +67,10 @@ class EffectFunction(Generic[P, R_co]):
         Raises:
             TypeError: the arguments do not fit its parameters.
         """
-        given = [name for name in self.needs if name in kwargs]
+        bound: dict[str, Any] = {}
+        with suppress(TypeError):  # the intent's own constructor says better what does not fit
+            bound = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+        given = [name for name in self.needs if name in bound]
         if given:
             raise TypeError(
                 f"{self.__name__}() takes {', '.join(given)} from the container: leave it out here."
@@ -170,10 +174,11 @@ def _check_parameter(function: Any, parameter: inspect.Parameter, place: str) ->
             f"{function.__qualname__} (declared at {place}) takes *{name}: an intent has named "
             "fields. Name each parameter, or take one tuple."
         )
+    if name in ("self", "cls"):
+        hint = "Decorate a function, not a method: an intent carries data, not the object."
+        raise FieldError(function.__qualname__, name, "is the object of a method", hint, place)
     if parameter.annotation is parameter.empty:
         hint = "Annotate it, or mark it as a dependency with = airlock.needs()."
-        if name in ("self", "cls"):
-            hint = "Decorate a function, not a method: an intent carries data, not the object."
         raise FieldError(function.__qualname__, name, "has no annotation", hint, place)
     if name.startswith("_") or keyword.iskeyword(name):
         raise FieldError(

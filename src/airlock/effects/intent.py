@@ -292,7 +292,8 @@ def admit(value: Any) -> None:
     """
     cls: type[Any] = type(value)
     if cls in _unresolved:
-        _check_types(cls, _unresolved.pop(cls), spec_of(cls).place)
+        _check_types(cls, _unresolved[cls], spec_of(cls).place)
+        del _unresolved[cls]
         KNOWN.add(cls)
     if cls in KNOWN:
         return

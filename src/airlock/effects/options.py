@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from airlock.errors import OptionError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["NO_HEADERS", "Options", "headers_of"]
 
@@ -33,13 +35,15 @@ def headers_of(value: Mapping[str, str] | None) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
 
 
-def _instance_of(wanted: type[Any]) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and not isinstance(value, wanted):
-            got = type(value).__qualname__
-            raise OptionError(attribute.name, f"must be a {wanted.__name__}, not {got}")
+def _of_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    wanted = _TYPES[attribute.name]
+    if value is not None and wanted not in (c.__name__ for c in type(value).__mro__):
+        got = type(value).__qualname__
+        raise OptionError(attribute.name, f"must be a {wanted}, not {got}")
 
-    return check
+
+# By name: uuid takes a while to import, and who gives an id has imported it.
+_TYPES = {"id": "UUID", "delay": "timedelta", "ordering_key": "str", "dedupe_key": "str"}
 
 
 def _not_negative(_: object, __: attrs.Attribute[Any], value: timedelta | None) -> None:
@@ -66,18 +70,26 @@ class Options:
         >>> EffectBuffer().emit(NotifyWarehouse(42), later)
     """
 
-    id: UUID | None = attrs.field(default=None, validator=_instance_of(UUID))
-    delay: timedelta | None = attrs.field(
-        default=None, validator=[_instance_of(timedelta), _not_negative]
-    )
-    ordering_key: str | None = attrs.field(default=None, validator=_instance_of(str))
-    dedupe_key: str | None = attrs.field(default=None, validator=_instance_of(str))
+    id: UUID | None = attrs.field(default=None, validator=_of_type)
+    delay: timedelta | None = attrs.field(default=None, validator=[_of_type, _not_negative])
+    ordering_key: str | None = attrs.field(default=None, validator=_of_type)
+    dedupe_key: str | None = attrs.field(default=None, validator=_of_type)
     headers: Mapping[str, str] = attrs.field(default=None, converter=headers_of, hash=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = {name: getattr(self, name) for name in self.given()}
+        if "headers" in given:
+            given["headers"] = dict(self.headers)
+        return _options, (given,)
 
     def given(self) -> tuple[str, ...]:
         """The names of the options that say anything."""
         names = (attribute.name for attribute in attrs.fields(type(self)))
         return tuple(name for name in names if getattr(self, name) not in _NOTHING)
+
+
+def _options(given: dict[str, Any]) -> Options:
+    return Options(**given)
 
 
 _NOTHING = (None, timedelta(0), NO_HEADERS)

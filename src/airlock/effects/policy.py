@@ -254,11 +254,12 @@ class Selection(Generic[IntentT]):
     A class chooses its subclasses too, as in the resolution of handlers. It is a value.
     """
 
-    __slots__ = ("_chosen", "_kinds", "selectors")
+    __slots__ = ("_chosen", "_given", "_kinds", "selectors")
 
     def __init__(self, selectors: Sequence[type[Any] | str | Named], policy: str) -> None:
         for selector in selectors:
             _check_selector(selector, policy)
+        self._given = tuple(selectors)
         self.selectors: tuple[Any, ...] = tuple(getattr(s, "intent_type", s) for s in selectors)
         self._kinds = frozenset(s for s in self.selectors if isinstance(s, str))
         self._chosen: dict[type[Any], bool] = {}
@@ -282,10 +283,10 @@ class Selection(Generic[IntentT]):
         return hash(self.selectors)
 
     def __repr__(self) -> str:
-        return ", ".join(s if isinstance(s, str) else s.__qualname__ for s in self.selectors)
+        return ", ".join(repr(s) if isinstance(s, str) else s.__qualname__ for s in self.selectors)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Selection, (self.selectors, "policy")
+        return Selection, (self._given, "policy")
 
 
 def _kind_of(cls: type[Any]) -> str | None:

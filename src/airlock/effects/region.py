@@ -12,7 +12,7 @@ each state is a class, so that appending tests no flag::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airlock.effects.options import NO_HEADERS, Options
@@ -37,12 +37,13 @@ class Region(list[Any]):
         up: the region around it, whose policies, overrides and headers hold here too.
         outer: the region that was current when it opened.
         policies: its own policies, innermost first.
+        enclosures: policies of enclosures, which speak after all others.
         overrides: handlers put in place of others, by type.
         headers: for every intent emitted here, and its follow-ups.
         guards: what is called with each intent before it is taken, from here outwards.
         seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
-        encloses: its policies hold for every boundary.
+        encloses: its enclosures hold for every boundary.
         children: ``(position it opened at, region)``.
         options: by position, only where given.
         stamps: ``(from this position on, segment)``, only under a transactional release.
@@ -58,6 +59,7 @@ class Region(list[Any]):
         "children",
         "discarded",
         "encloses",
+        "enclosures",
         "guards",
         "headers",
         "kind",
@@ -84,6 +86,7 @@ class Region(list[Any]):
         up: Region | None = None,
         outer: Region | None = None,
         policies: tuple[PolicyLike, ...] = (),
+        enclosures: tuple[PolicyLike, ...] = (),
         overrides: Mapping[type[Any], Any] | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         guards: tuple[Guard, ...] = (),
@@ -96,6 +99,7 @@ class Region(list[Any]):
         self.up = up
         self.outer = outer
         self.policies = policies
+        self.enclosures = enclosures
         self.overrides = overrides
         self.headers = headers
         self.encloses = encloses
@@ -144,7 +148,7 @@ class Region(list[Any]):
     @property
     def contextual(self) -> bool:
         """Whether it says anything about the intents in it."""
-        return bool(self.policies or self.overrides or self.headers)
+        return bool(self.policies or self.enclosures or self.overrides or self.headers)
 
     @property
     def is_closed(self) -> bool:
@@ -167,17 +171,24 @@ class GuardedRegion(Region):
     def append(self, intent: Any, /) -> None:
         for guard in self.guards:
             guard(intent)
+        self._stamp()
+        list.append(self, intent)
+
+    def extend(self, intents: Any, /) -> None:
+        for intent in intents:  # all are judged before the first is taken
+            for guard in self.guards:
+                guard(intent)
+        self._stamp()
+        list.extend(self, intents)
+
+    def _stamp(self) -> None:
+        """Note the transaction that is open now."""
         if self.segment is not None:
             segment = self.segment()
             if self.stamps is None:
                 self.stamps = []
             if not self.stamps or self.stamps[-1][1] is not segment:
                 self.stamps.append((len(self), segment))
-        list[Any].append(self, intent)
-
-    def extend(self, intents: Any, /) -> None:
-        for intent in intents:
-            self.append(intent)
 
 
 class ClosedRegion(Region):
@@ -200,6 +211,8 @@ Span = tuple[int, int, Region]
 """``(start, end, region)``: the region's intents, and its children's, in the flat sequence."""
 Mark = Mapping[Region, int]
 """How much each region of a tree held at some moment."""
+Step = tuple["Region", int, int, Iterator[tuple[int, "Region"]], object]
+"""A region to walk: where it starts, how far it is, its children to come, what threw it away."""
 Keeps = Callable[[object], object]
 """What decided against a segment, or None if its intents are kept."""
 
@@ -212,7 +225,6 @@ class Flat:
         since: leave out what was there at this mark.
         keeps: given a segment, what decided against it (a rollback), or None.
         belongs: whether a region's own intents are wanted; None for all.
-        thrown_away: read the root even if it is thrown away.
 
     Attributes:
         intents: in order, a nested region's where it opened. May be ``root`` itself: do not change.
@@ -231,7 +243,6 @@ class Flat:
         since: Mark | None = None,
         keeps: Keeps | None = None,
         belongs: Callable[[Region], bool] | None = None,
-        thrown_away: bool = False,
     ) -> None:
         self.options: dict[int, Options] = {}
         self.spans: list[Span] = []
@@ -241,51 +252,51 @@ class Flat:
         self._keeps = keeps
         self._belongs = belongs
         self.intents: list[Any] = []
-        simple = not (root.children or root.options or root.stamps or since or belongs)
-        if root.discarded is not None and not thrown_away:
-            self._discard(root)
-        elif simple:
+        if root.children or root.options or root.stamps or since or belongs or root.discarded:
+            self._walk(root)
+        else:
             self.intents = root
             if root.contextual:
                 self.spans.append((0, len(root), root))
-        else:
-            self._walk(root)
 
     def _walk(self, root: Region) -> None:
         # A stack of its own: the depth of nesting is the user's, not the interpreter's.
-        stack = [(root, 0, self._since.get(root, 0), iter(sorted_children(root)))]
+        stack = [self._step(root, root.discarded)]
         while stack:
-            region, start, done, children = stack.pop()
+            region, start, done, children, against = stack.pop()
             for at, child in children:
-                self._take(region, done, at)
-                done = max(done, at)
+                self._take(region, done, at, against)
                 if not child.is_closed:
                     self.open.append(child)
-                if child.discarded is not None:
-                    self._discard(child)
-                    continue
-                stack.append((region, start, done, children))
-                below = iter(sorted_children(child))
-                stack.append((child, len(self.intents), self._since.get(child, 0), below))
+                stack.append((region, start, max(done, at), children, against))
+                innermost = against if child.discarded is None else child.discarded
+                stack.append(self._step(child, innermost))
                 break
             else:
-                self._take(region, done, len(region))
-                if region.contextual:
+                self._take(region, done, len(region), against)
+                if region.contextual and against is None:
                     self.spans.append((start, len(self.intents), region))
 
-    def _take(self, region: Region, start: int, end: int) -> None:
-        """The region's own intents from ``start`` to ``end``, but for what was rolled back."""
+    def _step(self, region: Region, against: object) -> Step:
+        done = self._since.get(region, 0)
+        return region, len(self.intents), done, iter(sorted_children(region)), against
+
+    def _take(self, region: Region, start: int, end: int, against: object) -> None:
+        """The region's own intents from ``start`` to ``end``: kept, or thrown away."""
         if start >= end or (self._belongs is not None and not self._belongs(region)):
             return
-        if region.stamps is None or self._keeps is None:
-            self._copy(region, start, end)
-            return
-        for low, high, segment in _runs(region.stamps, start, end):
-            against = self._keeps(segment)
-            if against is None:
+        runs: Sequence[tuple[int, int, object]] = [(start, end, against)]
+        if region.stamps is not None and self._keeps is not None:
+            keeps = self._keeps
+            runs = [
+                (low, high, keeps(segment) if against is None else against)
+                for low, high, segment in _runs(region.stamps, start, end)
+            ]
+        for low, high, reason in runs:
+            if reason is None:
                 self._copy(region, low, high)
             else:
-                self.discarded.append((region[low:high], against))
+                self.discarded.append((region[low:high], reason))
 
     def _copy(self, region: Region, start: int, end: int) -> None:
         if region.options:
@@ -293,15 +304,7 @@ class Flat:
             for position, options in region.options.items():
                 if start <= position < end:
                     self.options[position + shift] = options
-        self.intents += region[start:end]
-
-    def _discard(self, region: Region) -> None:
-        """Everything below a region that was thrown away, under the innermost reason."""
-        inner = Flat(region, keeps=self._keeps, thrown_away=True)
-        self.open += inner.open
-        self.discarded += inner.discarded
-        if inner.intents:
-            self.discarded.append((inner.intents, region.discarded))
+        self.intents += region[start:end] if start or end < len(region) else region
 
 
 def sorted_children(region: Region) -> Sequence[tuple[int, Region]]:

@@ -9,7 +9,16 @@ import attrs
 from airlock.effects.place import Place, shown
 from airlock.errors import DeclarationError, DuplicateKindError
 
-__all__ = ["KNOWN", "IntentSpec", "declared", "describe", "register", "spec_of", "types_named"]
+__all__ = [
+    "KNOWN",
+    "IntentSpec",
+    "declared",
+    "describe",
+    "located",
+    "register",
+    "spec_of",
+    "types_named",
+]
 
 
 @attrs.frozen
@@ -75,6 +84,13 @@ def register(built: type[Any], spec: IntentSpec) -> None:
 
 def _source(cls: type[Any]) -> tuple[str, str]:
     return cls.__module__, cls.__qualname__
+
+
+def located(value: Any) -> str:
+    """``describe``, with the place of the code where that is known."""
+    code = getattr(value, "__code__", None)
+    place = f" ({shown((code.co_filename, code.co_firstlineno))})" if code else ""
+    return describe(value) + place
 
 
 def describe(value: Any) -> str:

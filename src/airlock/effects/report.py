@@ -6,8 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -16,6 +15,9 @@ from airlock.effects.region import Discarded
 from airlock.effects.registry import spec_of
 from airlock.effects.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["Report", "ReportEntry"]
 

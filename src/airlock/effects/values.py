@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import collections.abc
-import dataclasses
 import enum
 import inspect
 import re
@@ -61,6 +60,7 @@ _MUTABLE: dict[Any, str] = {
     collections.deque: _TUPLE,
     collections.abc.MutableSequence: _TUPLE,
     set: _FROZENSET,
+    collections.abc.Set: _FROZENSET,
     collections.abc.MutableSet: _FROZENSET,
     dict: _JSON,
     collections.defaultdict: _JSON,
@@ -134,31 +134,32 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
     elif any(map(_is_value, cls.__mro__)) or issubclass(cls, frozenset):
         return
     elif getattr(cls, "__hash__", None) is None:
-        frozen = "frozen " if dataclasses.is_dataclass(cls) or attrs.has(cls) else ""
-        fix = f"Make it {frozen or 'a frozen attrs class, so that it is '}and hashable."
+        made = attrs.has(cls) or hasattr(cls, "__dataclass_fields__")
+        fix = "Make it frozen and hashable." if made else "Make it a frozen attrs class, so that it is hashable."
         yield Problem(f"has the unhashable type {cls.__qualname__}", f"{fix} {_INSIST}", path)
-    elif attrs.has(cls):
-        yield from _members(cls, [(a.name, a.hash) for a in attrs.fields(cls)], path, seen)
-    elif dataclasses.is_dataclass(cls):
-        yield from _members(cls, [(f.name, f.hash) for f in dataclasses.fields(cls)], path, seen)
     elif getattr(cls, "__eq__", None) is object.__eq__ and not _abstract(cls):
         yield Problem(
             f"has the type {cls.__qualname__}, which compares by identity",
             f"Use a frozen attrs class, or pass an id. {_INSIST}",
             path,
         )
+    elif attrs.has(cls):
+        compared = [a.name for a in attrs.fields(cls) if a.hash or (a.hash is None and a.eq)]
+        yield from _members(cls, compared, path, seen)
+    elif hasattr(cls, "__dataclass_fields__"):
+        fields = cls.__dataclass_fields__.values()
+        compared = [f.name for f in fields if f.hash or (f.hash is None and f.compare)]
+        yield from _members(cls, compared, path, seen)
 
 
 def _is_value(base: type[Any]) -> bool:
     return base in _VALUES or base.__module__.partition(".")[0] in _VALUE_MODULES
 
 
-def _members(
-    cls: type[Any], members: list[tuple[str, bool | None]], path: str, seen: set[Any]
-) -> Iterator[Problem]:
+def _members(cls: type[Any], members: list[str], path: str, seen: set[Any]) -> Iterator[Problem]:
     hints = _hints(cls)
-    for name, hashed in members:
-        if hashed is not False and name in hints:
+    for name in members:
+        if name in hints:
             yield from _problems(hints[name], f"{path}.{name}", seen)
 
 

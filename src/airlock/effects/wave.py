@@ -10,14 +10,16 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any
 
 from airlock.effects.judge import BadVerdicts, ask
 from airlock.effects.policy import PolicyLike, View, shown_policy
 from airlock.effects.region import Flat, Region, Span
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 from airlock.errors import EmittedInPolicyError, PolicyError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["Ledger", "Outcome", "Wave", "chain"]
 
@@ -106,6 +108,7 @@ class Wave:
         self.seen: set[type[Any]] = set()
         self._classes = classes
         self._ids: dict[int, UUID] = {}
+        self._before: tuple[Wave, list[int]] | None = None
         self._homes: list[Region] | None = None
 
     # -- deciding ---------------------------------------------------------------------------------
@@ -120,35 +123,43 @@ class Wave:
         deciders: dict[int, object] = {}
         merged: dict[int, int] = {}
         memory: list[tuple[list[Any], list[Any]]] = []
-        for start, end, region in self.spans:
-            for seat, policy in enumerate(region.policies):
-                live = _live(outcomes, start, end)
-                seen = (
-                    self.intents[start:end]
-                    if len(live) == end - start
-                    else [self.intents[i] for i in live]
-                )
-                earlier = ledger.setdefault((region, seat), [])
-                answer = self._ask(
-                    policy,
-                    region,
-                    View(
-                        seen,
-                        self.number,
-                        tuple(earlier),
-                        self._ancestry(live),
-                        self._apartness(live),
-                    ),
-                )
-                memory.append((earlier, _allowed(seen, answer)))
-                for i, verdict in zip(live, answer or (), strict=False):
-                    if verdict is not ALLOW:
-                        _note(verdict, i, live, outcomes, merged)
-                        deciders[i] = policy
+        for start, end, region, seat, policy in self._seats():
+            live = _live(outcomes, start, end)
+            seen = (
+                self.intents[start:end]
+                if len(live) == end - start
+                else [self.intents[i] for i in live]
+            )
+            earlier = ledger.setdefault((region, seat), [])
+            answer = self._ask(
+                policy,
+                region,
+                View(
+                    seen,
+                    self.number,
+                    tuple(earlier),
+                    self._ancestry(live),
+                    self._apartness(live),
+                ),
+            )
+            memory.append((earlier, _allowed(seen, answer)))
+            for i, verdict in zip(live, answer or (), strict=False):
+                if verdict is not ALLOW:
+                    _note(verdict, i, live, outcomes, merged)
+                    deciders[i] = policy
         for before, allowed in memory:
             before.extend(allowed)
         self.outcomes, self.deciders, self.merged = outcomes, deciders, merged
         self.decided = True
+
+    def _seats(self) -> Iterator[tuple[int, int, Region, int, PolicyLike]]:
+        """Every policy with what it judges: region by region outwards, then the enclosures."""
+        for start, end, region in self.spans:
+            for seat, policy in enumerate(region.policies):
+                yield start, end, region, seat, policy
+        for start, end, region in self.spans:
+            for seat, policy in enumerate(region.enclosures):
+                yield start, end, region, len(region.policies) + seat, policy
 
     def _ask(self, policy: PolicyLike, region: Region, view: View) -> Any:
         try:
@@ -175,7 +186,7 @@ class Wave:
     @property
     def judged(self) -> bool:
         """Whether any policy is around its intents."""
-        return any(region.policies for _, _, region in self.spans)
+        return any(region.policies or region.enclosures for _, _, region in self.spans)
 
     @property
     def overridden(self) -> bool:
@@ -239,7 +250,14 @@ class Wave:
         options = self.options.get(position)
         if options is not None and options.id is not None:
             return options.id
-        return self._ids.setdefault(position, uuid4())
+        if self._before is not None:
+            wave, positions = self._before
+            return wave.id_of(positions[position])
+        if position not in self._ids:
+            from uuid import uuid4  # noqa: PLC0415 - slow to import, and seldom needed
+
+            self._ids[position] = uuid4()
+        return self._ids[position]
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -308,7 +326,7 @@ class Wave:
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
-        wave._ids = {place[i]: one for i, one in self._ids.items() if i in place}
+        wave._before = (self, again)
         return wave
 
 
