@@ -79,7 +79,7 @@ class Boundary:
                     f"Boundary(interceptors=...) takes functions of (intent, call_next), not "
                     f"{describe(interceptor)}."
                 )
-        self.policy = seats(policy)
+        self.policy = () if policy is None else seats(policy)
         self._wiring = handlers
         self._fail_fast = fail_fast
         self._settings = Settings(

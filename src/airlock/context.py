@@ -190,11 +190,11 @@ def leave(region: Region, *, owner: Any = None) -> None:
     """
     now = here.get()
     task = running_task()
-    if owner is not None and task is not None and owner is not task and not owner.done():
+    if owner is not None and task is not None and owner is not task and _at_work(owner):
         raise ScopeOrderError(
             region.described(),
-            f"{now.described()}, in task {task.get_name()}",
-            f"It was entered in task {owner.get_name()}, which is still running, and is left there.",
+            f"{now.described()}, in task {_name(task)}",
+            f"It was entered in task {_name(owner)}, which is still running, and is left there.",
         )
     if now is not region:
         inside = region in outwards(now)
@@ -210,9 +210,28 @@ def leave(region: Region, *, owner: Any = None) -> None:
 
 
 def running_task() -> Any:
-    """The asyncio task that is running; None outside of asyncio. Does not import asyncio."""
+    """The asyncio or trio task that is running; None outside of them. Imports neither."""
+    if in_asyncio():
+        return sys.modules["asyncio"].current_task()
+    trio = sys.modules.get("trio")
+    return (
+        trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
+    )
+
+
+def in_asyncio() -> bool:
+    """Whether an asyncio loop runs in this thread."""
     asyncio = sys.modules.get("asyncio")
-    # Asked for the loop first: current_task() raises without one, which takes ten times as long.
-    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - documented by asyncio
-        return None
-    return asyncio.current_task()
+    # Not current_task(), which raises without a loop, and takes ten times as long for that.
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented
+
+
+def _at_work(task: Any) -> bool:
+    """Whether a task has not ended."""
+    if hasattr(task, "done"):
+        return not task.done()
+    return task.coro.cr_frame is not None
+
+
+def _name(task: Any) -> str:
+    return str(task.get_name() if hasattr(task, "get_name") else task.name)

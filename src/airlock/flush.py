@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import attrs
 
 from airlock.calls import calls_of, close, forget
-from airlock.context import judge, running_task
+from airlock.context import in_asyncio, judge
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
 from airlock.effects.place import shown
 from airlock.effects.region import Flat
@@ -244,7 +244,7 @@ class Resolution:
             pass
 
     async def arun(self) -> None:
-        if self._flush.settings.concurrency > 1 and running_task() is None:
+        if self._flush.settings.concurrency > 1 and not in_asyncio():
             self.error = WiringError(
                 "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
                 "Here leave it 1: the handlers of a flush then run one after the other."

@@ -125,12 +125,12 @@ class Lifetime(EffectBuffer):
         keep: Keep | None = None,
         fail_fast: bool | None = None,
     ) -> None:
-        self.region = Region("scope that has not been entered")
+        self.region = Region("scope")
         self.boundary = boundary
         self.release = release
         self.state = State.NEW
         self._captor: Lifetime | None = None
-        self._policy = seats(policy)
+        self._policy = () if policy is None else seats(policy)
         self._independent = independent
         self._headers = headers_of(headers)
         self._keep = keep
@@ -294,13 +294,16 @@ class Lifetime(EffectBuffer):
         Raises:
             ScopeStateError: it is open, or was flushed or discarded before.
         """
-        if self.state not in (State.CLOSED, State.WAITING, State.CAPTURED):
+        captured = self.state is State.CAPTURED
+        if captured and self.outermost.state not in (State.OPEN, State.CLOSED, State.WAITING):
+            self._wrong("was flushed or discarded with the scope around it", "It is too late.")
+        if not captured and self.state not in (State.CLOSED, State.WAITING):
             self._wrong(self.state.value, "Discard it after exit(), once.")
         for region in Flat(self.region).open:
             region.close("the scope around it was discarded")
         self.region.close("it was discarded", reason)
-        if self.state is not State.CAPTURED:
-            self.state = State.DISCARDED
+        self.state = State.DISCARDED
+        if not captured:
             self._report = self.boundary.new_report()
             self._report.thrown_away = Flat(self.region, keeps=against).discarded
             self.boundary.note_discarded(self._report)

@@ -197,14 +197,12 @@ def each(judge: Callable[[Any], Verdict], /) -> Each:
     return Each(judge)
 
 
-def seats(policy: PolicyLike | None) -> tuple[PolicyLike, ...]:
+def seats(policy: PolicyLike) -> tuple[PolicyLike, ...]:
     """The parts of a policy that each have a memory of their own: those of an ``And``.
 
     Raises:
         DeclarationError: ``policy`` is not a policy.
     """
-    if policy is None:
-        return ()
     if isinstance(policy, And):
         return policy.parts
     if isinstance(policy, type):

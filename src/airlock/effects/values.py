@@ -135,7 +135,11 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
         return
     elif getattr(cls, "__hash__", None) is None:
         made = attrs.has(cls) or hasattr(cls, "__dataclass_fields__")
-        fix = "Make it frozen and hashable." if made else "Make it a frozen attrs class, so that it is hashable."
+        fix = (
+            "Make it frozen and hashable."
+            if made
+            else "Make it a frozen attrs class, so that it is hashable."
+        )
         yield Problem(f"has the unhashable type {cls.__qualname__}", f"{fix} {_INSIST}", path)
     elif getattr(cls, "__eq__", None) is object.__eq__ and not _abstract(cls):
         yield Problem(
