@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
 from weakref import ref
 
-from airlock.context import JUDGING, guards_of, here, leave, outwards, running_task
+from airlock.context import JUDGING, guards_of, here, leave, outside, outwards, running_task
 from airlock.effects.buffer import EffectBuffer
 from airlock.effects.options import headers_of
 from airlock.effects.place import caller
@@ -315,7 +315,8 @@ class Lifetime(EffectBuffer):
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
         self._exit_block(error)
-        self.settle(error)
+        if self.state is State.CLOSED:
+            self.settle(error)
         return False
 
     async def __aenter__(self) -> Self:
@@ -332,6 +333,14 @@ class Lifetime(EffectBuffer):
 
     def _exit_block(self, error: BaseException | None) -> None:
         """``exit``, but a block that ends with inner scopes left open does not leave them current."""
+        region = self.region
+        usual = error is None and self._task is None and self._keep is None
+        if usual and here.get() is region and self.state is State.OPEN:
+            # The same as below, in a tenth of the time: bulk work closes many scopes.
+            here.set(outside(region))
+            region.close("its block has ended")
+            self.state = State.CLOSED if self._captor is None else State.CAPTURED
+            return
         self._must_be_open()
         order = leave_block(self.region, self._task, error)
         self._closed(error)

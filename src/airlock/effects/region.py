@@ -13,6 +13,7 @@ each state is a class, so that appending tests no flag::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airlock.effects.options import NO_HEADERS, Options
@@ -265,16 +266,18 @@ class Flat:
         while stack:
             region, start, done, children, against = stack.pop()
             for at, child in children:
-                self._take(region, done, at, against)
-                if not child.is_closed:
+                if at > done:
+                    self._take(region, done, at, against)
+                if not isinstance(child, ClosedRegion):
                     self.open.append(child)
                 stack.append((region, start, max(done, at), children, against))
                 innermost = against if child.discarded is None else child.discarded
                 stack.append(self._step(child, innermost))
                 break
             else:
-                self._take(region, done, len(region), against)
-                if region.contextual and against is None:
+                if len(region) > done:
+                    self._take(region, done, len(region), against)
+                if against is None and region.contextual:
                     self.spans.append((start, len(self.intents), region))
 
     def _step(self, region: Region, against: object) -> Step:
@@ -283,7 +286,10 @@ class Flat:
 
     def _take(self, region: Region, start: int, end: int, against: object) -> None:
         """The region's own intents from ``start`` to ``end``: kept, or thrown away."""
-        if start >= end or (self._belongs is not None and not self._belongs(region)):
+        if self._belongs is not None and not self._belongs(region):
+            return
+        if region.stamps is None and against is None:
+            self._copy(region, start, end)
             return
         runs: Sequence[tuple[int, int, object]] = [(start, end, against)]
         if region.stamps is not None and self._keeps is not None:
@@ -309,7 +315,10 @@ class Flat:
 
 def sorted_children(region: Region) -> Sequence[tuple[int, Region]]:
     """By position; threads that share a region may have entered them in another order."""
-    return sorted(region.children, key=lambda pair: pair[0]) if region.children else ()
+    children = region.children
+    if children is None or len(children) == 1:
+        return children or ()
+    return sorted(children, key=itemgetter(0))
 
 
 def _runs(
