@@ -44,6 +44,9 @@ class ScopelessRegion(Region):
     def as_parent(self) -> Region:
         raise NoScopeError("cannot open a region")
 
+    def described(self) -> str:
+        return "no scope" if self.place is None else super().described()
+
 
 class JudgingRegion(ScopelessRegion):
     """Current while a policy speaks: policies do not emit."""
@@ -194,7 +197,7 @@ def leave(region: Region, *, owner: Any = None) -> None:
         raise ScopeOrderError(
             region.described(),
             f"{now.described()}, in task {_name(task)}",
-            f"It was entered in task {_name(owner)}, which is still running, and is left there.",
+            f"It was entered in task {_name(owner)}, which is still running: leave it there.",
         )
     if now is not region:
         inside = region in outwards(now)
@@ -202,7 +205,7 @@ def leave(region: Region, *, owner: Any = None) -> None:
             "Leave the inner one first. A plain generator that holds a scope over a yield leaks it "
             "into its caller: decorate it with @boundary.scoped()."
             if inside
-            else "It was entered in another thread, task or context, and is left there. (A generator "
+            else "It was entered in another thread, task or context: leave it there. (A generator "
             "abandoned inside a scope is finished by the garbage collector, anywhere: close it.)"
         )
         raise ScopeOrderError(region.described(), now.described(), hint)

@@ -157,7 +157,8 @@ def deliveries() -> tuple[Delivery, ...]:
             attempt: Attempt = region.as_parent().running
             return tuple(Delivery(attempt.wave, at, attempt.number) for at in attempt.positions)
     raise DeliveryError(
-        "no handler is running here: airlock.delivery() tells a handler about its own delivery."
+        "no handler is running here, so there is no delivery to ask about. Call airlock.delivery() "
+        "in a handler, or in what it calls."
     )
 
 

@@ -108,6 +108,10 @@ def _facts(cls: type[T]) -> type[T]:
 class AirlockError(Exception):
     """Root of everything airlock raises."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the report, which stays in the process where the flush ran."""
+        return type(self), self.args
+
     @property
     def report(self) -> Report | None:
         """What became of the intents, where a flush was stopped; None elsewhere."""
@@ -509,6 +513,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
         vars(self)["report_of_flush"] = report
 
     def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]
+        """A group of some of the errors, with the same report: for ``split`` and ``except*``."""
         return FlushError(self.message, excs, super().report)
 
     def __str__(self) -> str:

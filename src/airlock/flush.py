@@ -206,7 +206,7 @@ _NAMED = 3
 def _too_deep(wave: Wave, max_depth: int) -> None:
     allowed = wave.allowed()
     for i in range(len(wave.intents)) if allowed is None else allowed:
-        links = (wave.intents[i], *wave.ancestors(i))
+        links = (wave.intents[i], *wave.lineage(i))
         wave.fail(i, CascadeError(tuple(repr(link) for link in reversed(links)), max_depth))
 
 

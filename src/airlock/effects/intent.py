@@ -181,7 +181,8 @@ def build_intent(
         )
     except attrs.exceptions.UnannotatedAttributeError as error:
         raise DeclarationError(
-            f"{cls.__qualname__} (declared at {shown(place)}): {error}"
+            f"{cls.__qualname__} (declared at {shown(place)}): {error} Annotate each "
+            "field: name: type = airlock.field(...)."
         ) from None
     spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
     _check_names(built, cls, place)
@@ -208,7 +209,10 @@ def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
             "itself. Remove the other decorator."
         )
     if issubclass(cls, BaseException | type):
-        raise DeclarationError(f"{name} {where} is an exception or a metaclass, not a value.")
+        raise DeclarationError(
+            f"{name} {where} is an exception or a metaclass, not a value. "
+            "Declare a class of its own, with what is to be told as fields."
+        )
     if not (kind is None or (isinstance(kind, str) and kind)):
         raise DeclarationError(f"kind of {name} {where} must be a non-empty str, not {kind!r}.")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:

@@ -77,7 +77,10 @@ class Region(list[Any]):
         "up",
         "why",
     )
-    __hash__ = object.__hash__  # type: ignore[assignment]  # a region is one place, whatever it holds
+    # A region is one place, whatever it holds.
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
 
     def __init__(
         self,

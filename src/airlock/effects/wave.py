@@ -207,13 +207,22 @@ class Wave:
         return self._classes
 
     def ancestors(self, position: int) -> Iterator[Any]:
-        """The intents that caused the one at ``position``, its direct cause first."""
+        """All that caused the intent at ``position``, the nearest first; of a batch, every member."""
+        wave: Wave = self
+        level = [position]
+        while wave.parent is not None:
+            causes = dict.fromkeys(wave.causes[at] for at in level)
+            wave = wave.parent
+            level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
+            for member in level:
+                yield wave.intents[member]
+
+    def lineage(self, position: int) -> Iterator[Any]:
+        """Its direct cause, the direct cause of that, and so on."""
         wave: Wave = self
         while wave.parent is not None:
-            cause, wave = wave.causes[position], wave.parent
-            for member in wave.batches.get(cause, (cause,)):
-                yield wave.intents[member]
-            position = cause
+            position, wave = wave.causes[position], wave.parent
+            yield wave.intents[position]
 
     def home(self, position: int) -> Region:
         """The innermost region that says anything about the intent at ``position``."""
