@@ -71,7 +71,9 @@ class Boundary:
     ) -> None:
         for name, value in (("max_depth", max_depth), ("concurrency", concurrency)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise DeclarationError(f"Boundary({name}={value!r}): an int from 1.")
+                raise DeclarationError(
+                    f"Boundary({name}={value!r}): give an int from 1 (there is always one handler)."
+                )
         check_dispatcher("Boundary(dispatch=...)", dispatch)
         for interceptor in interceptors:
             if not callable(interceptor) or inspect.isclass(interceptor):

@@ -51,6 +51,7 @@ class Call:
         self._retry = retry
         self._ended = ended
         self._partial: Mapping[int, Exception] = {}
+        self._stop: StopIteration | None = None
 
     def run(self) -> None:
         with self._outcome():
@@ -71,6 +72,8 @@ class Call:
         for awaitable in steps:
             close(awaitable)
             steps.throw(AsyncHandlerError(located(self._handler), repr(self._subject())))
+        if self._stop is not None:
+            raise self._stop
 
     async def _aonce(self) -> None:
         steps = self._attempt()
@@ -91,6 +94,7 @@ class Call:
             wave.tries[position] = attempt.number
         here.set(region)
         error: BaseException | None = None
+        self._stop = None
         try:
             self._tell(attempt, None, started=True)
             result = self._intercepted()(self._subject())
@@ -102,6 +106,8 @@ class Call:
                 error = partial
                 raise
             self._partial = partial.errors
+        except StopIteration as stop:  # which cannot leave a generator: `_once` raises it
+            error = self._stop = stop
         except BaseException as raised:
             error = raised
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -185,7 +186,8 @@ class Flush:
         refusals = [*self._refusals, *([self._refused] if self._refused else [])]
         if not failures and len(refusals) == 1 and (not self._ran or refusals[0] is self._refused):
             alone: Any = refusals[0]
-            alone.report = self.report
+            with suppress(Exception):  # a provider's error may take no attributes
+                alone.report = self.report
             raise alone
         raise FlushError(_summary(self.report), [*failures, *refusals], self.report)
 

@@ -19,6 +19,7 @@ from airlock.effects.report import Report
 from airlock.effects.wave import Wave, chain
 from airlock.enclosure import ABANDONED, leave_block, process_policies, succeeded
 from airlock.errors import (
+    DeclarationError,
     EmittedInPolicyError,
     NoTransactionError,
     OpenRegionsError,
@@ -37,6 +38,12 @@ from airlock.release import (
 )
 
 __all__ = ["Flushes", "How", "Keep", "Lifetime", "State"]
+
+_WANTED = {
+    "release": "give a Release, such as on_commit(connection)",
+    "keep": "give a function of the block's exception, or None, that returns a bool",
+    "fail_fast": "give True, False, or None for what the boundary says",
+}
 
 log = logging.getLogger("airlock")
 
@@ -125,6 +132,14 @@ class Lifetime(EffectBuffer):
         keep: Keep | None = None,
         fail_fast: bool | None = None,
     ) -> None:
+        for name, wrong in (
+            ("release", release is not None and not hasattr(release, "segment")),
+            ("keep", keep is not None and not callable(keep)),
+            ("fail_fast", fail_fast not in (None, True, False)),
+        ):
+            if wrong:
+                given = {"release": release, "keep": keep, "fail_fast": fail_fast}[name]
+                raise DeclarationError(f"scope({name}={given!r}): {_WANTED[name]}.")
         self.region = Region("scope")
         self.boundary = boundary
         self.release = release

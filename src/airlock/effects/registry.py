@@ -59,6 +59,9 @@ def spec_of(cls: type[Any]) -> IntentSpec:
         DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
     """
     spec = vars(cls).get("__intent__") if isinstance(cls, type) else None
+    if type(cls) in KNOWN:
+        name = type(cls).__qualname__
+        raise DeclarationError(f"{cls!r} is an intent, a value: give its class, {name}.")
     if not isinstance(spec, IntentSpec):
         raise DeclarationError(f"{describe(cls)} is not an intent class: decorate it with @intent.")
     return spec

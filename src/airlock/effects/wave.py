@@ -240,10 +240,14 @@ class Wave:
     def headers(self, position: int) -> dict[str, str]:
         """Those of the regions around it, of its causes, and its own, the nearest winning."""
         merged: dict[str, str] = {}
-        for region in reversed(tuple(chain(self.home(position)))):
+        regions = tuple(chain(self.home(position)))
+        if self.parent is not None:  # its cause has those of the regions that they share
+            cause = self.causes[position]
+            merged = self.parent.headers(cause)
+            shared = set(chain(self.parent.home(cause)))
+            regions = tuple(region for region in regions if region not in shared)
+        for region in reversed(regions):
             merged.update(region.headers)
-        if self.parent is not None:
-            merged = {**self.parent.headers(self.causes[position]), **merged}
         options = self.options.get(position)
         return merged if options is None else {**merged, **options.headers}
 

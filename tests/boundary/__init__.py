@@ -1,0 +1,1 @@
+"""What a boundary promises: scopes, policies, wiring, flushes, and every misuse of them."""
