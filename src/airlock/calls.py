@@ -90,8 +90,7 @@ class Call:
         outer = here.get()
         attempt = Attempt(wave, self.positions)
         region = attempt.region(outer)
-        for position in self.positions:
-            wave.tries[position] = attempt.number
+        wave.tries.update(zip(self.positions, attempt.numbers, strict=True))
         here.set(region)
         error: BaseException | None = None
         self._stop = None
@@ -142,8 +141,7 @@ class Call:
     def _tell(self, attempt: Attempt, error: BaseException | None, *, started: bool) -> None:
         observers = self._flush.settings.observers
         if observers.watch_attempts:
-            for position in self.positions:
-                delivery = Delivery(self._wave, position, attempt.number)
+            for delivery in attempt.deliveries():
                 if started:
                     observers.tell(methodcaller("started", delivery))
                 else:

@@ -105,15 +105,20 @@ class Attempt:
 
     Attributes:
         positions: of its intents in the wave.
-        number: which try this is, from 1.
+        numbers: which try this is for each, from 1.
     """
 
-    __slots__ = ("number", "positions", "wave")
+    __slots__ = ("numbers", "positions", "wave")
 
     def __init__(self, wave: Wave, positions: tuple[int, ...]) -> None:
         self.wave = wave
         self.positions = positions
-        self.number = wave.tries.get(positions[-1], 0) + 1
+        self.numbers = tuple(wave.tries.get(position, 0) + 1 for position in positions)
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """One for each intent."""
+        tries = zip(self.positions, self.numbers, strict=True)
+        return tuple(Delivery(self.wave, position, number) for position, number in tries)
 
     def region(self, outer: Region) -> Region:
         """A region for what it emits; a failed attempt's is thrown away."""
@@ -155,7 +160,7 @@ def deliveries() -> tuple[Delivery, ...]:
     for region in outwards(here.get()):
         if region.running is not None:
             attempt: Attempt = region.as_parent().running
-            return tuple(Delivery(attempt.wave, at, attempt.number) for at in attempt.positions)
+            return attempt.deliveries()
     raise DeliveryError(
         "no handler is running here, so there is no delivery to ask about. Call airlock.delivery() "
         "in a handler, or in what it calls."

@@ -132,7 +132,10 @@ class RegionBlock:
         made = self._region
         if made is not None:
             order = leave_block(made, self._task, error)
-            end_block(made, None if succeeded(error) else error)
+            reason = None if succeeded(error) else error
+            for region in (made.landings or {}).values():
+                end_block(region, reason)
+            end_block(made, reason)
             if order is not None:
                 raise order
         return False
@@ -158,6 +161,29 @@ def region(policy: PolicyLike) -> RegionBlock:
         1
     """
     return RegionBlock("region", here.get, policies=seats(policy))
+
+
+def landing(enclosure: Region, around: Region) -> Region:
+    """The region that an enclosure has below a region opened before it, for what is emitted there.
+
+    It opens with the first emission, and ends with the enclosure's block.
+    """
+    if enclosure.landings is None:
+        enclosure.landings = {}
+    region = enclosure.landings.get(around)
+    if region is None:
+        place = enclosure.place or caller()
+        region = enclosure.landings[around] = Region(
+            enclosure.kind,
+            scope=around.scope,
+            up=around,
+            enclosures=enclosure.enclosures,
+            guards=guards_of(enclosure.enclosures, enclosure.kind, place),
+            segment=around.segment,
+            place=place,
+        )
+        around.adopt(region)
+    return region
 
 
 _process: list[enclose] = []

@@ -199,7 +199,11 @@ class Lifetime(EffectBuffer):
             passed += process_policies(passed)
         if captured and enclosing is not None:
             self._captor = enclosing.scope.outermost
-        release = self.outermost.release
+        segment: Callable[[], object] | None = None
+        if self.release is not None:
+            segment = self.release.segment
+        if captured and enclosing is not None:
+            segment = enclosing.segment
         place = caller()
         region = Region(
             "scope",
@@ -210,7 +214,7 @@ class Lifetime(EffectBuffer):
             enclosures=tuple(passed),
             headers=self._headers,
             guards=guards_of((*policies, *passed), "scope", place),
-            segment=None if release is None else release.segment,
+            segment=segment,
             place=place,
         )
         if captured and enclosing is not None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airlock.context import JUDGING, guards_of, here, outwards, region_here
+from airlock.context import JUDGING, here, outwards, region_here
 from airlock.effects.buffer import extend, put
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
-from airlock.effects.place import caller
-from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Flat, Mark, Region
 from airlock.effects.wave import chain
-from airlock.enclosure import RegionBlock
+from airlock.enclosure import RegionBlock, landing
 from airlock.lifetime import Lifetime, State
 from airlock.release import against
 
@@ -44,8 +41,7 @@ class Scope(Lifetime):
         """
         region = region_here()
         if region.scope is not self:
-            with self._landing() as target:
-                put(target, intent, options)
+            put(self._target(), intent, options)
         elif options is not None or type(intent) not in region.seen:
             put(region, intent, options)
         else:
@@ -53,8 +49,7 @@ class Scope(Lifetime):
 
     def emit_all(self, intents: Iterable[Intent], /) -> None:
         """Emit several, after checking all of them; those of a buffer keep their options."""
-        with self._landing() as region:
-            extend(region, intents)
+        extend(self._target(), intents)
 
     def flat(self, *, since: Mark | None = None) -> Flat:
         """The scope as one sequence, without what was discarded or rolled back."""
@@ -85,44 +80,26 @@ class Scope(Lifetime):
             ...     effects.emit(NotifyWarehouse(42))
         """
         overrides = self.boundary.checked_overrides(handlers)
-        return RegionBlock("override", lambda: self._target()[0], overrides=overrides, value=self)
+        return RegionBlock("override", self._target, overrides=overrides, value=self)
 
-    def _target(self) -> tuple[Region, list[PolicyLike]]:
-        """The region an emission through this scope goes to, and the enclosures on the way to it."""
+    def _target(self) -> Region:
+        """The region an emission through this scope goes to."""
         if self.state is State.NEW:
             self._wrong(State.NEW.value, "Emit inside its block: `with scope: ...`.")
-        passed: list[PolicyLike] = []
         now = here.get()
         if now is JUDGING:
-            return now, passed
+            return now
+        passed: list[Region] = []
+        target = self.region
         for region in outwards(now):
             if region.scope is not None and self._holds(region):
-                return region, passed
+                target = region
+                break
             if region.encloses and not region.is_closed:
-                passed += region.enclosures
-        return self.region, passed
-
-    @contextmanager
-    def _landing(self) -> Iterator[Region]:
-        """Where an emission through this scope goes, with every enclose around it in force."""
-        target, passed = self._target()
-        if not passed:
-            yield target
-            return
-        target = target.as_parent()
-        child = Region(
-            "enclosure",
-            scope=self,
-            up=target,
-            enclosures=tuple(passed),
-            guards=guards_of(passed, "enclosure", caller()),
-            segment=target.segment,
-        )
-        target.adopt(child)
-        try:
-            yield child
-        finally:
-            child.close("it was made for one emission")
+                passed.append(region)
+        for enclosure in reversed(passed):  # each enclose around the emission holds for it
+            target = landing(enclosure, target.as_parent())
+        return target
 
     def _is_own(self, region: Region) -> bool:
         return region is self.region or region.scope is self

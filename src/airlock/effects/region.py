@@ -49,6 +49,7 @@ class Region(list[Any]):
         options: by position, only where given.
         stamps: ``(from this position on, segment)``, only under a transactional release.
         discarded: what decided that it is thrown away; None while it is kept.
+        landings: of an enclosure: the regions it has in scopes around it, by the region around each.
         kind: what it is called in messages.
         place: where it was opened.
         cause: the position of the intent whose handler emits here; -1 outside of handlers.
@@ -64,6 +65,7 @@ class Region(list[Any]):
         "guards",
         "headers",
         "kind",
+        "landings",
         "options",
         "outer",
         "overrides",
@@ -115,6 +117,7 @@ class Region(list[Any]):
         self.why = "it has ended"
         self.cause = -1
         self.running: Any = None
+        self.landings: dict[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
         self.segment = segment
