@@ -75,7 +75,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
     def __init__(
         self,
         intent_type: type[IntentT],
-        handler: Callable[..., Callable[[IntentT], object]],
+        handler: Callable[[IntentT], object],
         /,
         *,
         retry: RetryPolicy | None = None,
@@ -83,6 +83,16 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
     ) -> None: ...
     @overload
     def __init__(
+        self,
+        intent_type: type[IntentT],
+        handler: Callable[..., Callable[[IntentT], object]],
+        /,
+        *,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    @overload
+    def __init__(  # type: ignore[overload-cannot-match]  # mypy takes Concatenate for narrower
         self,
         intent_type: type[IntentT],
         handler: Callable[Concatenate[IntentT, ...], object],
@@ -159,7 +169,7 @@ class HandlesBatch(Handles[IntentT]):
     def __init__(
         self,
         intent_type: type[IntentT],
-        handler: Callable[..., Callable[[list[IntentT]], object]],
+        handler: Callable[[list[IntentT]], object],
         /,
         *,
         size: int | None = None,
@@ -168,6 +178,17 @@ class HandlesBatch(Handles[IntentT]):
     ) -> None: ...
     @overload
     def __init__(
+        self,
+        intent_type: type[IntentT],
+        handler: Callable[..., Callable[[list[IntentT]], object]],
+        /,
+        *,
+        size: int | None = None,
+        retry: RetryPolicy | None = None,
+        **dependencies: Any,
+    ) -> None: ...
+    @overload
+    def __init__(  # type: ignore[overload-cannot-match]  # mypy takes Concatenate for narrower
         self,
         intent_type: type[IntentT],
         handler: Callable[Concatenate[list[IntentT], ...], object],
@@ -294,7 +315,7 @@ class Binding:
     retry: RetryPolicy | None = None
 
 
-Wiring = Mapping[Any, Handler | EffectFunction[..., Any]] | containers.Container
+Wiring = Mapping[Any, Callable[..., object]] | containers.Container
 """Handlers: a mapping from intent classes and effect functions, or a container."""
 
 

@@ -232,7 +232,7 @@ def test_handlers_that_are_no_wiring(wrong: Any) -> None:
 def test_a_class_as_a_handler_in_a_mapping() -> None:
     """It would be called to make an object, and nothing would happen."""
     with pytest.raises(HandlerSignatureError) as raised:
-        Boundary({SendEmail: EmailSender})  # type: ignore[dict-item]
+        Boundary({SendEmail: EmailSender})
     text = str(raised.value)
     assert "EmailSender cannot handle" in text
     assert "SendEmail: it is a class" in text

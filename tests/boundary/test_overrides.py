@@ -302,7 +302,7 @@ def test_effect_functions_are_overridden_by_themselves_and_by_others(faked: list
     ran: list[int] = []
 
     @effect
-    def restock(product: int, *, note: list[int] = needs()) -> None:  # noqa: B008 - how a dependency is marked
+    def restock(product: int, *, note: list[int] = needs()) -> None:
         note.append(product)
 
     @effect
@@ -390,5 +390,7 @@ def test_an_override_is_for_an_intent_class(boundary: Boundary) -> None:
     """Not for a value, or for some other class."""
     with boundary.scope() as effects:
         for key in (NotifyWarehouse(), int, "shop.notify"):
-            with pytest.raises(DeclarationError, match=r"not an intent class.*@intent|give its class"):
+            with pytest.raises(
+                DeclarationError, match=r"not an intent class.*@intent|give its class"
+            ):
                 effects.override({key: None})

@@ -154,7 +154,7 @@ def test_handlers_are_for_intent_classes(wrong: Any, handled: list[Any]) -> None
     with pytest.raises(DeclarationError):
         Boundary({wrong: handled.append})
     if wrong is not None:
-        with pytest.raises(DeclarationError, match="not an intent class|give its class"):
+        with pytest.raises(DeclarationError, match=r"not an intent class|give its class"):
             Handles(wrong, handled.append)
 
 
@@ -166,8 +166,8 @@ def charge(
     card: str,
     *,
     cents: int = 0,
-    http: Client = needs(),  # noqa: B008 - how a dependency is marked
-    log: list[Any] = needs(),  # noqa: B008 - as above
+    http: Client = needs(),
+    log: list[Any] = needs(),
 ) -> None:
     """An effect with two dependencies."""
     http.sent.append((card, cents))

@@ -1,0 +1,887 @@
+"""Programs that misuse airlock, each in one way. What they are told is kept in ``golden/``."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Sequence
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import attrs
+from dependency_injector import containers, providers
+
+import airlock
+from airlock import (
+    ALLOW,
+    MERGED,
+    Allow,
+    Boundary,
+    Dedupe,
+    Drop,
+    FlushError,
+    Handles,
+    HandlesBatch,
+    Hold,
+    Json,
+    Limit,
+    Options,
+    PartialFailure,
+    Refuse,
+    RetryPolicy,
+    Segment,
+    Verdict,
+    View,
+    effect,
+    enclose,
+    field,
+    intent,
+    needs,
+    region,
+)
+from airlock.errors import (
+    AirlockError,
+    AsyncHandlerError,
+    CascadeError,
+    ClosedRegionError,
+    DeclarationError,
+    DeliveryError,
+    DirectCallError,
+    DuplicateHandlerError,
+    DuplicateKindError,
+    EmittedInPolicyError,
+    FieldError,
+    HandlerSignatureError,
+    MissingExtraError,
+    NoScopeError,
+    NotAnIntentError,
+    NoTransactionError,
+    OpenRegionsError,
+    OptionError,
+    PolicyError,
+    RefusedError,
+    ReleaseError,
+    ResumeError,
+    ScopeOrderError,
+    ScopeStateError,
+    UnhandledIntentError,
+    UnsupportedOptionError,
+    WiringError,
+)
+from airlock.integrations.sqlite3 import on_commit
+from airlock.release import OnFlushError
+
+Misuse = Callable[[], object]
+
+MISUSES: dict[str, tuple[type[Exception], Misuse]] = {}
+"""By name: what is raised, and the program."""
+
+loose: Any = SimpleNamespace(
+    **{name: getattr(airlock, name) for name in airlock.__all__},
+)
+"""Airlock as it is seen by callers without a type checker."""
+
+
+def raises(error: type[Exception]) -> Callable[[Misuse], Misuse]:
+    def note(misuse: Misuse) -> Misuse:
+        MISUSES[misuse.__name__] = (error, misuse)
+        return misuse
+
+    return note
+
+
+# -- a small shop ---------------------------------------------------------------------------------
+
+
+@intent(kind="misuses.notify-warehouse")
+class NotifyWarehouse:
+    order_id: int
+
+
+@intent(kind="misuses.send-email")
+class SendEmail:
+    to: str
+
+
+@intent(kind="misuses.charge-card")
+class ChargeCard:
+    card: str = field(sensitive=True)
+
+
+@effect
+def restock(product_id: int, *, http: object = needs()) -> None: ...
+
+
+def notify(intent: NotifyWarehouse) -> None: ...
+
+
+def email(intent: SendEmail) -> None: ...
+
+
+async def notify_later(intent: NotifyWarehouse) -> None: ...
+
+
+def notify_with(intent: NotifyWarehouse, http: object) -> None: ...
+
+
+def broken(intent: NotifyWarehouse) -> None:
+    raise ValueError("the warehouse does not know this order")
+
+
+def shop(**options: Any) -> Boundary:
+    return Boundary({NotifyWarehouse: notify, SendEmail: email}, **options)
+
+
+def flushed(*intents: Any, handler: Any = notify, **options: Any) -> None:
+    with Boundary({NotifyWarehouse: handler}, **options).scope() as effects:
+        effects.emit_all(intents)
+
+
+def cause_of(flush: Misuse) -> NoReturn:
+    """Raise the error inside a ``FlushError``."""
+    try:
+        flush()
+    except FlushError as error:
+        raise error.exceptions[0] from None
+    raise AssertionError("nothing failed")
+
+
+class Commit:
+    """A release whose transaction never begins."""
+
+    on_flush_error: OnFlushError = "report"
+
+    def __init__(self) -> None:
+        self._segment = Segment()
+
+    def segment(self) -> Segment:
+        return self._segment
+
+
+# -- declaring intents ----------------------------------------------------------------------------
+
+
+@raises(DeclarationError)
+def intent_on_a_function() -> None:
+    @loose.intent  # type: ignore[untyped-decorator]
+    def notify_warehouse(order_id: int) -> None: ...
+
+
+@raises(DeclarationError)
+def intent_on_a_dataclass() -> None:
+    @intent
+    @attrs.frozen
+    class NotifyTwice:
+        order_id: int
+
+
+@raises(DeclarationError)
+def intent_on_an_exception() -> None:
+    @intent
+    class NotifyError(Exception):
+        order_id: int
+
+
+@raises(DeclarationError)
+def intent_with_an_empty_kind() -> None:
+    @intent(kind="")
+    class Nameless:
+        order_id: int
+
+
+@raises(DeclarationError)
+def intent_of_version_zero() -> None:
+    @intent(version=0)
+    class Early:
+        order_id: int
+
+
+@raises(DeclarationError)
+def intent_with_a_bare_field() -> None:
+    @intent
+    class Bare:
+        order_id = field(default=0)  # pyright: ignore[reportGeneralTypeIssues]
+
+
+@raises(DuplicateKindError)
+def kind_claimed_twice() -> None:
+    @intent(kind="misuses.notify-warehouse")
+    class TellWarehouse:
+        order_id: int
+
+
+@raises(FieldError)
+def field_that_is_a_list() -> None:
+    @intent
+    class Ship:
+        order_ids: list[int]
+
+
+@raises(FieldError)
+def field_that_is_a_dict() -> None:
+    @intent
+    class Ship:
+        payload: dict[str, int]
+
+
+@raises(FieldError)
+def field_that_is_code() -> None:
+    @intent
+    class Later:
+        callback: Callable[[], None]
+
+
+@raises(FieldError)
+def field_that_is_a_model() -> None:
+    class Order:
+        __tablename__ = "orders"
+
+    @intent
+    class Ship:
+        order: Order
+
+
+@raises(FieldError)
+def field_compared_by_identity() -> None:
+    class Order:
+        pass
+
+    @intent
+    class Ship:
+        order: Order
+
+
+@raises(FieldError)
+def field_that_is_not_frozen() -> None:
+    @attrs.define
+    class Address:
+        street: str
+
+    @intent
+    class Ship:
+        address: Address
+
+
+@raises(FieldError)
+def field_that_is_mutable_inside() -> None:
+    @attrs.frozen
+    class Line:
+        tags: list[str]
+
+    @intent
+    class Ship:
+        lines: tuple[Line, ...]
+
+
+@raises(FieldError)
+def private_field() -> None:
+    @intent
+    class Login:
+        _token: str
+
+
+@raises(DeclarationError)
+def json_with_a_set() -> None:
+    Json({"tags": {"a"}})
+
+
+@raises(DeclarationError)
+def json_with_a_number_as_key() -> None:
+    Json({"lines": [{1: "a"}]})
+
+
+# -- declaring effect functions -------------------------------------------------------------------
+
+
+@raises(DeclarationError)
+def effect_on_a_class() -> None:
+    @loose.effect
+    class Notifier:
+        pass
+
+
+@raises(DeclarationError)
+def effect_with_star_args() -> None:
+    @effect
+    def notify_all(*order_ids: int) -> None: ...
+
+
+@raises(FieldError)
+def effect_with_a_bare_parameter() -> None:
+    @effect
+    def notify_order(order_id) -> None: ...  # type: ignore[no-untyped-def]
+
+
+@raises(FieldError)
+def effect_on_a_method() -> None:
+    class Order:
+        @effect
+        def notify(self, order_id: int) -> None: ...
+
+
+@raises(DirectCallError)
+def effect_called_directly() -> None:
+    restock(7)
+
+
+@raises(NotAnIntentError)
+def enqueue_of_a_raw_function() -> None:
+    with shop().scope():
+        loose.enqueue(notify, 7)
+
+
+# -- emitting -------------------------------------------------------------------------------------
+
+
+@raises(NotAnIntentError)
+def emit_of_a_class() -> None:
+    with shop().scope() as effects:
+        loose_effects: Any = effects
+        loose_effects.emit(NotifyWarehouse)
+
+
+@raises(NotAnIntentError)
+def emit_of_a_callable() -> None:
+    with shop().scope():
+        loose.emit(notify)
+
+
+@raises(NotAnIntentError)
+def emit_of_an_undecorated_subclass() -> None:
+    class NotifyUrgently(NotifyWarehouse):
+        pass
+
+    with shop().scope() as effects:
+        effects.emit(NotifyUrgently(7))
+
+
+@raises(NotAnIntentError)
+def emit_of_a_dict() -> None:
+    with shop().scope():
+        loose.emit({"order_id": 7})
+
+
+@raises(NoScopeError)
+def emit_without_a_scope() -> None:
+    airlock.emit(NotifyWarehouse(7))
+
+
+@raises(NoScopeError)
+def current_without_a_scope() -> None:
+    airlock.current()
+
+
+@raises(NoScopeError)
+def region_without_a_scope() -> None:
+    with region(Drop()):
+        pass
+
+
+@raises(ClosedRegionError)
+def emit_after_the_scope() -> None:
+    with shop().scope() as effects:
+        pass
+    effects.emit(NotifyWarehouse(7))
+
+
+@raises(ClosedRegionError)
+def emit_after_the_handler_has_ended() -> None:
+    """A handler that starts work in its own context and does not wait for it."""
+    contexts: list[contextvars.Context] = []
+
+    def start(_: NotifyWarehouse) -> None:
+        airlock.emit(SendEmail("a@example.org"))
+        contexts.append(contextvars.copy_context())
+
+    boundary = Boundary({NotifyWarehouse: start, SendEmail: email}, interceptors=[passing])
+    with boundary.scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+    contexts[0].run(airlock.emit, SendEmail("late@example.org"))
+
+
+def passing(intent: Any, call_next: Callable[[Any], object]) -> object:
+    return call_next(intent)
+
+
+@raises(ClosedRegionError)
+def emit_into_a_discarded_scope() -> None:
+    scope = shop().scope()
+    scope.enter()
+    scope.exit()
+    scope.discard()
+    scope.emit(NotifyWarehouse(7))
+
+
+@raises(EmittedInPolicyError)
+def emit_inside_a_policy() -> None:
+    def audited(view: View) -> Sequence[Verdict]:
+        airlock.emit(SendEmail("auditor@example.org"))
+        return [ALLOW] * len(view)
+
+    with shop(policy=audited).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(EmittedInPolicyError)
+def scope_inside_a_policy() -> None:
+    def looking(view: View) -> Sequence[Verdict]:
+        with shop().scope():
+            return [ALLOW] * len(view)
+
+    with shop(policy=looking).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(OptionError)
+def option_of_a_wrong_type() -> None:
+    loose.Options(delay=30)
+
+
+@raises(OptionError)
+def negative_delay() -> None:
+    Options(delay=timedelta(seconds=-1))
+
+
+@raises(OptionError)
+def options_that_are_a_dict() -> None:
+    with shop().scope() as effects:
+        loose_effects: Any = effects
+        loose_effects.emit(NotifyWarehouse(7), {"delay": 30})
+
+
+@raises(OptionError)
+def headers_that_are_no_text() -> None:
+    loose_shop: Any = shop()
+    loose_shop.scope(headers={"tenant": 7})
+
+
+@raises(RefusedError)
+def emit_of_what_is_refused() -> None:
+    with shop().scope(policy=Refuse(ChargeCard)) as effects:
+        effects.emit(ChargeCard("4111 1111 1111 1111"))
+
+
+@raises(RefusedError)
+def emit_of_what_an_enclosure_refuses() -> None:
+    with enclose(Refuse()), shop().scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+# -- scopes ---------------------------------------------------------------------------------------
+
+
+@raises(ScopeStateError)
+def scope_entered_twice() -> None:
+    scope = shop().scope()
+    with scope:
+        pass
+    with scope:
+        pass
+
+
+@raises(ScopeStateError)
+def emit_before_the_scope() -> None:
+    shop().scope().emit(NotifyWarehouse(7))
+
+
+@raises(ScopeStateError)
+def flush_of_an_open_scope() -> None:
+    with shop().scope() as effects:
+        effects.flush()
+
+
+@raises(ScopeStateError)
+def second_flush() -> None:
+    with shop().scope() as effects:
+        pass
+    effects.flush()
+
+
+@raises(ScopeStateError)
+def discard_after_the_flush() -> None:
+    with shop().scope() as effects:
+        pass
+    effects.discard()
+
+
+@raises(ScopeStateError)
+def report_of_an_open_scope() -> None:
+    with shop().scope() as effects:
+        _ = effects.report
+
+
+@raises(ScopeStateError)
+def region_entered_twice() -> None:
+    quiet = region(Drop())
+    with shop().scope():
+        with quiet:
+            pass
+        with quiet:
+            pass
+
+
+@raises(ScopeStateError)
+def handler_that_leaves_its_scope() -> None:
+    scope = shop().scope()
+
+    def leave(_: NotifyWarehouse) -> None:
+        scope.exit()
+
+    def run() -> None:
+        nonlocal scope
+        scope = Boundary({NotifyWarehouse: leave}).scope()
+        with scope:
+            scope.emit(NotifyWarehouse(7))
+
+    cause_of(run)
+
+
+@raises(ScopeOrderError)
+def scopes_left_out_of_order() -> None:
+    boundary = shop()
+    outer, inner = boundary.scope(), boundary.scope()
+    outer.enter()
+    inner.enter()
+    try:
+        outer.exit()
+    finally:
+        inner.exit()
+        outer.exit()
+
+
+@raises(ScopeOrderError)
+def scope_left_in_another_thread() -> None:
+    scope = shop().scope()
+    errors: list[Exception] = []
+
+    def leave() -> None:
+        try:
+            scope.exit()
+        except AirlockError as error:
+            errors.append(error)
+
+    with scope:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+    raise errors[0]
+
+
+@raises(ScopeOrderError)
+def generator_that_leaks_its_scope() -> None:
+    boundary = shop()
+
+    def orders() -> Generator[int]:
+        with boundary.scope():
+            yield 7
+
+    leaking = orders()
+    try:
+        with boundary.scope():
+            next(leaking)
+    finally:
+        with contextlib.suppress(ScopeStateError):  # it was closed with the scope around it
+            leaking.close()
+
+
+@raises(OpenRegionsError)
+def scope_flushed_with_an_open_region() -> None:
+    boundary = shop()
+    outer, inner = boundary.scope(), boundary.scope()
+    outer.enter()
+    contextvars.copy_context().run(inner.enter)  # as a task does, which nobody awaits
+    outer.exit()
+    outer.flush()
+
+
+@raises(ReleaseError)
+def release_on_a_nested_scope() -> None:
+    boundary = shop()
+    with boundary.scope(), boundary.scope(release=Commit()):
+        pass
+
+
+@raises(ReleaseError)
+def release_with_a_plain_connection() -> None:
+    connection: Any = sqlite3.connect(":memory:")
+    try:
+        on_commit(connection)
+    finally:
+        connection.close()
+
+
+@raises(NoTransactionError)
+def emit_without_a_transaction() -> None:
+    with shop().scope(release=Commit()) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+# -- wiring ---------------------------------------------------------------------------------------
+
+
+@raises(DuplicateHandlerError)
+def two_handlers() -> None:
+    container = containers.DynamicContainer()
+    container.notify = Handles(NotifyWarehouse, notify)
+    container.notify_again = Handles(NotifyWarehouse, notify_with, http=providers.Object("http"))
+    Boundary(container)
+
+
+@raises(HandlerSignatureError)
+def dependency_misspelt() -> None:
+    Handles(NotifyWarehouse, notify_with, htpp="http")
+
+
+@raises(HandlerSignatureError)
+def dependency_missing() -> None:
+    Handles(NotifyWarehouse, notify_with)
+
+
+@raises(HandlerSignatureError)
+def dependency_of_an_effect_missing() -> None:
+    Handles(restock)
+
+
+@raises(HandlerSignatureError)
+def dependency_of_an_effect_misspelt() -> None:
+    Handles(restock, htpp="http")
+
+
+@raises(HandlerSignatureError)
+def handler_of_another_intent() -> None:
+    loose.Handles(NotifyWarehouse, email)
+
+
+@raises(HandlerSignatureError)
+def batch_handler_of_another_intent() -> None:
+    def send_all(intents: list[SendEmail]) -> None: ...
+
+    loose.HandlesBatch(NotifyWarehouse, send_all)
+
+
+@raises(HandlerSignatureError)
+def handler_that_cannot_be_called() -> None:
+    loose.Boundary({NotifyWarehouse: "notify"})
+
+
+@raises(HandlerSignatureError)
+def handler_class_without_call() -> None:
+    class Notifier:
+        pass
+
+    loose.Handles(NotifyWarehouse, Notifier)
+
+
+@raises(HandlerSignatureError)
+def handler_class_in_a_mapping() -> None:
+    class Notifier:
+        def __call__(self, intent: NotifyWarehouse) -> None: ...
+
+    loose.Boundary({NotifyWarehouse: Notifier})
+
+
+@raises(HandlerSignatureError)
+def override_with_too_many_arguments() -> None:
+    with shop().scope() as effects, effects.override({NotifyWarehouse: lambda a, b, c: None}):
+        pass
+
+
+@raises(DeclarationError)
+def handler_of_what_is_no_intent() -> None:
+    loose.Handles(int, notify)
+
+
+@raises(DeclarationError)
+def handler_beside_an_effect() -> None:
+    loose.Handles(restock, notify)
+
+
+@raises(DeclarationError)
+def batches_of_size_zero() -> None:
+    HandlesBatch(NotifyWarehouse, print, size=0)
+
+
+@raises(DeclarationError)
+def boundary_of_a_container_class() -> None:
+    class Effects(containers.DeclarativeContainer):
+        notify = Handles(NotifyWarehouse, notify)
+
+    loose.Boundary(Effects)
+
+
+@raises(DeclarationError)
+def boundary_of_no_depth() -> None:
+    shop(max_depth=0)
+
+
+@raises(DeclarationError)
+def route_to_a_function() -> None:
+    loose.Route({SendEmail: email})
+
+
+@raises(DeclarationError)
+def retry_on_a_name() -> None:
+    loose.RetryPolicy(on="ConnectionError")
+
+
+@raises(UnhandledIntentError)
+def intent_without_a_handler() -> None:
+    with shop().scope() as effects:
+        effects.emit(ChargeCard("4111"))
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(AsyncHandlerError)
+def async_handler_in_a_sync_flush() -> None:
+    flushed(NotifyWarehouse(7), handler=notify_later)
+
+
+@raises(AsyncHandlerError)
+def handler_that_returns_an_awaitable() -> None:
+    """Its definition does not tell that it is async; its result does."""
+    cause_of(lambda: flushed(NotifyWarehouse(7), handler=lambda one: notify_later(one)))  # noqa: PLW0108
+
+
+@raises(UnsupportedOptionError)
+def delay_without_an_engine() -> None:
+    with shop().scope() as effects:
+        effects.emit(NotifyWarehouse(7), Options(delay=timedelta(hours=1)))
+
+
+@raises(MissingExtraError)
+def retry_without_stamina() -> None:
+    """The test hides stamina."""
+    RetryPolicy(on=ConnectionError)
+
+
+@raises(WiringError)
+def wiring_with_problems() -> None:
+    Boundary({NotifyWarehouse: notify_later}).check([SendEmail], sync=True).raise_for_problems()
+
+
+# -- policies -------------------------------------------------------------------------------------
+
+
+@raises(DeclarationError)
+def policy_that_is_a_class() -> None:
+    shop(policy=Drop)
+
+
+@raises(DeclarationError)
+def policy_that_is_a_word() -> None:
+    shop(policy="drop")
+
+
+@raises(DeclarationError)
+def kind_misspelt() -> None:
+    Drop("misuses.sendemail")
+
+
+@raises(DeclarationError)
+def kind_unknown() -> None:
+    Hold("?")
+
+
+@raises(DeclarationError)
+def policy_for_a_value() -> None:
+    loose.Allow(NotifyWarehouse(7))
+
+
+@raises(DeclarationError)
+def limit_below_zero() -> None:
+    Limit(-1)
+
+
+@raises(DeclarationError)
+def dedupe_that_keeps_the_newest() -> None:
+    loose.Dedupe(keep="newest")
+
+
+@raises(PolicyError)
+def chooser_that_makes_an_intent() -> None:
+    chooser = Dedupe(
+        key=type, keep=lambda one, other: NotifyWarehouse(one.order_id + other.order_id)
+    )
+    flushed(NotifyWarehouse(7), NotifyWarehouse(8), policy=chooser)
+
+
+@raises(PolicyError)
+def policy_that_raises() -> None:
+    def sick(view: View) -> Sequence[Verdict]:
+        raise KeyError("tenant")
+
+    with shop().scope(policy=sick) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(PolicyError)
+def policy_that_answers_too_little() -> None:
+    with shop().scope() as effects, region(Allow() & (lambda view: [ALLOW])):
+        effects.emit_all([NotifyWarehouse(7), NotifyWarehouse(8)])
+
+
+@raises(PolicyError)
+def policy_that_merges_into_nothing() -> None:
+    flushed(NotifyWarehouse(7), NotifyWarehouse(8), policy=lambda _: [ALLOW, MERGED(into=2)])
+
+
+# -- delivering -----------------------------------------------------------------------------------
+
+
+@raises(CascadeError)
+def handler_that_calls_itself() -> None:
+    cause_of(lambda: flushed(NotifyWarehouse(7), handler=airlock.emit, max_depth=3))
+
+
+@raises(CascadeError)
+def long_circle() -> None:
+    def again(one: NotifyWarehouse) -> None:
+        airlock.emit(NotifyWarehouse(one.order_id + 1))
+
+    cause_of(lambda: flushed(NotifyWarehouse(0), handler=again))
+
+
+@raises(DeliveryError)
+def delivery_outside_of_handlers() -> None:
+    airlock.delivery()
+
+
+@raises(DeliveryError)
+def delivery_in_a_batch() -> None:
+    def write(entries: list[NotifyWarehouse]) -> None:
+        airlock.delivery()
+
+    container = containers.DynamicContainer()
+    container.write = HandlesBatch(NotifyWarehouse, write)
+
+    def run() -> None:
+        with Boundary(container).scope() as effects:
+            effects.emit_all([NotifyWarehouse(7), NotifyWarehouse(8)])
+
+    cause_of(run)
+
+
+@raises(FlushError)
+def handler_that_fails() -> None:
+    flushed(NotifyWarehouse(7), NotifyWarehouse(8), handler=broken)
+
+
+@raises(FlushError)
+def handler_that_fails_fast() -> None:
+    flushed(NotifyWarehouse(7), NotifyWarehouse(8), handler=broken, fail_fast=True)
+
+
+@raises(PartialFailure)
+def batch_that_fails_in_part() -> None:
+    raise PartialFailure({3: ValueError("no such account"), 0: KeyError("tenant")})
+
+
+@raises(ResumeError)
+def report_resumed_twice() -> None:
+    with shop().scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+    effects.report.resume()
+    effects.report.resume()

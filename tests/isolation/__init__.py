@@ -1,0 +1,1 @@
+"""Who sees whose region: threads, tasks, greenlets, generators; and interruptions."""

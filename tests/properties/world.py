@@ -1,0 +1,152 @@
+"""The reference model: blocks, emissions and transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tests.properties.flushing import run
+from tests.properties.model import (
+    Attempt,
+    Boundary,
+    Database,
+    Fake,
+    Fate,
+    Item,
+    Node,
+    Report,
+    Wave,
+)
+from tests.properties.vocabulary import Rule, Work
+
+
+class World:
+    """What is open here, and what was delivered so far."""
+
+    def __init__(self) -> None:
+        self.stack: list[Node] = []
+        self.log: list[object] = []
+
+    # -- blocks -----------------------------------------------------------------------------------
+
+    def open_scope(
+        self,
+        boundary: Boundary,
+        rules: Sequence[Rule],
+        independent: bool,
+        database: Database | None,
+    ) -> Node:
+        around, enclosing = self._outwards(lambda node: node.belongs_to(boundary))
+        nested = around is not None and not independent
+        outermost = () if around is not None else boundary.rules
+        node = Node(
+            around,
+            (*rules, *outermost),
+            tuple(enclosing),
+            boundary=boundary,
+            delivers=not nested,
+            database=around.root.database if nested and around and around.root else database,
+        )
+        return self._open(node, around if nested else None)
+
+    def open_region(self, rules: Sequence[Rule], *, encloses: bool = False) -> Node:
+        around = self.stack[-1] if self.stack and self.stack[-1].scope else None
+        node = Node(around, () if encloses else tuple(rules), encloses=encloses)
+        node.enclosing = tuple(rules) if encloses else ()
+        return self._open(node, around)
+
+    def open_override(self, scope: Node, fakes: dict[type[Work], Fake | None]) -> Node:
+        around, enclosing = self._outwards(lambda node: node.within(scope))
+        return self._open(Node(around, (), tuple(enclosing), fakes), around)
+
+    def _open(self, node: Node, into: Node | None) -> Node:
+        if into is not None:
+            into.content.append(node)
+        self.stack.append(node)
+        return node
+
+    def _outwards(self, wanted: Callable[[Node], bool]) -> tuple[Node | None, list[Rule]]:
+        """The innermost open region like this, and the enclosures on the way to it."""
+        passed: list[Rule] = []
+        for node in reversed(self.stack):
+            if wanted(node):
+                return node, passed
+            passed += node.enclosing if node.encloses else ()
+        return None, passed
+
+    def emit(
+        self, intent: Work, through: Node | None = None, ordering_key: str | None = None
+    ) -> str:
+        """Returns the name of the error there should be, or nothing."""
+        around, enclosing = self.stack[-1] if self.stack else None, list[Rule]()
+        if through is not None:
+            around, enclosing = self._outwards(lambda node: node.within(through))
+        if around is None or around.root is None:
+            return "NoScopeError"
+        home = Node(around, (), tuple(enclosing)) if enclosing else around
+        rules = [rule for node in home.outwards() for rule in node.rules + node.enclosing]
+        if any(isinstance(intent, rule.refuses) for rule in rules):
+            return "RefusedError"
+        if home is not around:
+            around.content.append(home)
+        database = around.root.database
+        segment = None if database is None or self.handling(home) else database.stack[-1]
+        cause = next((node.causes for node in home.outwards() if isinstance(node, Attempt)), ())
+        wave = cause[-1].wave + 1 if cause else 0
+        home.content.append(Item(intent, home, ordering_key, segment, causes=cause, wave=wave))
+        return ""
+
+    @staticmethod
+    def handling(node: Node) -> bool:
+        return any(isinstance(n, Attempt) for n in node.outwards() if n.root is node.root)
+
+    def leave(self, error: Exception | None = None) -> str:
+        """Leave the innermost block; returns the name of the error there should be."""
+        node = self.stack.pop()
+        root = node.root
+        if root is None:
+            return ""
+        if error is not None and (root.database is None or self.handling(node)):
+            node.doom = error
+        elif error is not None:
+            self._unsay(node, error)
+        if not node.delivers or node.boundary is None:
+            return ""
+        if root.doom is not None:
+            root.report = Report(node.boundary, discarded=self._discarded(root))
+        elif any(i.segment and i.segment.fate == "open" for i in root.kept()) and root.database:
+            root.database.waiting.append(root)
+        else:
+            return self.flush(root)
+        return ""
+
+    @staticmethod
+    def _unsay(node: Node, error: Exception) -> None:
+        for item in node.below():
+            if item.segment is not None and item.segment.fate == "waiting":
+                item.unsaid = item.unsaid or error
+
+    @staticmethod
+    def _discarded(node: Node) -> list[tuple[Item, object]]:
+        return [(item, item.against) for item in node.below() if item.against is not None]
+
+    def end_transaction(self, database: Database, fate: Fate) -> list[str]:
+        """Commit or roll back; returns the errors of the flushes that waited for it."""
+        database.end(fate)
+        waiting, database.waiting = database.waiting, []
+        return [error for root in waiting if (error := self.flush(root))]
+
+    # -- flushing ---------------------------------------------------------------------------------
+
+    def flush(self, root: Node) -> str:
+        assert root.boundary is not None
+        report = root.report = Report(root.boundary, discarded=self._discarded(root))
+        kept = list(root.kept())
+        stranded = [i for i in kept if i.segment is not None and i.segment.fate == "waiting"]
+        if stranded:
+            report.waves.append(Wave(stranded))
+        due = Wave([item for item in kept if item not in stranded])
+        return run(self, report, [due], "NoTransactionError" if stranded else "")
+
+    def resume(self, before: Report) -> tuple[Report, str]:
+        report = Report(before.boundary, allowed=before.allowed)
+        return report, run(self, report, before.unfinished())
