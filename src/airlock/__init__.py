@@ -5,7 +5,7 @@ See the README for a first program, ``airlock.errors`` for what can go wrong.
 
 from airlock.boundary import Boundary
 from airlock.check import Check, warn_of_leftovers
-from airlock.context import current, emit, emit_all, enqueue
+from airlock.context import emit, emit_all, enqueue
 from airlock.dispatch import (
     INLINE,
     Delivery,
@@ -34,7 +34,7 @@ from airlock.observers import Log, Observer
 from airlock.policies import Allow, Dedupe, Drop, Hold, Limit, OncePerChain, Refuse
 from airlock.release import Release, Segment
 from airlock.retry import RetryPolicy
-from airlock.scope import Scope
+from airlock.scope import Scope, current
 from airlock.wiring import Expands, Handles, HandlesBatch
 
 warn_of_leftovers()

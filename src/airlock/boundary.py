@@ -15,13 +15,14 @@ from airlock.effects.registry import declared, describe
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError, DeclarationError
-from airlock.flush import Flush, Settings
+from airlock.flush import Flush
 from airlock.lifetime import How, Keep
 from airlock.observers import Observer, Observers
 from airlock.overrides import checked_overrides
 from airlock.release import Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
+from airlock.settings import Settings
 from airlock.signatures import is_async
 from airlock.wiring import Wiring, handler_table
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from inspect import isawaitable
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airlock.context import here
 from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
@@ -21,10 +21,8 @@ from airlock.errors import (
 )
 from airlock.overrides import Next, overridden, override_of
 from airlock.retry import RetryPolicy
+from airlock.settings import Underway
 from airlock.wiring import Handler
-
-if TYPE_CHECKING:
-    from airlock.flush import Flush
 
 __all__ = ["Call", "WaveCalls", "calls_of", "close", "forget"]
 
@@ -34,7 +32,7 @@ class Call:
 
     def __init__(
         self,
-        flush: Flush,
+        flush: Underway,
         wave: Wave,
         positions: tuple[int, ...],
         handler: Handler,
@@ -193,7 +191,7 @@ def close(awaitable: Any) -> None:
 class WaveCalls:
     """The calls of a wave, in order; in the async driver several at once, if the boundary says so."""
 
-    def __init__(self, flush: Flush, wave: Wave, calls: list[Call]) -> None:
+    def __init__(self, flush: Underway, wave: Wave, calls: list[Call]) -> None:
         self._flush = flush
         self._wave = wave
         self._calls = calls
@@ -242,7 +240,7 @@ class WaveCalls:
         return self._flush.fail_fast and bool(self._wave.errors)
 
 
-def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
+def calls_of(flush: Underway, wave: Wave) -> WaveCalls:
     """The calls that deliver what is allowed in a wave."""
     settings = flush.settings
     allowed = wave.allowed()
@@ -273,7 +271,7 @@ def calls_of(flush: Flush, wave: Wave) -> WaveCalls:
     return WaveCalls(flush, wave, calls)
 
 
-def _original(flush: Flush, cls: type[Any]) -> Handler:
+def _original(flush: Underway, cls: type[Any]) -> Handler:
     """What an override may call on to."""
     handler, binding = flush.resolved.get(cls), flush.settings.binding(cls)
     if handler is None or binding is None:
@@ -287,7 +285,7 @@ def _original(flush: Flush, cls: type[Any]) -> Handler:
     return (lambda intent: handler([intent])) if binding.batch else handler
 
 
-def _chunks(flush: Flush, wave: Wave, positions: Any) -> dict[int, tuple[int, ...]]:
+def _chunks(flush: Underway, wave: Wave, positions: Any) -> dict[int, tuple[int, ...]]:
     """Batches by the position of their last member; the other members have an empty one."""
     groups: dict[Hashable, list[int]] = {}
     for i in positions:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 from airlock.effects.buffer import extend, put
 from airlock.effects.function import EffectFunction, intent_of
@@ -21,10 +21,7 @@ from airlock.effects.policy import PolicyLike, guard_of
 from airlock.effects.region import Guard, Region
 from airlock.errors import EmittedInPolicyError, NoScopeError, RefusedError, ScopeOrderError
 
-if TYPE_CHECKING:
-    from airlock.scope import Scope
-
-__all__ = ["current", "emit", "emit_all", "enqueue"]
+__all__ = ["emit", "emit_all", "enqueue"]
 
 P = ParamSpec("P")
 
@@ -125,18 +122,6 @@ def enqueue(effect: EffectFunction[P, Any], /, *args: P.args, **kwargs: P.kwargs
         ...     assert effects == [restock.intent(7)]
     """
     emit(intent_of(effect, args, kwargs))
-
-
-def current() -> Scope:
-    """The innermost open scope of this thread or task.
-
-    Raises:
-        NoScopeError: there is none.
-    """
-    scope: Scope | None = here.get().scope
-    if scope is None:
-        raise NoScopeError("there is no current scope")
-    return scope
 
 
 def outwards(region: Region) -> Iterator[Region]:

@@ -40,69 +40,22 @@ runs have a ``report`` which says what became of every intent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Self
+
+from airlock.facts import facts
 
 if TYPE_CHECKING:
     from airlock.effects.report import Report
 
 __all__ = [
-    "AirlockError",
-    "AsyncHandlerError",
-    "CascadeError",
-    "ClosedRegionError",
-    "DeclarationError",
-    "DeliveryError",
-    "DirectCallError",
-    "DuplicateHandlerError",
-    "DuplicateKindError",
-    "EmissionError",
-    "EmittedInPolicyError",
-    "FieldError",
-    "FlushError",
-    "HandlerSignatureError",
-    "MissingExtraError",
-    "NoScopeError",
-    "NoTransactionError",
-    "NotAnIntentError",
-    "OpenRegionsError",
-    "OptionError",
-    "PartialFailure",
-    "PolicyError",
-    "RefusedError",
-    "ReleaseError",
-    "ResumeError",
-    "ScopeError",
-    "ScopeOrderError",
-    "ScopeStateError",
-    "UnhandledIntentError",
-    "UnsupportedOptionError",
-    "WiringError",
-]
-
-
-T = TypeVar("T", bound=BaseException)
-
-
-@dataclass_transform(eq_default=False)
-def _facts(cls: type[T]) -> type[T]:
-    """Make the annotated attributes of an error its arguments; its text is composed in ``__str__``.
-
-    They are its ``args`` too, so that it pickles. (An attrs class would do; thirty of them would
-    take longer to import than the rest of airlock.)
-    """
-    names = tuple(
-        name for base in reversed(cls.__mro__) for name in vars(base).get("__annotations__", ())
-    )
-
-    def __init__(self: Any, *facts: Any) -> None:  # noqa: N807 - becomes the method
-        if not len(names) - defaults <= len(facts) <= len(names):
-            raise TypeError(f"{cls.__name__} takes {', '.join(names)}, not {facts!r}")
-        BaseException.__init__(self, *facts)
-        vars(self).update(zip(names, facts, strict=False))
-
-    defaults = sum(hasattr(cls, name) for name in names)
-    cls.__init__ = __init__  # type: ignore[method-assign]
-    return cls
+    "AirlockError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
+    "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
+    "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "FieldError", "FlushError",
+    "HandlerSignatureError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PolicyError",
+    "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
+    "ScopeStateError", "UnhandledIntentError", "UnsupportedOptionError", "WiringError",
+]  # fmt: skip
 
 
 class AirlockError(Exception):
@@ -127,7 +80,7 @@ class DeclarationError(AirlockError, TypeError):
     """Something was declared wrongly; it is refused where it is written."""
 
 
-@_facts
+@facts
 class FieldError(DeclarationError):
     """A field of an intent cannot be what its annotation says."""
 
@@ -141,7 +94,7 @@ class FieldError(DeclarationError):
         return f"{self.intent}.{self.field} {self.problem} (declared at {self.place}). {self.hint}"
 
 
-@_facts
+@facts
 class DuplicateKindError(DeclarationError):
     """Two intent classes claim one kind and version."""
 
@@ -162,7 +115,7 @@ class EmissionError(AirlockError):
     """An emission that cannot be taken. Nothing was recorded."""
 
 
-@_facts
+@facts
 class NoScopeError(EmissionError, LookupError):
     """No scope is open in this context."""
 
@@ -177,7 +130,7 @@ class NoScopeError(EmissionError, LookupError):
         )
 
 
-@_facts
+@facts
 class NotAnIntentError(EmissionError, TypeError):
     """What was emitted is not an intent."""
 
@@ -189,7 +142,7 @@ class NotAnIntentError(EmissionError, TypeError):
         return f"cannot emit {self.what}: {self.problem}. {self.hint}"
 
 
-@_facts
+@facts
 class ClosedRegionError(EmissionError):
     """Emitted into a scope, region or handler that is over."""
 
@@ -205,7 +158,7 @@ class ClosedRegionError(EmissionError):
         )
 
 
-@_facts
+@facts
 class EmittedInPolicyError(EmissionError):
     """A policy emitted."""
 
@@ -220,7 +173,7 @@ class EmittedInPolicyError(EmissionError):
         )
 
 
-@_facts
+@facts
 class OptionError(EmissionError, TypeError):
     """An emission option is unknown or has a wrong value."""
 
@@ -235,7 +188,7 @@ class OptionError(EmissionError, TypeError):
         )
 
 
-@_facts
+@facts
 class RefusedError(EmissionError):
     """A ``Refuse`` policy forbids this intent here."""
 
@@ -251,7 +204,7 @@ class RefusedError(EmissionError):
         )
 
 
-@_facts
+@facts
 class DirectCallError(AirlockError, TypeError):
     """An effect function was called directly."""
 
@@ -269,7 +222,7 @@ class ScopeError(AirlockError):
     """A scope or region was used in a way its state does not allow."""
 
 
-@_facts
+@facts
 class ScopeStateError(ScopeError):
     """The scope is not in a state that allows the call."""
 
@@ -281,7 +234,7 @@ class ScopeStateError(ScopeError):
         return f"{self.scope} {self.problem}. {self.hint}"
 
 
-@_facts
+@facts
 class ScopeOrderError(ScopeError):
     """A scope or region was left while another one is current."""
 
@@ -293,7 +246,7 @@ class ScopeOrderError(ScopeError):
         return f"cannot leave {self.left} here: current is {self.current}. {self.hint}"
 
 
-@_facts
+@facts
 class OpenRegionsError(ScopeError):
     """A scope ended while regions below it were still open. Nothing was delivered."""
 
@@ -311,7 +264,7 @@ class OpenRegionsError(ScopeError):
         )
 
 
-@_facts
+@facts
 class ReleaseError(ScopeError):
     """A release was asked for where it cannot be honoured."""
 
@@ -323,7 +276,7 @@ class ReleaseError(ScopeError):
         return f"{self.scope} {self.problem}. {self.hint}"
 
 
-@_facts
+@facts
 class NoTransactionError(ReleaseError):
     """Intents that no transaction will ever commit or roll back. They are pending in the report."""
 
@@ -334,7 +287,7 @@ class WiringError(AirlockError):
     """Handlers and intents do not fit. Raised before any handler runs."""
 
 
-@_facts
+@facts
 class DuplicateHandlerError(WiringError):
     """Two handlers for one intent type."""
 
@@ -350,7 +303,7 @@ class DuplicateHandlerError(WiringError):
         )
 
 
-@_facts
+@facts
 class HandlerSignatureError(WiringError, TypeError):
     """A handler, its dependencies or its intent type do not fit together."""
 
@@ -363,7 +316,7 @@ class HandlerSignatureError(WiringError, TypeError):
         return f"{self.handler} cannot handle {self.intent}: {self.problem}. {self.hint}"
 
 
-@_facts
+@facts
 class UnhandledIntentError(WiringError, LookupError):
     """No handler is registered for an intent that was about to escape."""
 
@@ -380,7 +333,7 @@ class UnhandledIntentError(WiringError, LookupError):
         )
 
 
-@_facts
+@facts
 class AsyncHandlerError(WiringError, TypeError):
     """A handler needs to be awaited and the flush is a sync one."""
 
@@ -395,7 +348,7 @@ class AsyncHandlerError(WiringError, TypeError):
         )
 
 
-@_facts
+@facts
 class UnsupportedOptionError(WiringError):
     """The dispatch of an intent cannot honour an option it was emitted with."""
 
@@ -411,7 +364,7 @@ class UnsupportedOptionError(WiringError):
         )
 
 
-@_facts
+@facts
 class MissingExtraError(WiringError, ImportError):
     """An optional dependency is not installed."""
 
@@ -426,7 +379,7 @@ class MissingExtraError(WiringError, ImportError):
         )
 
 
-@_facts
+@facts
 class PolicyError(AirlockError):
     """A policy raised, or answered nonsense. The wave was refused: nothing of it ran."""
 
@@ -443,7 +396,7 @@ class PolicyError(AirlockError):
         )
 
 
-@_facts
+@facts
 class CascadeError(AirlockError):
     """A follow-up is deeper than ``max_depth``; the text draws the chain that led there."""
 
@@ -463,7 +416,7 @@ class CascadeError(AirlockError):
         )
 
 
-@_facts
+@facts
 class DeliveryError(AirlockError, LookupError):
     """There is no (single) delivery here."""
 
@@ -473,7 +426,7 @@ class DeliveryError(AirlockError, LookupError):
         return self.problem
 
 
-@_facts
+@facts
 class ResumeError(AirlockError):
     """The report cannot be resumed."""
 

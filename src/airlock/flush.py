@@ -12,11 +12,9 @@ from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Protocol
 
-import attrs
-
 from airlock.calls import calls_of, close, forget
 from airlock.context import in_asyncio, judge
-from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.dispatch import INLINE, dispatch_of
 from airlock.effects.place import shown
 from airlock.effects.region import Flat
 from airlock.effects.registry import spec_of
@@ -32,36 +30,12 @@ from airlock.errors import (
     UnsupportedOptionError,
     WiringError,
 )
-from airlock.observers import Observers
 from airlock.overrides import override_of
 from airlock.plain import PlainRun
+from airlock.settings import Settings
 from airlock.signatures import is_async
-from airlock.wiring import Binding
 
-__all__ = ["Flush", "Settings"]
-
-
-@attrs.frozen(eq=False)
-class Settings:
-    """What a boundary was told about flushing."""
-
-    handlers: dict[type[Any], Binding]
-    dispatch: Dispatcher
-    interceptors: tuple[Interceptor, ...]
-    observers: Observers
-    max_depth: int
-    concurrency: int
-
-    _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
-
-    def binding(self, cls: type[Any]) -> Binding | None:
-        """The handler of an intent class, along its MRO."""
-        try:
-            return self._bindings[cls]
-        except KeyError:
-            found = (self.handlers[base] for base in cls.__mro__ if base in self.handlers)
-            binding = self._bindings[cls] = next(found, None)
-            return binding
+__all__ = ["Flush"]
 
 
 class Step(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airlock.calls import close, forget
 from airlock.context import here
@@ -13,10 +13,8 @@ from airlock.effects.region import Region
 from airlock.effects.registry import located
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError
+from airlock.settings import Underway
 from airlock.wiring import Handler
-
-if TYPE_CHECKING:
-    from airlock.flush import Flush
 
 __all__ = ["PlainRun"]
 
@@ -28,7 +26,7 @@ class PlainRun:
     the iterator got, and emissions find their cause the same way.
     """
 
-    def __init__(self, flush: Flush, wave: Wave) -> None:
+    def __init__(self, flush: Underway, wave: Wave) -> None:
         self._wave = wave
         self._fail_fast = flush.fail_fast
         self._handlers = flush.resolved

@@ -12,10 +12,11 @@ from airlock.effects.options import Options
 from airlock.effects.region import Flat, Mark, Region
 from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock, landing
+from airlock.errors import NoScopeError
 from airlock.lifetime import Lifetime, State
 from airlock.release import against
 
-__all__ = ["Scope"]
+__all__ = ["Scope", "current"]
 
 
 class Scope(Lifetime):
@@ -109,3 +110,15 @@ class Scope(Lifetime):
         return region.scope is self or (
             region.scope.outermost is self.outermost and self.region in chain(region)
         )
+
+
+def current() -> Scope:
+    """The innermost open scope of this thread or task.
+
+    Raises:
+        NoScopeError: there is none.
+    """
+    scope: Scope | None = here.get().scope
+    if scope is None:
+        raise NoScopeError("there is no current scope")
+    return scope

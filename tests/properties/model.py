@@ -63,7 +63,10 @@ class Boundary:
 
 @attrs.define(eq=False)
 class Node:
-    """A region. That of a scope has a boundary, and an outermost one ``delivers``."""
+    """A region. That of a scope has a boundary, and an outermost one ``delivers``.
+
+    That of an enclosure has ``landings`` in the regions of scopes that were opened before it.
+    """
 
     up: Node | None = None
     rules: tuple[Rule, ...] = ()
@@ -74,6 +77,7 @@ class Node:
     database: Database | None = None
     encloses: bool = False
     content: list[Item | Node] = attrs.Factory(list)
+    landings: dict[Node, Node] = attrs.Factory(dict)
     doom: Exception | None = None
     report: Report | None = None
 

@@ -35,13 +35,14 @@ class World:
         independent: bool,
         database: Database | None,
     ) -> Node:
-        around, enclosing = self._outwards(lambda node: node.belongs_to(boundary))
+        around, passed = self._outwards(lambda node: node.belongs_to(boundary))
+        enclosing = tuple(rule for node in passed for rule in node.enclosing)
         nested = around is not None and not independent
         outermost = () if around is not None else boundary.rules
         node = Node(
             around,
             (*rules, *outermost),
-            tuple(enclosing),
+            enclosing,
             boundary=boundary,
             delivers=not nested,
             database=around.root.database if nested and around and around.root else database,
@@ -55,8 +56,8 @@ class World:
         return self._open(node, around)
 
     def open_override(self, scope: Node, fakes: dict[type[Work], Fake | None]) -> Node:
-        around, enclosing = self._outwards(lambda node: node.within(scope))
-        return self._open(Node(around, (), tuple(enclosing), fakes), around)
+        around = self._region_of(scope)
+        return self._open(Node(around, fakes=fakes), around)
 
     def _open(self, node: Node, into: Node | None) -> Node:
         if into is not None:
@@ -64,31 +65,40 @@ class World:
         self.stack.append(node)
         return node
 
-    def _outwards(self, wanted: Callable[[Node], bool]) -> tuple[Node | None, list[Rule]]:
+    def _outwards(self, wanted: Callable[[Node], bool]) -> tuple[Node | None, list[Node]]:
         """The innermost open region like this, and the enclosures on the way to it."""
-        passed: list[Rule] = []
+        passed: list[Node] = []
         for node in reversed(self.stack):
             if wanted(node):
                 return node, passed
-            passed += node.enclosing if node.encloses else ()
+            passed += [node] if node.encloses else []
         return None, passed
+
+    def _region_of(self, scope: Node) -> Node:
+        """Where an emission through a scope lands: each enclosure passed has one region there."""
+        around, passed = self._outwards(lambda node: node.within(scope))
+        assert around is not None
+        for enclosure in reversed(passed):
+            if around not in enclosure.landings:
+                landing = Node(around, enclosing=enclosure.enclosing)
+                around.content.append(landing)
+                enclosure.landings[around] = landing
+            around = enclosure.landings[around]
+        return around
 
     def emit(
         self, intent: Work, through: Node | None = None, ordering_key: str | None = None
     ) -> str:
         """Returns the name of the error there should be, or nothing."""
-        around, enclosing = self.stack[-1] if self.stack else None, list[Rule]()
+        home = self.stack[-1] if self.stack else None
         if through is not None:
-            around, enclosing = self._outwards(lambda node: node.within(through))
-        if around is None or around.root is None:
+            home = self._region_of(through)
+        if home is None or home.root is None:
             return "NoScopeError"
-        home = Node(around, (), tuple(enclosing)) if enclosing else around
         rules = [rule for node in home.outwards() for rule in node.rules + node.enclosing]
         if any(isinstance(intent, rule.refuses) for rule in rules):
             return "RefusedError"
-        if home is not around:
-            around.content.append(home)
-        database = around.root.database
+        database = home.root.database
         segment = None if database is None or self.handling(home) else database.stack[-1]
         cause = next((node.causes for node in home.outwards() if isinstance(node, Attempt)), ())
         wave = cause[-1].wave + 1 if cause else 0
@@ -105,10 +115,9 @@ class World:
         root = node.root
         if root is None:
             return ""
-        if error is not None and (root.database is None or self.handling(node)):
-            node.doom = error
-        elif error is not None:
-            self._unsay(node, error)
+        if error is not None:
+            for failed in (node, *node.landings.values()):
+                self._fail(failed, error)
         if not node.delivers or node.boundary is None:
             return ""
         if root.doom is not None:
@@ -119,8 +128,11 @@ class World:
             return self.flush(root)
         return ""
 
-    @staticmethod
-    def _unsay(node: Node, error: Exception) -> None:
+    def _fail(self, node: Node, error: Exception) -> None:
+        """Throw a block away, or where a transaction decides, what was emitted without one."""
+        if node.root is None or node.root.database is None or self.handling(node):
+            node.doom = error
+            return
         for item in node.below():
             if item.segment is not None and item.segment.fate == "waiting":
                 item.unsaid = item.unsaid or error

@@ -1,0 +1,50 @@
+"""What a boundary was told about flushing, and what the parts of a flush share."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+
+from airlock.dispatch import Dispatcher, Interceptor
+from airlock.observers import Observers
+from airlock.wiring import Binding, Handler
+
+__all__ = ["Settings", "Underway"]
+
+
+@attrs.frozen(eq=False)
+class Settings:
+    """What a boundary was told about flushing."""
+
+    handlers: dict[type[Any], Binding]
+    dispatch: Dispatcher
+    interceptors: tuple[Interceptor, ...]
+    observers: Observers
+    max_depth: int
+    concurrency: int
+
+    _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
+
+    def binding(self, cls: type[Any]) -> Binding | None:
+        """The handler of an intent class, along its MRO."""
+        try:
+            return self._bindings[cls]
+        except KeyError:
+            found = (self.handlers[base] for base in cls.__mro__ if base in self.handlers)
+            binding = self._bindings[cls] = next(found, None)
+            return binding
+
+
+class Underway(Protocol):
+    """A flush, as far as the running of its waves needs to know it.
+
+    Attributes:
+        settings: of the boundary.
+        resolved: handlers by intent class, once per flush.
+        fail_fast: stop at the first failure.
+    """
+
+    settings: Settings
+    resolved: dict[type[Any], Handler]
+    fail_fast: bool
