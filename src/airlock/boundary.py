@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar
 
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.registry import declared, describe
-from airlock.effects.report import Report
-from airlock.effects.wave import Wave
-from airlock.errors import AsyncHandlerError, DeclarationError
-from airlock.flush import Flush
-from airlock.lifetime import How, Keep
+from airlock.engine import Engine
+from airlock.errors import DeclarationError
+from airlock.lifetime import Keep
 from airlock.observers import Observer, Observers
-from airlock.overrides import checked_overrides
 from airlock.release import Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
@@ -82,9 +78,7 @@ class Boundary:
                     f"Boundary(interceptors=...) takes functions of (intent, call_next), not "
                     f"{describe(interceptor)}."
                 )
-        self.policy = () if policy is None else seats(policy)
         self._wiring = handlers
-        self._fail_fast = fail_fast
         self._settings = Settings(
             handler_table(handlers),
             dispatch,
@@ -93,6 +87,8 @@ class Boundary:
             max_depth,
             concurrency,
         )
+        default = () if policy is None else seats(policy)
+        self._engine = Engine(self._settings, default, fail_fast=fail_fast)
 
     # -- scopes -----------------------------------------------------------------------------------
 
@@ -126,7 +122,7 @@ class Boundary:
             OptionError: ``headers`` are not.
         """
         return Scope(
-            self,
+            self._engine,
             policy=policy,
             release=release,
             independent=independent,
@@ -218,74 +214,6 @@ class Boundary:
             misfits=misfits(settings.handlers.values(), is_async) if sync else (),
             conflicts=conflicts(),
         )
-
-    def check_sync(self, intents: Iterable[Any]) -> None:
-        """Refuse intents whose handlers must be awaited.
-
-        Raises:
-            AsyncHandlerError: the handler of one is async.
-        """
-        for cls in set(map(type, intents)):
-            binding = self._settings.binding(cls)
-            if binding is not None and is_async(binding.target):
-                raise AsyncHandlerError(binding.name, cls.__qualname__)
-
-    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:
-        """Overrides by intent type, for ``scope.override``."""
-        return checked_overrides(overrides)
-
-    # -- flushing ---------------------------------------------------------------------------------
-
-    def new_report(self) -> Report:
-        """An empty report, which this boundary can resume: for scopes."""
-        return Report(self)
-
-    def note_discarded(self, report: Report) -> None:
-        """Tell the observers of a discarded scope."""
-        self._settings.observers.tell(lambda observer: observer.discarded(report))
-
-    def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
-        """Deliver some waves, and fill the report: for scopes."""
-        self._flush(report, waves, how).run()
-
-    async def aflush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
-        """``flush``, awaiting async handlers."""
-        await self._flush(report, waves, how).arun()
-
-    def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
-        fail_fast = self._fail_fast if how["fail_fast"] is None else how["fail_fast"]
-        return Flush(self._settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
-
-    def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        """Run what a report has left: for ``report.resume()``."""
-        report = Report(self, before.ledger)
-        with self._scope_of(report, before, waves):
-            self.flush(report, waves, refused=None, fail_fast=None)
-        return report
-
-    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        """``resume``, awaiting async handlers."""
-        report = Report(self, before.ledger)
-        with self._scope_of(report, before, waves):
-            await self.aflush(report, waves, refused=None, fail_fast=None)
-        return report
-
-    @contextmanager
-    def _scope_of(self, report: Report, before: Report, waves: Sequence[Wave]) -> Iterator[None]:
-        """While a report is resumed, its regions belong to its scope again, or to a stand-in."""
-        freed = {wave.root for wave in waves if wave.root.scope is None}
-        for root in freed:
-            scope = before.scope()
-            if scope is None:
-                scope = Scope(self)
-                scope.resuming(root)
-            root.scope = scope
-        report.scope = before.scope
-        try:
-            yield
-        finally:
-            for root in freed:
-                root.scope = None
 
     # -- resources --------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class How(TypedDict):
 
 
 class Flushes(Protocol):
-    """What a scope needs of its boundary."""
+    """What a scope needs of its boundary: an engine."""
 
     policy: tuple[PolicyLike, ...]
 
@@ -116,14 +116,14 @@ class Lifetime(EffectBuffer):
         "_policy",
         "_report",
         "_task",
-        "boundary",
+        "engine",
         "release",
         "state",
     )
 
     def __init__(
         self,
-        boundary: Flushes,
+        engine: Flushes,
         *,
         policy: PolicyLike | None = None,
         release: Release | None = None,
@@ -141,7 +141,7 @@ class Lifetime(EffectBuffer):
                 given = {"release": release, "keep": keep, "fail_fast": fail_fast}[name]
                 raise DeclarationError(f"scope({name}={given!r}): {_WANTED[name]}.")
         self.region = Region("scope")
-        self.boundary = boundary
+        self.engine = engine
         self.release = release
         self.state = State.NEW
         self._captor: Lifetime | None = None
@@ -195,7 +195,7 @@ class Lifetime(EffectBuffer):
             )
         policies = self._policy
         if enclosing is None:
-            policies += self.boundary.policy
+            policies += self.engine.policy
             passed += process_policies(passed)
         if captured and enclosing is not None:
             self._captor = enclosing.scope.outermost
@@ -231,7 +231,7 @@ class Lifetime(EffectBuffer):
         for region in outwards(now):
             if region.is_closed:
                 continue
-            if region.scope is not None and region.scope.boundary is self.boundary:
+            if region.scope is not None and region.scope.engine is self.engine:
                 return region.as_parent(), passed
             if region.encloses:
                 passed += region.enclosures
@@ -291,7 +291,7 @@ class Lifetime(EffectBuffer):
         waves, how = self._planned()
         try:
             if waves:
-                self.boundary.flush(self.report, waves, **how)
+                self.engine.flush(self.report, waves, **how)
         finally:
             self._flushed()
 
@@ -300,7 +300,7 @@ class Lifetime(EffectBuffer):
         waves, how = self._planned()
         try:
             if waves:
-                await self.boundary.aflush(self.report, waves, **how)
+                await self.engine.aflush(self.report, waves, **how)
         finally:
             self._flushed()
 
@@ -323,9 +323,9 @@ class Lifetime(EffectBuffer):
         self.region.close("it was discarded", reason)
         self.state = State.DISCARDED
         if not captured:
-            self._report = self.boundary.new_report()
+            self._report = self.engine.new_report()
             self._report.thrown_away = Flat(self.region, keeps=against).discarded
-            self.boundary.note_discarded(self._report)
+            self.engine.note_discarded(self._report)
 
     def __enter__(self) -> Self:
         return self.enter()
@@ -390,7 +390,7 @@ class Lifetime(EffectBuffer):
         unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
         if not unended:
             return True
-        self.boundary.check_sync(self)
+        self.engine.check_sync(self)
         self.state = State.WAITING
         unended[0].transaction.when_ended(self._released)
         return False
@@ -427,7 +427,7 @@ class Lifetime(EffectBuffer):
         above = [region for region in chain(self.region.up) if region.contextual]
         flat.spans += [(0, len(flat.intents), region) for region in above]
         self.state = State.FLUSHING
-        report = self._report = self.boundary.new_report()
+        report = self._report = self.engine.new_report()
         report.scope = ref(self)
         report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
         if len(report.thrown_away) < len(flat.discarded):

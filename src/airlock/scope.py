@@ -80,7 +80,7 @@ class Scope(Lifetime):
             >>> with boundary.scope() as effects, effects.override({NotifyWarehouse: None}):
             ...     effects.emit(NotifyWarehouse(42))
         """
-        overrides = self.boundary.checked_overrides(handlers)
+        overrides = self.engine.checked_overrides(handlers)
         return RegionBlock("override", self._target, overrides=overrides, value=self)
 
     def _target(self) -> Region:

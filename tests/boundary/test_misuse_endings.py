@@ -98,6 +98,7 @@ async def test_a_task_that_outlives_the_block(boundary: Boundary, handled: list[
 
 def test_a_handler_that_leaves_a_region_open(handled: list[Any]) -> None:
     """It fails, and what it emitted is discarded; the others are delivered."""
+    made: list[Boundary] = []
     for interceptors in ([], [lambda subject, call_next: call_next(subject)]):
         handled.clear()
 
@@ -105,12 +106,13 @@ def test_a_handler_that_leaves_a_region_open(handled: list[Any]) -> None:
             handled.append(subject)
             if subject.order_id == 1:
                 airlock.emit(SendEmail("discarded"))
-                airlock.current().boundary.scope().enter()  # type: ignore[attr-defined]
+                made[-1].scope().enter()
                 airlock.emit(SendEmail("discarded too"))
 
         boundary = Boundary(
             {NotifyWarehouse: notify, SendEmail: handled.append}, interceptors=interceptors
         )
+        made.append(boundary)
         with pytest.raises(FlushError) as raised, boundary.scope() as effects:
             effects.emit_all([NotifyWarehouse(1), NotifyWarehouse(2)])
         (error,) = raised.value.exceptions

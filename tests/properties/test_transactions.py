@@ -151,3 +151,30 @@ def test_a_commit_is_not_unsaid_by_a_later_error(program: list[str]) -> None:
         database.lost + database.stranded
     )
     assert Outcome.PENDING not in scope.report.counts
+
+
+def test_a_follow_up_that_is_too_deep_is_a_failure_to_fail_fast_on() -> None:
+    """When a report is resumed, there may be waves after it."""
+
+    def follow(mail: Mail) -> None:
+        if mail.key in (0, 1, 10):
+            airlock.emit(Mail(mail.key + 1))
+
+    database = Database()
+    scope = Boundary({Mail: follow}, fail_fast=True, max_depth=1).scope(release=database)
+    scope.enter()
+    database.begin()
+    scope.emit(Mail(0))
+    database.end(commits=True)
+    scope.emit(Mail(10))
+    scope.exit()
+    with pytest.raises(airlock.FlushError):
+        scope.settle()
+    assert scope.report.pending == [Mail(10)]
+    assert scope.report.failed == [Mail(2)]
+    with pytest.raises(airlock.FlushError) as again:
+        scope.report.resume()
+    report = again.value.report
+    assert report.delivered == [Mail(10)]
+    assert report.failed == [Mail(2)]
+    assert report.pending == [Mail(11)]

@@ -23,7 +23,7 @@ __all__ = ["Report", "ReportEntry"]
 
 
 class Resumes(Protocol):
-    """What runs the rest of a report: a boundary."""
+    """What runs the rest of a report: an engine."""
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
@@ -67,11 +67,11 @@ class Report:
         waves: the waves that were decided, in order.
     """
 
-    def __init__(self, boundary: Resumes, ledger: Ledger | None = None) -> None:
+    def __init__(self, engine: Resumes, ledger: Ledger | None = None) -> None:
         self.waves: list[Wave] = []
         self.thrown_away: list[Discarded] = []
         self.ledger: Ledger = {} if ledger is None else ledger
-        self._boundary = boundary
+        self._engine = engine
         self.scope: Callable[[], Any] = _no_scope
         self._resumed = False
 
@@ -221,11 +221,11 @@ class Report:
             ResumeError: it was resumed before.
             FlushError: some failed again; its report can be resumed in turn.
         """
-        return self._boundary.resume(self, self._unfinished(interrupted=interrupted))
+        return self._engine.resume(self, self._unfinished(interrupted=interrupted))
 
     async def aresume(self, *, interrupted: bool = False) -> Report:
         """``resume`` where handlers are async."""
-        return await self._boundary.aresume(self, self._unfinished(interrupted=interrupted))
+        return await self._engine.aresume(self, self._unfinished(interrupted=interrupted))
 
     def _unfinished(self, *, interrupted: bool) -> list[Wave]:
         if self._resumed:

@@ -1,0 +1,103 @@
+"""``Engine``: what the scopes of one boundary ask of it; they never see the boundary itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Unpack
+
+from airlock.effects.policy import PolicyLike
+from airlock.effects.report import Report
+from airlock.effects.wave import Wave
+from airlock.errors import AsyncHandlerError
+from airlock.flush import Flush
+from airlock.lifetime import How
+from airlock.overrides import checked_overrides
+from airlock.scope import Scope
+from airlock.settings import Settings
+from airlock.signatures import is_async
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Flushes the scopes of one boundary, and resumes their reports.
+
+    Args:
+        settings: of the boundary.
+        policy: in force in every scope.
+        fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+    """
+
+    def __init__(
+        self, settings: Settings, policy: tuple[PolicyLike, ...], *, fail_fast: bool
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self._fail_fast = fail_fast
+
+    def check_sync(self, intents: Iterable[Any]) -> None:
+        """Refuse intents whose handlers must be awaited.
+
+        Raises:
+            AsyncHandlerError: the handler of one is async.
+        """
+        for cls in set(map(type, intents)):
+            binding = self.settings.binding(cls)
+            if binding is not None and is_async(binding.target):
+                raise AsyncHandlerError(binding.name, cls.__qualname__)
+
+    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:
+        """Overrides by intent type, for ``scope.override``."""
+        return checked_overrides(overrides)
+
+    def new_report(self) -> Report:
+        """An empty report, which can be resumed."""
+        return Report(self)
+
+    def note_discarded(self, report: Report) -> None:
+        """Tell the observers of a discarded scope."""
+        self.settings.observers.tell(lambda observer: observer.discarded(report))
+
+    def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """Deliver some waves, and fill the report."""
+        self._flush(report, waves, how).run()
+
+    async def aflush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """``flush``, awaiting async handlers."""
+        await self._flush(report, waves, how).arun()
+
+    def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
+        fail_fast = self._fail_fast if how["fail_fast"] is None else how["fail_fast"]
+        return Flush(self.settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
+
+    def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """Run what a report has left: for ``report.resume()``."""
+        report = Report(self, before.ledger)
+        with self._scope_of(report, before, waves):
+            self.flush(report, waves, refused=None, fail_fast=None)
+        return report
+
+    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """``resume``, awaiting async handlers."""
+        report = Report(self, before.ledger)
+        with self._scope_of(report, before, waves):
+            await self.aflush(report, waves, refused=None, fail_fast=None)
+        return report
+
+    @contextmanager
+    def _scope_of(self, report: Report, before: Report, waves: Sequence[Wave]) -> Iterator[None]:
+        """While a report is resumed, its regions belong to its scope again, or to a stand-in."""
+        freed = {wave.root for wave in waves if wave.root.scope is None}
+        for root in freed:
+            scope = before.scope()
+            if scope is None:
+                scope = Scope(self)
+                scope.resuming(root)
+            root.scope = scope
+        report.scope = before.scope
+        try:
+            yield
+        finally:
+            for root in freed:
+                root.scope = None
