@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +15,7 @@ from airlock.effects.wave import Wave
 from airlock.errors import DeclarationError, DeliveryError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from uuid import UUID
 
 __all__ = [

@@ -19,7 +19,7 @@ from airlock.wiring import Handler, calling
 __all__ = ["Next", "Override", "checked_overrides", "overridden", "override_of"]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Override:
     """What stands for a handler: called with the intent and what it replaces; None drops."""
 
@@ -90,7 +90,7 @@ def _nothing(_: object) -> None:
     return None
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Next:
     """A handler that is wrapped: ``call(intent, call_next)``."""
 

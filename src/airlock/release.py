@@ -136,7 +136,7 @@ class Release(Protocol):
 # -- what a scope reads off the segments of its intents -------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Thrown:
     """Stands for a segment whose intents were thrown away by the block that emitted them."""
 

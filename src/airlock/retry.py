@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from airlock.errors import DeclarationError, MissingExtraError
 
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 __all__ = ["RetryPolicy"]
+
+
+def _seconds(seconds: float) -> timedelta:
+    from datetime import timedelta  # noqa: PLC0415 - an import that most programs do without
+
+    return timedelta(seconds=seconds)
 
 
 def _some_errors(_: RetryPolicy, __: Any, value: Any) -> None:
@@ -25,7 +33,7 @@ def _from_one(_: RetryPolicy, __: Any, value: Any) -> None:
 
 
 def _not_negative(_: RetryPolicy, attribute: Any, value: Any) -> None:
-    if value is not None and not (isinstance(value, timedelta) and value >= timedelta(0)):
+    if value is not None and not (isinstance(value, type(_seconds(0))) and value >= _seconds(0)):
         raise DeclarationError(f"RetryPolicy({attribute.name}={value!r}): a timedelta from 0.")
 
 
@@ -40,8 +48,8 @@ class RetryPolicy:
         on: the exception class, or classes, after which to try again.
         max_attempts: how many calls at the most, the first included.
         timeout: how long all attempts may take together, before the last is given up.
-        wait_initial: the first wait.
-        wait_max: the longest wait.
+        wait_initial: the first wait; 100 ms if not given.
+        wait_max: the longest wait; 5 s if not given.
 
     Raises:
         MissingExtraError: stamina is not installed.
@@ -55,10 +63,10 @@ class RetryPolicy:
     max_attempts: int = attrs.field(default=5, kw_only=True, validator=_from_one)
     timeout: timedelta | None = attrs.field(default=None, kw_only=True, validator=_not_negative)
     wait_initial: timedelta = attrs.field(
-        default=timedelta(seconds=0.1), kw_only=True, validator=_not_negative
+        factory=lambda: _seconds(0.1), kw_only=True, validator=_not_negative
     )
     wait_max: timedelta = attrs.field(
-        default=timedelta(seconds=5), kw_only=True, validator=_not_negative
+        factory=lambda: _seconds(5), kw_only=True, validator=_not_negative
     )
 
     def __attrs_post_init__(self) -> None:
@@ -85,5 +93,5 @@ class RetryPolicy:
             "timeout": self.timeout,
             "wait_initial": self.wait_initial,
             "wait_max": self.wait_max,
-            "wait_jitter": min(self.wait_initial, timedelta(seconds=1)),
+            "wait_jitter": min(self.wait_initial, _seconds(1)),
         }

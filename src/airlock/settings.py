@@ -13,7 +13,7 @@ from airlock.wiring import Binding, Handler
 __all__ = ["Settings", "Underway"]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class Settings:
     """What a boundary was told about flushing."""
 

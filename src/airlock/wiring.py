@@ -292,7 +292,7 @@ def calling(effect: EffectFunction[..., Any]) -> Callable[..., object]:
 # -- the table ------------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Binding:
     """A handler as registered.
 

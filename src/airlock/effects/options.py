@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import attrs
 from airlock.errors import OptionError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from uuid import UUID
 
 __all__ = ["NO_HEADERS", "Options", "headers_of"]
@@ -47,7 +47,7 @@ _TYPES = {"id": "UUID", "delay": "timedelta", "ordering_key": "str", "dedupe_key
 
 
 def _not_negative(_: object, __: attrs.Attribute[Any], value: timedelta | None) -> None:
-    if value is not None and value < timedelta(0):
+    if value is not None and value.total_seconds() < 0:
         raise OptionError("delay", f"must not be negative, not {value!r}")
 
 
@@ -66,6 +66,7 @@ class Options:
         OptionError: a value has a wrong type.
 
     Example:
+        >>> from datetime import timedelta
         >>> later = Options(delay=timedelta(hours=1))
         >>> EffectBuffer().emit(NotifyWarehouse(42), later)
     """
@@ -84,12 +85,11 @@ class Options:
 
     def given(self) -> tuple[str, ...]:
         """The names of the options that say anything."""
-        names = (attribute.name for attribute in attrs.fields(type(self)))
-        return tuple(name for name in names if getattr(self, name) not in _NOTHING)
+        given = {a.name: getattr(self, a.name) for a in attrs.fields(type(self))}
+        if self.delay is not None and not self.delay.total_seconds():
+            del given["delay"]  # every dispatch honours that
+        return tuple(name for name, value in given.items() if value not in (None, NO_HEADERS))
 
 
 def _options(given: dict[str, Any]) -> Options:
     return Options(**given)
-
-
-_NOTHING = (None, timedelta(0), NO_HEADERS)

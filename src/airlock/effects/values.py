@@ -21,7 +21,7 @@ import attrs
 __all__ = ["Problem", "problems"]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Problem:
     """What is wrong with a type, and what to write instead.
 
