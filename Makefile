@@ -17,7 +17,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench lint format clean install-demo install-dev install-bench
+.PHONY: help demo test bench mutation lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -31,6 +31,9 @@ test: lint ## lint, types, import contracts, tests with coverage
 
 bench: install-bench ## run the benchmarks
 	@$(PY) -m benchmarks
+
+mutation: install-dev ## change the core in one place at a time, and see a test fail (10 minutes)
+	$(PY) tests/mutate.py
 
 lint: install-dev ## style, types, import contracts
 	$(PY) -m ruff check .

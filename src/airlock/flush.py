@@ -101,6 +101,8 @@ class Flush:
                 continue
             if wave.number > self.settings.max_depth:
                 _too_deep(wave, self.settings.max_depth)
+                if self.fail_fast and wave.errors:
+                    return
                 continue
             resolution = Resolution(self, wave, awaits=awaits)
             yield resolution

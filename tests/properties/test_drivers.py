@@ -16,7 +16,7 @@ from airlock.errors import AirlockError
 from tests.properties import model
 from tests.properties.rig import Rig, drive, pause
 from tests.properties.strategies import boundaries, policies, works
-from tests.properties.vocabulary import Broken, Work, policy
+from tests.properties.vocabulary import Broken, Call, Mail, Work, policy
 
 Told = tuple[str, model.Boundary]
 Program = Sequence[Any]
@@ -152,3 +152,25 @@ def test_any_concurrency_gives_the_same_report(
     assert together.errors == alone.errors
     assert together.told() == alone.told()
     assert sorted(map(repr, together.rig.log)) == sorted(map(repr, alone.rig.log))
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.integers(1, 6))
+def test_a_report_does_not_tell_who_was_first(naps: list[int], concurrency: int) -> None:
+    """What failed attempts emitted stands in the order of their causes, too."""
+
+    async def fail(mail: Mail) -> None:
+        airlock.emit(Call(mail.key))
+        for _ in range(naps[mail.key]):
+            await asyncio.sleep(0)
+        raise Broken
+
+    async def main() -> Report:
+        scope = Boundary({Mail: fail}, concurrency=concurrency).scope()
+        with contextlib.suppress(airlock.FlushError):
+            async with scope:
+                airlock.emit_all(map(Mail, range(len(naps))))
+        return scope.report
+
+    report = asyncio.run(main())
+    assert report.failed == [Mail(key) for key in range(len(naps))]
+    assert report.discarded == [Call(key) for key in range(len(naps))]
