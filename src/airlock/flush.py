@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from inspect import isawaitable
+from operator import itemgetter
 from typing import Any, Protocol
 
 from airlock.calls import calls_of, close, forget
@@ -143,6 +144,7 @@ class Flush:
                 forget(wave, attempt, error)
                 wave.fail(attempt.cause, error)
         following = wave.follow_ups()
+        wave.discarded.sort(key=itemgetter(2))  # by cause, whichever attempt was over first
         if following is not None:
             self._queue.append(following)
 
