@@ -17,7 +17,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench mutation lint format clean install-demo install-dev install-bench
+.PHONY: help demo test bench mutation fuzz lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -34,6 +34,9 @@ bench: install-bench ## run the benchmarks
 
 mutation: install-dev ## change the core in one place at a time, and see a test fail (10 minutes)
 	$(PY) tests/mutate.py
+
+fuzz: install-dev ## decode a million payloads that are not quite right (a minute)
+	@$(PY) -m tests.wire.fuzz
 
 lint: install-dev ## style, types, import contracts
 	$(PY) -m ruff check .

@@ -28,6 +28,8 @@ import airlock
 from airlock.effects import registry
 from airlock.errors import NoScopeError
 
+pytest_plugins = ["airlock.pytest_plugin", "pytester"]
+
 ROOT = Path(__file__).parent
 PLACE = re.compile(r"[\w./-]+\.(?:md|py):\d+")
 

@@ -117,6 +117,10 @@ class Measured:
         """The number that the bar is about; None if it could not be measured."""
         if result.contender.bar is Bar.VALUE:
             return result.median if result.samples else None
+        return self.ratio(result)
+
+    def ratio(self, result: Result) -> float | None:
+        """The median of the ratios; None for the first contender."""
         ratios = self.ratios(result)
         return median(ratios) if ratios else None
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from airlock import Dedupe, Drop
 from benchmarks import contenders as own
-from benchmarks import imports, others
+from benchmarks import imports, kit, others, wire
 from benchmarks.measure import Bar, Contender, Row, Sample
 from benchmarks.peer import NAME, Peer
 
@@ -24,6 +25,8 @@ def rows(peer: Peer) -> list[Row]:
         *_closing(peer),
         *_million(),
         *_import(peer),
+        *_kit(),
+        *_wire(),
         *_kinds(),
         *_others(),
     ]
@@ -151,6 +154,64 @@ def _import(peer: Peer) -> Iterator[Row]:
         "packages",
         [_line("airlock", imports.loading, Bar.VALUE, 0)],
         rounds=1,
+    )
+
+
+def _kit() -> Iterator[Row]:
+    n = 200
+    yield Row(
+        "kit",
+        f"a test that asserts {kit.EFFECTS} effects",
+        "µs per test",
+        [
+            _line("recorded, then ==", lambda: kit.comparing(n), Bar.VALUE, 1_000),
+            _line("recorded, in_order(...)", lambda: kit.saying(n), Bar.VALUE, 1_000),
+            _line("a plain buffer, then ==", lambda: kit.buffering(n)),
+        ],
+    )
+
+
+def _wire() -> Iterator[Row]:
+    n, orjson = 2_000, partial(wire.airlock, "orjson")
+    cattrs = partial(wire.cattrs, "orjson")
+    stdlib = [partial(wire.airlock, "stdlib"), partial(wire.cattrs, "json")]
+    yield Row(
+        "wire",
+        f"encode a message of {wire.TYPES} types, four fields, one a Decimal",
+        "ns per message",
+        [
+            Contender("airlock, orjson", wire.encoding(orjson, n)),
+            Contender("cattrs tagged union", wire.encoding(cattrs, n), Bar.AT_LEAST, 2.5),
+            Contender("pydantic v2", wire.encoding(wire.pydantic, n)),
+            Contender("msgspec", wire.encoding(wire.msgspec, n)),
+            Contender("airlock, stdlib json", wire.encoding(stdlib[0], n)),
+            Contender("cattrs, stdlib json", wire.encoding(stdlib[1], n)),
+        ],
+    )
+    yield Row(
+        "wire",
+        "decode it, strictly: no coercion, no key twice, within limits",
+        "ns per message",
+        [
+            Contender("airlock, orjson", wire.decoding(orjson, n)),
+            Contender(
+                "pydantic v2, the same JSON", wire.decoding(wire.pydantic, n), Bar.AT_MOST, 1.5
+            ),
+            Contender("cattrs tagged union", wire.decoding(cattrs, n)),
+            Contender("msgspec", wire.decoding(wire.msgspec, n)),
+            Contender("airlock, stdlib json", wire.decoding(stdlib[0], n)),
+            Contender("cattrs, stdlib json", wire.decoding(stdlib[1], n)),
+        ],
+    )
+    envelope = partial(wire.airlock_envelope, "orjson")
+    yield Row(
+        "wire",
+        "an envelope, with id, options and headers",
+        "ns per envelope",
+        [
+            Contender("encode, orjson", wire.encoding(envelope, n)),
+            Contender("decode, orjson", wire.decoding(envelope, n)),
+        ],
     )
 
 

@@ -68,7 +68,7 @@ def _ratio(measured: Measured, result: Result) -> str:
 
 
 def _times(measured: Measured, result: Result) -> str:
-    number = measured.judged(result) or 0.0
+    number = measured.ratio(result) or 0.0
     return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
@@ -164,7 +164,7 @@ def _object(measured: Measured, result: Result) -> dict[str, Any]:
     ratios = measured.ratios(result)
     if ratios:
         of = "airlock/contender" if contender.bar is Bar.AT_MOST else "contender/airlock"
-        made["ratio"] = {"of": of, "median": measured.judged(result), "quartiles": spread(ratios)}
+        made["ratio"] = {"of": of, "median": measured.ratio(result), "quartiles": spread(ratios)}
         if contender.bar is Bar.VALUE:
             del made["ratio"]
     return made

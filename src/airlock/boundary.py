@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
+from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.registry import declared, describe
 from airlock.engine import Engine
@@ -101,6 +102,7 @@ class Boundary:
         headers: Mapping[str, str] | None = None,
         keep: Keep | None = None,
         fail_fast: bool | None = None,
+        cause: Causation = NO_CAUSE,
     ) -> Scope:
         """A unit of work, for ``with`` or ``async with``.
 
@@ -116,6 +118,8 @@ class Boundary:
             keep: decides, from the block's exception or None, whether to deliver; by default
                 what a block that raised has emitted is thrown away.
             fail_fast: overrides the boundary's.
+            cause: of an envelope, ``scope(cause=envelope.causation)``: what led here in other
+                processes counts for ``OncePerChain`` and towards ``max_depth``.
 
         Raises:
             DeclarationError: ``policy`` is not a policy.
@@ -129,6 +133,7 @@ class Boundary:
             headers=headers,
             keep=keep,
             fail_fast=fail_fast,
+            cause=cause,
         )
 
     def scoped(

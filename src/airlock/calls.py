@@ -10,7 +10,8 @@ from typing import Any
 
 from airlock.context import here
 from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
-from airlock.effects.region import Flat, Region
+from airlock.effects.flat import Flat
+from airlock.effects.region import Region
 from airlock.effects.registry import located
 from airlock.effects.wave import Outcome, Wave, chain
 from airlock.errors import (

@@ -151,7 +151,8 @@ def _judging(guard: Guard, region: str, place: Place) -> Guard:
             judge(lambda: guard(intent))
         except RefusedError as error:
             where = f"the {region} opened at {shown(place)}"
-            raise RefusedError(error.what, error.policy, where) from None
+            told = where if error.region == RefusedError.region else error.region
+            raise RefusedError(error.what, error.policy, told, error.hint) from None
 
     return judged
 

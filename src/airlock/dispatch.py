@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airlock.context import here, outwards
+from airlock.effects.causation import Ancestor, Causation, digest
 from airlock.effects.function import EffectFunction
 from airlock.effects.options import Options
+from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Region
 from airlock.effects.registry import describe, spec_of
-from airlock.effects.wave import Wave
+from airlock.effects.wave import Wave, chain
 from airlock.errors import DeclarationError, DeliveryError
+from airlock.policies import OncePerChain, chain_policies
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -39,6 +43,9 @@ handler, ``intent`` is the list of intents.
 """
 
 _NO_OPTIONS = Options()
+
+FARTHEST = 256
+"""How many causes an envelope tells of: a batch has as many as members."""
 
 
 class Delivery:
@@ -82,6 +89,20 @@ class Delivery:
         return self._wave.ancestors(self._position)
 
     @property
+    def causation(self) -> Causation:
+        """Its causes for other processes: kinds and digests of at most 256 of them, the nearest."""
+        causes = islice(self.ancestors, FARTHEST)
+        policies = tuple(chain_policies(self._policies()))
+        here_ = (_ancestor(cause, policies) for cause in causes)
+        known = dict.fromkeys((*here_, *self._wave.origin.ancestors))
+        return Causation(self._wave.depth, tuple(known)[:FARTHEST])
+
+    def _policies(self) -> Iterator[PolicyLike]:
+        for region in chain(self._wave.home(self._position)):
+            yield from region.policies
+            yield from region.enclosures
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Those of its scopes, of its causes, and its own."""
         return MappingProxyType(self._wave.headers(self._position))
@@ -98,6 +119,14 @@ class Delivery:
 
     def __repr__(self) -> str:
         return f"<Delivery of {self.intent!r}, attempt {self.attempt}>"
+
+
+def _ancestor(cause: Any, policies: Iterable[OncePerChain]) -> Ancestor:
+    whole = digest(cause)
+    digests = {} if whole is None else {"": whole}
+    for policy in policies:
+        digests.update(policy.ancestor(cause))
+    return Ancestor(spec_of(type(cause)).kind, digests)
 
 
 class Attempt:

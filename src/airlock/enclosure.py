@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from types import TracebackType
 from typing import Any, Literal
@@ -18,13 +18,14 @@ from airlock.context import (
     outwards,
     running_task,
 )
+from airlock.effects.emission import Recorder
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.errors import EmittedInPolicyError, ScopeOrderError, ScopeStateError
 from airlock.release import end_block
 
-__all__ = ["RegionBlock", "enclose", "region", "succeeded"]
+__all__ = ["RegionBlock", "enclose", "landed", "region", "succeeded"]
 
 
 def succeeded(error: BaseException | None) -> bool:
@@ -102,7 +103,8 @@ class RegionBlock:
             )
         now = here.get()
         if now is JUDGING:
-            raise EmittedInPolicyError("open a region")
+            article = "an" if self._kind[0] in "aeiou" else "a"
+            raise EmittedInPolicyError(f"open {article} {self._kind}")
         around = self._around()
         parent = None if around is None else around.as_parent()
         place = caller()
@@ -161,6 +163,18 @@ def region(policy: PolicyLike) -> RegionBlock:
         1
     """
     return RegionBlock("region", here.get, policies=seats(policy))
+
+
+def landed(enclosures: Sequence[Region], around: Region) -> Region:
+    """Where something goes that happens in ``enclosures``, and belongs to a scope around them.
+
+    Args:
+        enclosures: the innermost first, opened after ``around``.
+        around: the region of that scope.
+    """
+    for enclosure in reversed(enclosures):
+        around = landing(enclosure, around.as_parent())
+    return around
 
 
 def landing(enclosure: Region, around: Region) -> Region:
@@ -239,8 +253,20 @@ def _current_scope_region() -> Region | None:
 
 
 def process_policies(known: Iterable[PolicyLike]) -> list[PolicyLike]:
-    """The policies of process-wide enclosures, but for those that are ``known``."""
+    """The policies of process-wide enclosures, but for those that are ``known``.
+
+    A recorder leaves alone what another one records already: tests that run side by side.
+    """
     if not _process:
         return []
-    seen = {id(policy) for policy in known}
-    return [p for each in tuple(_process) for p in each.policies if id(p) not in seen]
+    seen, recorded = set[int](), False
+    for policy in known:
+        seen.add(id(policy))
+        recorded = recorded or isinstance(policy, Recorder)
+    return [
+        policy
+        for shared in tuple(_process)
+        if not (recorded and any(isinstance(policy, Recorder) for policy in shared.policies))
+        for policy in shared.policies
+        if id(policy) not in seen
+    ]

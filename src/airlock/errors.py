@@ -5,7 +5,8 @@
     AirlockError
     ├── DeclarationError            an intent, effect function or policy was declared wrongly
     │   ├── FieldError              a field that is mutable, private, or not annotated
-    │   └── DuplicateKindError
+    │   ├── DuplicateKindError
+    │   └── ExpectationError        a test expects what cannot be
     ├── EmissionError               an emission that cannot be taken; nothing was recorded
     │   ├── NoScopeError
     │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
@@ -24,6 +25,7 @@
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
     │   ├── UnhandledIntentError
+    │   │   └── UnfakedIntentError  the boundary is a fake, and has none for it
     │   ├── AsyncHandlerError       an async handler in a sync flush
     │   ├── UnsupportedOptionError  the dispatch cannot honour an emission option
     │   └── MissingExtraError
@@ -31,6 +33,9 @@
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
     ├── ResumeError                 a report cannot be resumed (again)
+    ├── WireError                   a payload that cannot be decoded, whatever is wrong with it
+    ├── UnencodableError            an intent that has no form on the wire
+    │   └── SensitiveFieldError     there is no cipher for it
     └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
 
 Every error holds its facts as attributes and pickles. Errors that stop a flush before or while it
@@ -50,11 +55,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AirlockError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
     "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
-    "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "FieldError", "FlushError",
+    "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
+    "FieldError", "FlushError",
     "HandlerSignatureError", "MissingExtraError", "NoScopeError", "NoTransactionError",
     "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PolicyError",
     "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
-    "ScopeStateError", "UnhandledIntentError", "UnsupportedOptionError", "WiringError",
+    "ScopeStateError", "SensitiveFieldError", "UnencodableError", "UnfakedIntentError",
+    "UnhandledIntentError", "UnsupportedOptionError", "WireError", "WiringError",
 ]  # fmt: skip
 
 
@@ -109,6 +116,18 @@ class DuplicateKindError(DeclarationError):
             f"{self.second} cannot take it too, because a kind names one intent on the wire and "
             "in reports. Give one of them another kind=, or another version=."
         )
+
+
+@facts
+class ExpectationError(DeclarationError):
+    """An expectation that cannot be met, or was never used."""
+
+    what: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.problem}. {self.hint}"
 
 
 class EmissionError(AirlockError):
@@ -195,12 +214,15 @@ class RefusedError(EmissionError):
     what: str
     policy: str
     region: str = "a region around this call"
+    hint: str = (
+        "Remove the emission, or the policy; to let code run and suppress its effects quietly, use "
+        "Drop instead of Refuse."
+    )
 
     def __str__(self) -> str:
         return (
             f"{self.what} is refused by {self.policy}, which is in force in {self.region}. "
-            "Nothing was recorded. Remove the emission, or the policy; to let code run and "
-            "suppress its effects quietly, use Drop instead of Refuse."
+            f"Nothing was recorded. {self.hint}"
         )
 
 
@@ -334,6 +356,23 @@ class UnhandledIntentError(WiringError, LookupError):
 
 
 @facts
+class UnfakedIntentError(UnhandledIntentError):
+    """A fake boundary has no fake for an intent."""
+
+    place: str = "an unknown place"
+
+    def __str__(self) -> str:
+        name = self.intents[0]
+        known = ", ".join(self.known) or "none"
+        return (
+            f"no fake for {name}, emitted at {self.place}: nothing of this wave ran. There are "
+            f"fakes for: {known}. Add this line to fake_boundary({{...}}):\n"
+            f"    {name}: lambda intent: None,\n"
+            f"or leave the effect out on purpose: fake_boundary(..., policy=Drop({name}))."
+        )
+
+
+@facts
 class AsyncHandlerError(WiringError, TypeError):
     """A handler needs to be awaited and the flush is a sync one."""
 
@@ -436,6 +475,55 @@ class ResumeError(AirlockError):
         return self.problem
 
 
+@facts
+class WireError(AirlockError, ValueError):
+    """A payload that cannot be decoded: the one error of every bad one. It never shows its values."""
+
+    kind: str | None
+    version: int | None
+    path: str
+    problem: str
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the kind or the version is not declared here, so that a later release may know it."""
+        told = self.kind is not None and self.version is not None
+        return told and self.path in ("$.kind", "$.version")
+
+    def __str__(self) -> str:
+        version = "" if self.version is None else f" version {self.version}"
+        what = "a payload of no known kind" if self.kind is None else f"{self.kind!r}{version}"
+        return f"cannot decode {what}: {self.path} {self.problem}. Nothing of it was decoded. {self._hint()}"
+
+    def _hint(self) -> str:
+        if self.unknown:
+            return "Import the module that declares it, or register wire.upcaster(...) or wire.rename(...)."
+        if self.path == "$":
+            return "Give the whole text, as wire.encode(...) or wire.dumps(...) wrote it."
+        return (
+            "Give what its JSON Schema asks for (wire.schemas()); for the data of an older version "
+            "register wire.upcaster(...)."
+        )
+
+
+@facts
+class UnencodableError(AirlockError, TypeError):
+    """An intent that has no form on the wire: a type, or a value."""
+
+    intent: str
+    field: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"cannot encode {self.intent}{self.field}: it {self.problem}. {self.hint}"
+
+
+@facts
+class SensitiveFieldError(UnencodableError):
+    """A sensitive field, and no cipher."""
+
+
 class FlushError(AirlockError, ExceptionGroup[Exception]):
     """Some effects failed; everything else was attempted.
 
@@ -465,7 +553,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
     def report(self, report: Report | None) -> None:
         vars(self)["report_of_flush"] = report
 
-    def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]
+    def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]  # typeshed's is generic in the exception
         """A group of some of the errors, with the same report: for ``split`` and ``except*``."""
         return FlushError(self.message, excs, super().report)
 

@@ -27,5 +27,5 @@ def facts(cls: type[T]) -> type[T]:
         vars(self).update(zip(names, facts, strict=False))
 
     defaults = sum(hasattr(cls, name) for name in names)
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[method-assign]  # that is what this decorator is for
     return cls

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from airlock.calls import calls_of, close, forget
 from airlock.context import in_asyncio, judge
 from airlock.dispatch import INLINE, dispatch_of
+from airlock.effects.flat import Flat
 from airlock.effects.place import shown
-from airlock.effects.region import Flat
 from airlock.effects.registry import spec_of
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
@@ -100,7 +100,7 @@ class Flush:
             self.report.waves.append(wave)
             if not self._decide(wave):
                 continue
-            if wave.number > self.settings.max_depth:
+            if wave.depth > self.settings.max_depth:
                 _too_deep(wave, self.settings.max_depth)
                 if self.fail_fast and wave.errors:
                     return
@@ -186,8 +186,9 @@ _NAMED = 3
 def _too_deep(wave: Wave, max_depth: int) -> None:
     allowed = wave.allowed()
     for i in range(len(wave.intents)) if allowed is None else allowed:
-        links = (wave.intents[i], *wave.lineage(i))
-        wave.fail(i, CascadeError(tuple(repr(link) for link in reversed(links)), max_depth))
+        links = [*map(repr, (wave.intents[i], *wave.lineage(i)))]
+        links += [f"{cause.kind}, in another process" for cause in wave.origin.ancestors]
+        wave.fail(i, CascadeError(tuple(reversed(links)), max_depth))
 
 
 def _simple(flush: Flush, wave: Wave) -> bool:
@@ -204,6 +205,10 @@ def _simple(flush: Flush, wave: Wave) -> bool:
         if dispatch_of(settings.dispatch, cls) is not INLINE:
             return False
     return True
+
+
+def _order(cls: type[Any]) -> str:
+    return cls.__qualname__
 
 
 class Resolution:
@@ -250,10 +255,11 @@ class Resolution:
         settings, resolved = self._flush.settings, self._flush.resolved
         self._check_options()
         missing = list[type[Any]]()
-        for cls in needing | asking:
+        for cls in sorted(needing | asking, key=_order):
             dispatch = dispatch_of(settings.dispatch, cls)
             if dispatch is not INLINE:
-                dispatch.check(cls)
+                if cls in needing:  # what an override stands for is not carried
+                    dispatch.check(cls)
                 continue
             binding = settings.binding(cls)
             if binding is None:

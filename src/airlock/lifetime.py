@@ -11,13 +11,15 @@ from weakref import ref
 
 from airlock.context import JUDGING, guards_of, here, leave, outside, outwards, running_task
 from airlock.effects.buffer import EffectBuffer
+from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.flat import Flat
 from airlock.effects.options import headers_of
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
-from airlock.effects.region import Flat, Region
+from airlock.effects.region import Region
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave, chain
-from airlock.enclosure import ABANDONED, leave_block, process_policies, succeeded
+from airlock.enclosure import ABANDONED, landed, leave_block, process_policies, succeeded
 from airlock.errors import (
     DeclarationError,
     EmittedInPolicyError,
@@ -43,6 +45,7 @@ _WANTED = {
     "release": "give a Release, such as on_commit(connection)",
     "keep": "give a function of the block's exception, or None, that returns a bool",
     "fail_fast": "give True, False, or None for what the boundary says",
+    "cause": "give the causation of an envelope",
 }
 
 log = logging.getLogger("airlock")
@@ -109,6 +112,7 @@ class Lifetime(EffectBuffer):
     __slots__ = (
         "__weakref__",
         "_captor",
+        "_cause",
         "_fail_fast",
         "_headers",
         "_independent",
@@ -131,14 +135,15 @@ class Lifetime(EffectBuffer):
         headers: Mapping[str, str] | None = None,
         keep: Keep | None = None,
         fail_fast: bool | None = None,
+        cause: Causation = NO_CAUSE,
     ) -> None:
-        for name, wrong in (
-            ("release", release is not None and not hasattr(release, "segment")),
-            ("keep", keep is not None and not callable(keep)),
-            ("fail_fast", fail_fast not in (None, True, False)),
+        for name, given, wrong in (
+            ("release", release, release is not None and not hasattr(release, "segment")),
+            ("keep", keep, keep is not None and not callable(keep)),
+            ("fail_fast", fail_fast, fail_fast not in (None, True, False)),
+            ("cause", cause, not isinstance(cause, Causation)),
         ):
             if wrong:
-                given = {"release": release, "keep": keep, "fail_fast": fail_fast}[name]
                 raise DeclarationError(f"scope({name}={given!r}): {_WANTED[name]}.")
         self.region = Region("scope")
         self.engine = engine
@@ -150,6 +155,7 @@ class Lifetime(EffectBuffer):
         self._headers = headers_of(headers)
         self._keep = keep
         self._fail_fast = fail_fast
+        self._cause = cause
         self._report: Report | None = None
         self._task: Any = None
 
@@ -187,18 +193,17 @@ class Lifetime(EffectBuffer):
             raise EmittedInPolicyError("open a scope")
         enclosing, passed = self._surroundings(now)
         captured = enclosing is not None and not self._independent
-        if captured and self.release is not None:
-            raise ReleaseError(
-                "a nested scope",
-                "was given a release, and releases belong to the outermost scope",
-                "Give it to the outermost one, or open this one with independent=True.",
-            )
+        if captured:
+            self._check_nested()
         policies = self._policy
+        around = [policy for enclosure in passed for policy in enclosure.enclosures]
         if enclosing is None:
             policies += self.engine.policy
-            passed += process_policies(passed)
+            around += process_policies(around)
         if captured and enclosing is not None:
             self._captor = enclosing.scope.outermost
+            if passed:  # each encloses a part of that scope, this one included
+                enclosing, around = landed(passed, enclosing), []
         segment: Callable[[], object] | None = None
         if self.release is not None:
             segment = self.release.segment
@@ -211,9 +216,9 @@ class Lifetime(EffectBuffer):
             up=enclosing,
             outer=now,
             policies=policies,
-            enclosures=tuple(passed),
+            enclosures=tuple(around),
             headers=self._headers,
-            guards=guards_of((*policies, *passed), "scope", place),
+            guards=guards_of((*policies, *around), "scope", place),
             segment=segment,
             place=place,
         )
@@ -225,16 +230,30 @@ class Lifetime(EffectBuffer):
         here.set(region)
         return self
 
-    def _surroundings(self, now: Region) -> tuple[Region | None, list[PolicyLike]]:
+    def _check_nested(self) -> None:
+        if self.release is not None:
+            raise ReleaseError(
+                "a nested scope",
+                "was given a release, and releases belong to the outermost scope",
+                "Give it to the outermost one, or open this one with independent=True.",
+            )
+        if self._cause is not NO_CAUSE:
+            raise ScopeStateError(
+                "a nested scope",
+                "was given a cause, and its intents have that of the outermost scope",
+                "Give it to the outermost one, or open this one with independent=True.",
+            )
+
+    def _surroundings(self, now: Region) -> tuple[Region | None, list[Region]]:
         """The nearest open region of the same boundary, and the enclosures on the way to it."""
-        passed: list[PolicyLike] = []
+        passed: list[Region] = []
         for region in outwards(now):
             if region.is_closed:
                 continue
             if region.scope is not None and region.scope.engine is self.engine:
                 return region.as_parent(), passed
             if region.encloses:
-                passed += region.enclosures
+                passed.append(region)
         return None, passed
 
     def resuming(self, root: Region) -> None:
@@ -433,11 +452,16 @@ class Lifetime(EffectBuffer):
         if len(report.thrown_away) < len(flat.discarded):
             rest = Flat(self.region, keeps=stranded_only)
             rest.spans += [(0, len(rest.intents), region) for region in above]
-            stranded = Wave(0, self.region, rest)
+            stranded = self._wave(rest)
             report.waves.append(stranded)
             how["refused"] = self._stranded(len(stranded.intents))
         classes = None if flat.discarded else self.region.seen
-        return [Wave(0, self.region, flat, classes=classes)], how
+        return [self._wave(flat, classes)], how
+
+    def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
+        wave = Wave(0, self.region, flat, classes=classes)
+        wave.origin = self._cause
+        return wave
 
     def _stranded(self, count: int) -> NoTransactionError:
         return NoTransactionError(

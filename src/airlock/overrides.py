@@ -64,7 +64,7 @@ def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]
             return handler(intent)
 
         return alone
-    return handler  # type: ignore[no-any-return]
+    return handler  # type: ignore[no-any-return]  # two arguments were bound to it above
 
 
 def override_of(wave: Wave, position: int) -> list[Override]:
@@ -73,7 +73,7 @@ def override_of(wave: Wave, position: int) -> list[Override]:
     for region in chain(wave.home(position)) if wave.spans else ():
         for base in type(wave.intents[position]).__mro__ if region.overrides else ():
             if base in region.overrides:  # type: ignore[operator]  # not None, see above
-                found.append(region.overrides[base])  # type: ignore[index]
+                found.append(region.overrides[base])  # type: ignore[index]  # as above
                 break
     return found
 

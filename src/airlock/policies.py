@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
 
-from airlock.effects.policy import Named, Policy, Selection, View
-from airlock.effects.registry import describe
+from airlock.effects.causation import digest, name_of_key
+from airlock.effects.policy import Named, Policy, PolicyLike, Selection, View, Where, seats
+from airlock.effects.registry import describe, spec_of
 from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
 from airlock.errors import DeclarationError, RefusedError
 
-__all__ = ["Allow", "Dedupe", "Drop", "Hold", "Limit", "OncePerChain", "Refuse"]
+__all__ = ["Allow", "Dedupe", "Drop", "Hold", "Limit", "OncePerChain", "Refuse", "chain_policies"]
 
 Selector = type[Any] | str | Named
 Key = Callable[[Any], Hashable]
@@ -224,7 +225,9 @@ def _the_same(_: object) -> Hashable:
 class OncePerChain(Policy):
     """Drop an intent that one of its own causes already said: ends save → enrich → save → ….
 
-    Only ancestors count: two siblings with the same value both pass.
+    Only ancestors count: two siblings with the same value both pass. Those in other processes do
+    too, as far as their envelopes told: the whole value, and each ``key`` that has a name (a
+    function or class of a module) and was in force where they were sent.
 
     Args:
         *types: intent classes, kinds or effect functions; none means all.
@@ -242,7 +245,7 @@ class OncePerChain(Policy):
         return _written("OncePerChain", [repr(self.types)], key=self.key)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
-        if view.wave == 0:
+        if view.wave == 0 and not view.remote:
             return [ALLOW] * len(view)
         return [DROP if self._repeats(view, i) else ALLOW for i in range(len(view))]
 
@@ -254,8 +257,32 @@ class OncePerChain(Policy):
         return any(
             type(cause) is type(intent) and key(cause) == key(intent)
             for cause in view.ancestors(index)
-        )
+        ) or (bool(view.remote) and self._was_said(view, intent))
+
+    def _was_said(self, view: View, intent: Any) -> bool:
+        kind = spec_of(type(intent)).kind
+        return any(cause.kind == kind and cause.said(self.key, intent) for cause in view.remote)
+
+    def ancestor(self, cause: Any) -> Mapping[str, str]:
+        """What to tell another process of an intent: its digest, by the name of the key."""
+        name = name_of_key(self.key)
+        if self.key is None or name is None or type(cause) not in self.types:
+            return {}
+        said = digest(self.key(cause))
+        return {} if said is None else {name: said}
 
 
 def _itself(intent: Any) -> Hashable:
-    return intent  # type: ignore[no-any-return]
+    return intent  # type: ignore[no-any-return]  # intents are hashable, which Any hides
+
+
+def chain_policies(policies: Iterable[PolicyLike]) -> Iterator[OncePerChain]:
+    """Every ``OncePerChain`` among some policies, also inside of others."""
+    for policy in policies:
+        parts = seats(policy)
+        if len(parts) > 1:
+            yield from chain_policies(parts)
+        elif isinstance(policy, Where):
+            yield from chain_policies((policy.policy,))
+        elif isinstance(policy, OncePerChain):
+            yield policy

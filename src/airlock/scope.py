@@ -7,11 +7,12 @@ from typing import Any
 
 from airlock.context import JUDGING, here, outwards, region_here
 from airlock.effects.buffer import extend, put
+from airlock.effects.flat import Flat
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
-from airlock.effects.region import Flat, Mark, Region
+from airlock.effects.region import Mark, Region
 from airlock.effects.wave import chain
-from airlock.enclosure import RegionBlock, landing
+from airlock.enclosure import RegionBlock, landed
 from airlock.errors import NoScopeError
 from airlock.lifetime import Lifetime, State
 from airlock.release import against
@@ -98,9 +99,7 @@ class Scope(Lifetime):
                 break
             if region.encloses and not region.is_closed:
                 passed.append(region)
-        for enclosure in reversed(passed):  # each enclose around the emission holds for it
-            target = landing(enclosure, target.as_parent())
-        return target
+        return landed(passed, target) if passed else target
 
     def _is_own(self, region: Region) -> bool:
         return region is self.region or region.scope is self

@@ -26,6 +26,7 @@ from airlock import (
     region,
 )
 from airlock.errors import AsyncHandlerError, DeclarationError, NotAnIntentError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     AuditEntry,
     Broken,
@@ -186,10 +187,7 @@ def test_a_partial_failure_fails_some_members() -> None:
 @pytest.mark.parametrize("errors", [{}, {3: Broken()}, {-1: Broken()}, {0: Broken(), 9: Broken()}])
 def test_a_partial_failure_that_makes_no_sense_fails_all(errors: dict[int, Exception]) -> None:
     """No members, or one that was not in the batch: nothing can be said of any."""
-
-    def write(_: list[Any]) -> None:
-        raise PartialFailure(errors)
-
+    write = FakeHandler(PartialFailure(errors))
     with pytest.raises(FlushError) as raised, batching(write).scope() as effects:
         effects.emit_all(entries(1, 2, 3))
     assert effects.report.failed == entries(1, 2, 3)
@@ -198,10 +196,7 @@ def test_a_partial_failure_that_makes_no_sense_fails_all(errors: dict[int, Excep
 
 def test_a_partial_failure_of_a_single_intent_is_an_error_like_any_other() -> None:
     """Only batches have parts."""
-
-    def notify(_: object) -> None:
-        raise PartialFailure({0: Broken()})
-
+    notify = FakeHandler(PartialFailure({0: Broken()}))
     with pytest.raises(FlushError), Boundary({NotifyWarehouse: notify}).scope() as effects:
         effects.emit(NotifyWarehouse())
     assert [type(e.by) for e in effects.report] == [PartialFailure]

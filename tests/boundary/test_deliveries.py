@@ -24,6 +24,7 @@ from airlock import (
     intent,
 )
 from airlock.errors import DeliveryError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     AuditEntry,
     Broken,
@@ -148,26 +149,22 @@ def test_causes_lead_back_to_the_block(noting: Boundary, seen: list[Delivery]) -
 
 def test_the_cause_knows_which_attempt_emitted() -> None:
     """The one that succeeded: what others emitted is discarded."""
-    attempts: list[int] = []
-    failures = [Broken()]
 
-    def place(_: object) -> None:
+    def succeed(_: object) -> None:
         airlock.emit(SendEmail())
-        if failures:
-            raise failures.pop()
 
-    def send(_: object) -> None:
-        cause = delivery().cause
-        assert cause is not None
-        attempts.append(cause.attempt)
+    def fail(subject: object) -> None:
+        succeed(subject)
+        raise Broken
 
+    send = FakeHandler()
     wiring = containers.DynamicContainer()
     retry = RetryPolicy(Broken, wait_initial=timedelta(0), wait_max=timedelta(0))
-    wiring.placed = Handles(OrderPlaced, place, retry=retry)
+    wiring.placed = Handles(OrderPlaced, FakeHandler(fail, succeed), retry=retry)
     wiring.email = Handles(SendEmail, send)
     with Boundary(wiring).scope() as effects:
         effects.emit(OrderPlaced())
-    assert attempts == [2]
+    assert [one.cause and one.cause.attempt for one in send.deliveries] == [2]
 
 
 def test_options_of_the_emission_are_there(seen: list[Delivery]) -> None:
@@ -236,23 +233,20 @@ def test_the_members_of_a_batch_are_causes_of_what_it_emits() -> None:
     class Echo:
         text: str = "echo"
 
-    ancestors: list[Any] = []
-
     def write(batch: list[AuditEntry]) -> None:
         airlock.emit(Echo())
 
-    def note(_: Echo) -> None:
-        ancestors.extend(delivery().ancestors)
-
+    echo = FakeHandler()
     wiring = containers.DynamicContainer()
     wiring.audit = HandlesBatch(AuditEntry, write)
-    wiring.echo = Handles(Echo, note)
+    wiring.echo = Handles(Echo, echo)
     with Boundary(wiring).scope() as effects:
         effects.emit_all([AuditEntry("1"), AuditEntry("2")])
     (entry,) = effects.report.of(Echo)
     assert entry.cause is not None
     assert entry.cause.intent == AuditEntry("2")
-    assert sorted(one.text for one in ancestors) == ["1", "2"]
+    (delivered,) = echo.deliveries
+    assert sorted(one.text for one in delivered.ancestors) == ["1", "2"]
 
 
 def test_there_is_a_delivery_inside_of_handlers_only(boundary: Boundary) -> None:

@@ -12,6 +12,7 @@ import pytest
 import airlock
 from airlock import Boundary, FlushError, Outcome, Scope, intent
 from airlock.errors import CascadeError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     Broken,
     CountDown,
@@ -146,12 +147,7 @@ async def test_async_handlers_have_follow_ups(handled: list[Any]) -> None:
 
 def test_failures_do_not_stop_later_waves(handled: list[Any]) -> None:
     """One failure loses nothing."""
-
-    def place(order: OrderPlaced) -> None:
-        if order.order_id == 1:
-            raise Broken
-        airlock.emit(SendEmail())
-
+    place = FakeHandler(Broken, lambda _: airlock.emit(SendEmail()))
     with (
         pytest.raises(FlushError) as raised,
         Boundary({OrderPlaced: place, SendEmail: handled.append}).scope() as effects,

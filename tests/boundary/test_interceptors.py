@@ -29,6 +29,7 @@ from airlock import (
     RetryPolicy,
     intent,
 )
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     AuditEntry,
     Broken,
@@ -166,7 +167,7 @@ def test_interceptors_know_the_delivery_and_may_emit(handled: list[Any]) -> None
     assert effects.report.entries[1].cause == effects.report.entries[0]
 
 
-def test_interceptors_wrap_each_attempt(handled: list[Any]) -> None:
+def test_interceptors_wrap_each_attempt() -> None:
     """A retry goes through them again."""
     attempts: list[int] = []
 
@@ -174,10 +175,7 @@ def test_interceptors_wrap_each_attempt(handled: list[Any]) -> None:
         attempts.append(airlock.delivery().attempt)
         return call_next(subject)
 
-    def flaky(subject: Any) -> None:
-        if len(attempts) < 3:
-            raise Broken
-
+    flaky = FakeHandler(Broken, Broken, None)
     wiring = containers.DynamicContainer()
     wiring.notify = Handles(NotifyWarehouse, flaky, retry=retrying())
     with Boundary(wiring, interceptors=[watch]).scope() as effects:
@@ -268,14 +266,9 @@ def test_observers_are_told_of_refused_flushes() -> None:
 
 def test_observers_are_told_of_each_retry_and_each_member() -> None:
     """A batch is one attempt for each of its members."""
-    watch, failures = Watch(), [Broken()]
-
-    def write(batch: list[AuditEntry]) -> None:
-        if failures:
-            raise failures.pop()
-
+    watch = Watch()
     wiring = containers.DynamicContainer()
-    wiring.audit = HandlesBatch(AuditEntry, write, retry=retrying())
+    wiring.audit = HandlesBatch(AuditEntry, FakeHandler(Broken, None), retry=retrying())
     with Boundary(wiring, observers=[watch]).scope() as effects:
         effects.emit_all([AuditEntry("1"), AuditEntry("2")])
     assert watch.told == [

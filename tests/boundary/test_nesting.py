@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import airlock
-from airlock import Allow, Boundary, Drop, Hold, Limit, Outcome, delivery
+from airlock import Allow, Boundary, Drop, Hold, Limit, Outcome
 from airlock.errors import FlushError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     Broken,
     Emission,
@@ -193,14 +194,14 @@ def test_an_independent_scope_is_under_the_policies_around_it(
 
 def test_an_independent_scope_has_the_headers_around_it() -> None:
     """Whose request it is does not change."""
-    seen: list[dict[str, str]] = []
-    boundary = Boundary({SendEmail: lambda _: seen.append(dict(delivery().headers))})
+    send = FakeHandler()
+    boundary = Boundary({SendEmail: send})
     with (
         boundary.scope(headers={"tenant": "acme"}),
         boundary.scope(independent=True, headers={"user": "ann"}) as inner,
     ):
         inner.emit(SendEmail())
-    assert seen == [{"tenant": "acme", "user": "ann"}]
+    assert [one.headers for one in send.deliveries] == [{"tenant": "acme", "user": "ann"}]
 
 
 def test_scopes_in_an_independent_one_are_captured_by_that(

@@ -18,6 +18,7 @@ from airlock.errors import (
     HandlerSignatureError,
     UnhandledIntentError,
 )
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     AuditEntry,
     Broken,
@@ -26,6 +27,7 @@ from tests.boundary.vocabulary import (
     OrderPlaced,
     SendEmail,
     SendInvoice,
+    awaited,
     explode,
 )
 
@@ -33,22 +35,22 @@ Next = Callable[[Any], object]
 
 
 @pytest.fixture
-def faked() -> list[Any]:
-    """What fakes were called with."""
-    return []
+def fake() -> FakeHandler:
+    """What stands for a handler."""
+    return FakeHandler()
 
 
 def test_another_handler_stands_for_the_boundarys(
-    boundary: Boundary, handled: list[Any], faked: list[Any], emission: Emission
+    boundary: Boundary, handled: list[Any], fake: FakeHandler, emission: Emission
 ) -> None:
     """In the block only."""
     with boundary.scope() as effects:
-        with effects.override({NotifyWarehouse: faked.append}) as same:
+        with effects.override({NotifyWarehouse: fake}) as same:
             assert same is effects
             emission(effects, NotifyWarehouse(1))
             emission(effects, SendEmail())
         emission(effects, NotifyWarehouse(2))
-    assert faked == [NotifyWarehouse(1)]
+    assert fake.intents == [NotifyWarehouse(1)]
     assert handled == [SendEmail(), NotifyWarehouse(2)]
     assert effects.report.delivered == [NotifyWarehouse(1), SendEmail(), NotifyWarehouse(2)]
 
@@ -86,34 +88,33 @@ def test_a_fake_may_call_on_to_what_it_replaces(boundary: Boundary, handled: lis
     ]
 
 
-def test_a_second_parameter_with_a_default_is_the_fakes_own(
-    boundary: Boundary, faked: list[Any]
-) -> None:
+def test_a_second_parameter_with_a_default_is_the_fakes_own(boundary: Boundary) -> None:
     """One that can be called with the intent alone is."""
+    noted: list[Any] = []
 
-    def fake(subject: NotifyWarehouse, note: list[Any] = faked) -> None:
+    def fake(subject: NotifyWarehouse, note: list[Any] = noted) -> None:
         note.append(subject)
 
     with boundary.scope() as effects, effects.override({NotifyWarehouse: fake}):
         effects.emit(NotifyWarehouse())
-    assert faked == [NotifyWarehouse()]
+    assert noted == [NotifyWarehouse()]
 
 
 def test_overrides_follow_the_classes_of_intents(
-    boundary: Boundary, handled: list[Any], faked: list[Any]
+    boundary: Boundary, handled: list[Any], fake: FakeHandler
 ) -> None:
     """One of a base class holds for its subclasses; the nearest class wins."""
-    invoices: list[Any] = []
+    invoices = FakeHandler()
     with boundary.scope() as effects:
-        with effects.override({SendEmail: faked.append}):
+        with effects.override({SendEmail: fake}):
             effects.emit(SendInvoice("1"))
-        with effects.override({SendEmail: faked.append, SendInvoice: invoices.append}):
+        with effects.override({SendEmail: fake, SendInvoice: invoices}):
             effects.emit(SendInvoice("2"))
             effects.emit(SendEmail("3"))
-        with effects.override({SendInvoice: invoices.append}):
+        with effects.override({SendInvoice: invoices}):
             effects.emit(SendEmail("4"))
-    assert faked == [SendInvoice("1"), SendEmail("3")]
-    assert invoices == [SendInvoice("2")]
+    assert fake.intents == [SendInvoice("1"), SendEmail("3")]
+    assert invoices.intents == [SendInvoice("2")]
     assert handled == [SendEmail("4")]
 
 
@@ -139,15 +140,16 @@ def test_nested_overrides_wrap_each_other(boundary: Boundary, handled: list[Any]
     assert handled == [NotifyWarehouse()]
 
 
-def test_a_fake_in_a_block_that_drops_is_called(boundary: Boundary, faked: list[Any]) -> None:
+def test_a_fake_in_a_block_that_drops_is_called(boundary: Boundary) -> None:
     """The inner override replaces what is around it, None too; calling on leads nowhere."""
+    faked: list[Any] = []
 
-    def on(subject: Any, call_next: Next) -> object:
+    def fake(subject: Any, call_next: Next) -> object:
         faked.append(subject)
         return call_next(subject)
 
     with boundary.scope() as effects, effects.override({NotifyWarehouse: None}):
-        with effects.override({NotifyWarehouse: on}):
+        with effects.override({NotifyWarehouse: fake}):
             effects.emit(NotifyWarehouse(1))
         effects.emit(NotifyWarehouse(2))
     assert faked == [NotifyWarehouse(1)]
@@ -155,7 +157,7 @@ def test_a_fake_in_a_block_that_drops_is_called(boundary: Boundary, faked: list[
     assert effects.report.dropped == [NotifyWarehouse(2)]
 
 
-def test_follow_ups_keep_the_overrides_of_their_cause(faked: list[Any]) -> None:
+def test_follow_ups_keep_the_overrides_of_their_cause(fake: FakeHandler) -> None:
     """However many handlers stand between."""
     boundary = Boundary(
         {
@@ -164,81 +166,73 @@ def test_follow_ups_keep_the_overrides_of_their_cause(faked: list[Any]) -> None:
             NotifyWarehouse: explode,
         }
     )
-    with boundary.scope() as effects, effects.override({NotifyWarehouse: faked.append}):
+    with boundary.scope() as effects, effects.override({NotifyWarehouse: fake}):
         effects.emit(OrderPlaced())
-    assert faked == [NotifyWarehouse()]
+    assert fake.intents == [NotifyWarehouse()]
 
 
-def test_overrides_hold_however_late_the_delivery(handled: list[Any], faked: list[Any]) -> None:
+def test_overrides_hold_however_late_the_delivery(boundary: Boundary, handled: list[Any]) -> None:
     """At the outermost scope's end, and in a resumed report."""
-    broken = [True]
-
-    def fake(subject: NotifyWarehouse) -> None:
-        faked.append(subject)
-        if broken:
-            broken.pop()
-            raise Broken
-
-    boundary = Boundary({NotifyWarehouse: handled.append})
+    fake = FakeHandler(Broken, None)
     with pytest.raises(FlushError), boundary.scope() as effects:
         with boundary.scope() as nested, nested.override({NotifyWarehouse: fake}):
             nested.emit(NotifyWarehouse())
-        assert faked == []
+        assert fake.intents == []
     assert effects.report.resume().delivered == [NotifyWarehouse()]
-    assert faked == [NotifyWarehouse(), NotifyWarehouse()]
+    assert fake.intents == [NotifyWarehouse(), NotifyWarehouse()]
     assert handled == []
 
 
 def test_an_override_by_a_handler_holds_for_its_follow_ups(
-    handled: list[Any], faked: list[Any]
+    handled: list[Any], fake: FakeHandler
 ) -> None:
     """``airlock.current()`` is the scope that is flushed."""
 
     def place(_: OrderPlaced) -> None:
-        with airlock.current().override({NotifyWarehouse: faked.append}):
+        with airlock.current().override({NotifyWarehouse: fake}):
             airlock.emit(NotifyWarehouse(1))
         airlock.emit(NotifyWarehouse(2))
 
     boundary = Boundary({OrderPlaced: place, NotifyWarehouse: handled.append})
     with boundary.scope() as effects:
         effects.emit(OrderPlaced())
-    assert faked == [NotifyWarehouse(1)]
+    assert fake.intents == [NotifyWarehouse(1)]
     assert handled == [NotifyWarehouse(2)]
 
 
 def test_overrides_reach_independent_scopes_of_their_boundary_and_no_other(
-    boundary: Boundary, handled: list[Any], faked: list[Any]
+    boundary: Boundary, handled: list[Any], fake: FakeHandler
 ) -> None:
     """They are region data, like policies."""
-    others: list[Any] = []
-    other = Boundary({NotifyWarehouse: others.append})
-    with boundary.scope() as effects, effects.override({NotifyWarehouse: faked.append}):
+    others = FakeHandler()
+    other = Boundary({NotifyWarehouse: others})
+    with boundary.scope() as effects, effects.override({NotifyWarehouse: fake}):
         with boundary.scope(independent=True) as inner:
             inner.emit(NotifyWarehouse(1))
         with other.scope() as inner:
             inner.emit(NotifyWarehouse(2))
-    assert faked == [NotifyWarehouse(1)]
-    assert others == [NotifyWarehouse(2)]
+    assert fake.intents == [NotifyWarehouse(1)]
+    assert others.intents == [NotifyWarehouse(2)]
     assert handled == []
 
 
-def test_policies_judge_what_is_overridden(boundary: Boundary, faked: list[Any]) -> None:
+def test_policies_judge_what_is_overridden(boundary: Boundary, fake: FakeHandler) -> None:
     """A fake is HOW; whether is still a policy's."""
     with (
         boundary.scope(policy=Drop(NotifyWarehouse)) as effects,
-        effects.override({NotifyWarehouse: faked.append}),
+        effects.override({NotifyWarehouse: fake}),
     ):
         effects.emit(NotifyWarehouse())
-    assert faked == []
+    assert fake.intents == []
     assert effects.report.dropped == [NotifyWarehouse()]
 
 
-def test_what_is_overridden_needs_no_handler(faked: list[Any]) -> None:
+def test_what_is_overridden_needs_no_handler(fake: FakeHandler) -> None:
     """Only a fake that calls on does."""
     boundary = Boundary({})
-    with boundary.scope() as effects, effects.override({NotifyWarehouse: faked.append}):
+    with boundary.scope() as effects, effects.override({NotifyWarehouse: fake}):
         effects.emit(NotifyWarehouse())
-    assert faked == [NotifyWarehouse()]
+    assert fake.intents == [NotifyWarehouse()]
     with (
         pytest.raises(FlushError) as raised,
         boundary.scope() as effects,
@@ -258,8 +252,9 @@ def batches(handler: Callable[[list[AuditEntry]], object]) -> Boundary:
     return Boundary(wiring)
 
 
-def test_a_fake_of_a_batch_handler_gets_single_intents(faked: list[Any]) -> None:
+def test_a_fake_of_a_batch_handler_gets_single_intents() -> None:
     """Calling on hands the original a list of one; the others stay together."""
+    faked: list[Any] = []
     written: list[Any] = []
     boundary = batches(written.append)
 
@@ -283,11 +278,7 @@ def test_a_fake_of_a_batch_handler_gets_single_intents(faked: list[Any]) -> None
 
 def test_a_partial_failure_of_what_a_fake_calls_on_to_fails_the_intent() -> None:
     """The batch of one has failed."""
-
-    def write(entries: list[AuditEntry]) -> None:
-        raise PartialFailure({0: Broken("no space")})
-
-    boundary = batches(write)
+    boundary = batches(FakeHandler(PartialFailure({0: Broken("no space")})))
     with (
         pytest.raises(FlushError),
         boundary.scope() as effects,
@@ -297,9 +288,10 @@ def test_a_partial_failure_of_what_a_fake_calls_on_to_fails_the_intent() -> None
     assert effects.report.failed == [AuditEntry()]
 
 
-def test_effect_functions_are_overridden_by_themselves_and_by_others(faked: list[Any]) -> None:
+def test_effect_functions_are_overridden_by_themselves_and_by_others(fake: FakeHandler) -> None:
     """The function is the key; another effect function with the same parameters is a fake."""
     ran: list[int] = []
+    pretended: list[int] = []
 
     @effect
     def restock(product: int, *, note: list[int] = needs()) -> None:
@@ -307,37 +299,36 @@ def test_effect_functions_are_overridden_by_themselves_and_by_others(faked: list
 
     @effect
     def pretend(product: int) -> None:
-        faked.append(product)
+        pretended.append(product)
 
     wiring = containers.DynamicContainer()
     wiring.restock = Handles(restock, note=ran)
     boundary = Boundary(wiring)
     with boundary.scope() as effects:
-        with effects.override({restock: faked.append}):
+        with effects.override({restock: fake}):
             airlock.enqueue(restock, 1)
         with effects.override({restock: pretend}):
             airlock.enqueue(restock, 2)
         airlock.enqueue(restock, 3)
-    assert faked == [restock.intent(1), 2]
+    assert fake.intents == [restock.intent(1)]
+    assert pretended == [2]
     assert ran == [3]
 
 
 @pytest.mark.anyio
-async def test_fakes_may_be_async(faked: list[Any]) -> None:
+async def test_fakes_may_be_async() -> None:
     """And await what they call on to."""
-    handled: list[Any] = []
-
-    async def notify(subject: NotifyWarehouse) -> None:
-        handled.append(subject)
+    faked: list[Any] = []
+    notify = FakeHandler()
 
     async def fake(subject: NotifyWarehouse, call_next: Callable[[Any], Any]) -> None:
         faked.append(subject)
         await call_next(subject)
 
-    async with Boundary({NotifyWarehouse: notify}).scope() as effects:
+    async with Boundary({NotifyWarehouse: awaited(notify)}).scope() as effects:
         with effects.override({NotifyWarehouse: fake}):
             effects.emit(NotifyWarehouse())
-    assert faked == handled == [NotifyWarehouse()]
+    assert faked == notify.intents == [NotifyWarehouse()]
 
 
 def test_an_async_fake_in_a_sync_flush_fails_loudly(boundary: Boundary) -> None:
@@ -359,16 +350,16 @@ def test_an_async_fake_in_a_sync_flush_fails_loudly(boundary: Boundary) -> None:
     assert "fake, the handler of" in str(error)
 
 
-def test_a_sync_fake_makes_an_async_handler_fit(faked: list[Any]) -> None:
+def test_a_sync_fake_makes_an_async_handler_fit(fake: FakeHandler) -> None:
     """Nobody has to await what is not called."""
 
     async def notify(subject: NotifyWarehouse) -> None:
         raise AssertionError("not called")
 
     boundary = Boundary({NotifyWarehouse: notify})
-    with boundary.scope() as effects, effects.override({NotifyWarehouse: faked.append}):
+    with boundary.scope() as effects, effects.override({NotifyWarehouse: fake}):
         effects.emit(NotifyWarehouse())
-    assert faked == [NotifyWarehouse()]
+    assert fake.intents == [NotifyWarehouse()]
 
 
 # -- what is no override --------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 import airlock
@@ -23,47 +22,35 @@ from airlock import (
     Outcome,
     Verdict,
     View,
-    delivery,
 )
 from airlock.errors import AsyncHandlerError, ResumeError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     Broken,
     NotifyWarehouse,
     OrderPlaced,
     SendEmail,
     assert_usable,
+    awaited,
 )
-
-
-class Handler:
-    """Fails for some orders as long as it is broken."""
-
-    def __init__(self, *broken: int) -> None:
-        self.broken = set(broken)
-        self.ran: list[int] = []
-
-    def __call__(self, subject: NotifyWarehouse) -> None:
-        self.ran.append(subject.order_id)
-        if subject.order_id in self.broken:
-            raise Broken(f"order {subject.order_id}")
-
-    async def awaited(self, subject: NotifyWarehouse) -> None:
-        await anyio.lowlevel.checkpoint()
-        self(subject)
 
 
 def orders(*numbers: int) -> list[NotifyWarehouse]:
     return [NotifyWarehouse(n) for n in numbers]
 
 
+def confirm(order: OrderPlaced) -> None:
+    """What follows an order."""
+    airlock.emit(SendEmail(str(order.order_id)))
+
+
 def test_what_failed_runs_again() -> None:
     """And nothing else; a new report tells of it."""
-    handler = Handler(2)
-    with pytest.raises(FlushError), Boundary({NotifyWarehouse: handler}).scope() as effects:
+    notify = FakeHandler(None, Broken, None, None)
+    with pytest.raises(FlushError), Boundary({NotifyWarehouse: notify}).scope() as effects:
         effects.emit_all(orders(1, 2, 3))
-    handler.broken.clear()
     resumed = effects.report.resume()
-    assert handler.ran == [1, 2, 3, 2]
+    assert notify.intents == orders(1, 2, 3, 2)
     assert resumed.delivered == orders(2)
     assert len(resumed) == 1
     assert resumed.ok
@@ -72,11 +59,10 @@ def test_what_failed_runs_again() -> None:
 
 def test_what_is_pending_after_fail_fast_runs() -> None:
     """In order, what failed included; and again it stops at the first failure if told so."""
-    handler = Handler(2, 4)
-    boundary = Boundary({NotifyWarehouse: handler}, fail_fast=True)
+    notify = FakeHandler(None, Broken, None, None, Broken, None, None)
+    boundary = Boundary({NotifyWarehouse: notify}, fail_fast=True)
     with pytest.raises(FlushError), boundary.scope() as effects:
         effects.emit_all(orders(1, 2, 3, 4, 5))
-    handler.broken.discard(2)
     with pytest.raises(FlushError) as raised:
         effects.report.resume()
     second = raised.value.report
@@ -84,23 +70,21 @@ def test_what_is_pending_after_fail_fast_runs() -> None:
     assert second.delivered == orders(2, 3)
     assert second.failed == orders(4)
     assert second.pending == orders(5)
-    handler.broken.clear()
     assert second.resume().delivered == orders(4, 5)
-    assert handler.ran == [1, 2, 2, 3, 4, 4, 5]
+    assert notify.intents == orders(1, 2, 2, 3, 4, 4, 5)
 
 
 def test_a_report_is_resumed_once() -> None:
     """Running effects twice is not what it is for; the message says which report to take."""
-    handler = Handler(1)
-    with pytest.raises(FlushError), Boundary({NotifyWarehouse: handler}).scope() as effects:
+    notify = FakeHandler(Broken, None)
+    with pytest.raises(FlushError), Boundary({NotifyWarehouse: notify}).scope() as effects:
         effects.emit_all(orders(1))
-    handler.broken.clear()
     effects.report.resume()
     with pytest.raises(ResumeError) as raised:
         effects.report.resume()
     assert "was resumed before" in str(raised.value)
     assert "resume the report that resume() returned" in str(raised.value)
-    assert handler.ran == [1, 1]
+    assert notify.intents == orders(1, 1)
 
 
 def test_resuming_a_complete_report_runs_nothing(boundary: Boundary, handled: list[Any]) -> None:
@@ -119,14 +103,13 @@ def test_verdicts_are_not_asked_for_again() -> None:
         asked.append(len(view))
         return [DROP if i.order_id == 1 else ALLOW for i in view.intents]
 
-    handler = Handler(3)
+    notify = FakeHandler(Broken, None)
     with (
         pytest.raises(FlushError),
-        Boundary({NotifyWarehouse: handler}).scope(policy=policy) as effects,
+        Boundary({NotifyWarehouse: notify}).scope(policy=policy) as effects,
         airlock.region(Hold().where(lambda i: i.order_id == 2)),
     ):
         effects.emit_all(orders(1, 2, 3))
-    handler.broken.clear()
     assert effects.report.resume().delivered == orders(3)
     assert effects.report.held == orders(2)
     assert asked == [3]
@@ -134,18 +117,16 @@ def test_verdicts_are_not_asked_for_again() -> None:
 
 def test_a_limit_goes_on_counting_for_follow_ups_of_a_resume() -> None:
     """One flush, however many attempts it takes."""
-    broken = [True]
 
-    def place(order: OrderPlaced) -> None:
-        airlock.emit(SendEmail(str(order.order_id)))
-        if broken and order.order_id == 1:
-            raise Broken
+    def confirm_and_fail(order: OrderPlaced) -> None:
+        confirm(order)
+        raise Broken
 
+    place = FakeHandler(confirm_and_fail, confirm, confirm)
     boundary = Boundary({OrderPlaced: place, SendEmail: lambda _: None}, policy=Limit(3))
     with pytest.raises(FlushError), boundary.scope() as effects:
         effects.emit_all([OrderPlaced(1), OrderPlaced(2)])
     assert effects.report.delivered == [OrderPlaced(2), SendEmail("2")]
-    broken.clear()
     resumed = effects.report.resume()
     assert resumed.delivered == [OrderPlaced(1)]
     assert resumed.dropped == [SendEmail("1")]
@@ -153,21 +134,16 @@ def test_a_limit_goes_on_counting_for_follow_ups_of_a_resume() -> None:
 
 def test_follow_ups_that_failed_keep_their_cause() -> None:
     """The new report knows what caused them, though that ran before."""
-    broken = [True]
-    seen: list[Any] = []
-
-    def send(subject: SendEmail) -> None:
-        if broken:
-            raise Broken
-        cause = delivery().cause
-        seen.append((subject, cause and cause.intent, dict(delivery().headers)))
-
+    send = FakeHandler(Broken, None)
     boundary = Boundary({OrderPlaced: lambda _: airlock.emit(SendEmail()), SendEmail: send})
     with pytest.raises(FlushError), boundary.scope(headers={"tenant": "acme"}) as effects:
         effects.emit(OrderPlaced(), Options(headers={"trace": "7"}))
-    broken.clear()
     resumed = effects.report.resume()
-    assert seen == [(SendEmail(), OrderPlaced(), {"tenant": "acme", "trace": "7"})]
+    _, again = send.deliveries
+    assert again.intent == SendEmail()
+    assert again.cause is not None
+    assert again.cause.intent == OrderPlaced()
+    assert again.headers == {"tenant": "acme", "trace": "7"}
     (entry,) = resumed
     assert entry.wave == 1
     assert entry.cause is not None
@@ -177,24 +153,14 @@ def test_follow_ups_that_failed_keep_their_cause() -> None:
 
 def test_failures_of_several_waves_are_resumed_together() -> None:
     """Each in its own place."""
-    broken = [True]
-
-    def place(order: OrderPlaced) -> None:
-        if broken and order.order_id == 2:
-            raise Broken
-        airlock.emit(SendEmail(str(order.order_id)))
-
-    def send(subject: SendEmail) -> None:
-        if broken:
-            raise Broken
-
+    place = FakeHandler(confirm, Broken, confirm)
+    send = FakeHandler(Broken, None, None)
     with (
         pytest.raises(FlushError),
         Boundary({OrderPlaced: place, SendEmail: send}).scope() as effects,
     ):
         effects.emit_all([OrderPlaced(1), OrderPlaced(2)])
     assert effects.report.failed == [OrderPlaced(2), SendEmail("1")]
-    broken.clear()
     resumed = effects.report.resume()
     assert sorted(map(repr, resumed.delivered)) == sorted(
         map(repr, [OrderPlaced(2), SendEmail("1"), SendEmail("2")])
@@ -214,21 +180,19 @@ def test_a_discarded_report_has_nothing_to_resume(boundary: Boundary, handled: l
 @pytest.mark.anyio
 async def test_async_reports_are_resumed_with_aresume() -> None:
     """``resume`` awaits nothing."""
-    handler = Handler(2)
-    effects = Boundary({NotifyWarehouse: handler.awaited}).scope()
+    notify = FakeHandler(None, Broken, None)
+    effects = Boundary({NotifyWarehouse: awaited(notify)}).scope()
     with pytest.raises(FlushError):
         async with effects:
             effects.emit_all(orders(1, 2))
-    handler.broken.clear()
     assert (await effects.report.aresume()).delivered == orders(2)
-    assert handler.ran == [1, 2, 2]
+    assert notify.intents == orders(1, 2, 2)
 
 
 @pytest.mark.anyio
 async def test_a_refused_flush_is_resumed_the_right_way() -> None:
     """A sync flush that was refused because of an async handler lost nothing."""
-    handler = Handler()
-    boundary = Boundary({NotifyWarehouse: handler.awaited})
+    boundary = Boundary({NotifyWarehouse: awaited(FakeHandler())})
     with pytest.raises(AsyncHandlerError), boundary.scope() as effects:
         effects.emit_all(orders(1, 2))
     assert effects.report.pending == orders(1, 2)
@@ -237,8 +201,7 @@ async def test_a_refused_flush_is_resumed_the_right_way() -> None:
 
 def test_resuming_where_it_is_refused_again_loses_nothing() -> None:
     """The error of the second refusal has a report, to be resumed in turn."""
-    handler = Handler()
-    boundary = Boundary({NotifyWarehouse: handler.awaited})
+    boundary = Boundary({NotifyWarehouse: awaited(FakeHandler())})
     with pytest.raises(AsyncHandlerError), boundary.scope() as effects:
         effects.emit_all(orders(1))
     with pytest.raises(AsyncHandlerError) as raised:
@@ -251,17 +214,15 @@ def test_resuming_where_it_is_refused_again_loses_nothing() -> None:
 
 def test_overrides_and_regions_hold_when_resumed() -> None:
     """They are those of the emission."""
-    fakes: list[Any] = []
-    handler = Handler(1)
-    boundary = Boundary({NotifyWarehouse: handler}, fail_fast=True)
+    notify, fake = FakeHandler(Broken, None), FakeHandler()
+    boundary = Boundary({NotifyWarehouse: notify}, fail_fast=True)
     with pytest.raises(FlushError), boundary.scope() as effects:
         effects.emit_all(orders(1))
-        with effects.override({NotifyWarehouse: fakes.append}), airlock.region(Drop(SendEmail)):
+        with effects.override({NotifyWarehouse: fake}), airlock.region(Drop(SendEmail)):
             effects.emit_all(orders(2))
-    handler.broken.clear()
     assert effects.report.resume().delivered == orders(1, 2)
-    assert fakes == orders(2)
-    assert handler.ran == [1, 1]
+    assert fake.intents == orders(2)
+    assert notify.intents == orders(1, 1)
 
 
 # -- interruption ---------------------------------------------------------------------------------
@@ -300,17 +261,11 @@ def test_an_interruption_propagates_bare(interruption: BaseException, intercepte
 
 def test_what_was_interrupted_runs_again_only_when_told_to() -> None:
     """Its effect may have happened."""
-    ran: list[int] = []
-
-    def notify(subject: NotifyWarehouse) -> None:
-        ran.append(subject.order_id)
-        if len(ran) == 1:
-            raise KeyboardInterrupt
-
+    notify = FakeHandler(KeyboardInterrupt, None, None)
     with pytest.raises(KeyboardInterrupt), Boundary({NotifyWarehouse: notify}).scope() as effects:
         effects.emit_all(orders(1, 2))
     assert effects.report.resume(interrupted=True).delivered == orders(1, 2)
-    assert ran == [1, 1, 2]
+    assert notify.intents == orders(1, 1, 2)
 
 
 @pytest.mark.anyio
@@ -340,11 +295,8 @@ def test_an_interruption_of_a_batch_interrupts_its_members() -> None:
     """Nobody knows which of them happened."""
     from dependency_injector import containers
 
-    def write(batch: list[Any]) -> None:
-        raise KeyboardInterrupt
-
     wiring = containers.DynamicContainer()
-    wiring.notify = airlock.HandlesBatch(NotifyWarehouse, write, size=2)
+    wiring.notify = airlock.HandlesBatch(NotifyWarehouse, FakeHandler(KeyboardInterrupt), size=2)
     with pytest.raises(KeyboardInterrupt), Boundary(wiring).scope() as effects:
         effects.emit_all(orders(1, 2, 3))
     assert [(entry.outcome, entry.interrupted) for entry in effects.report] == [

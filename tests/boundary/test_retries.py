@@ -22,7 +22,15 @@ from airlock import (
     delivery,
     effect,
 )
-from tests.boundary.vocabulary import AuditEntry, Broken, NotifyWarehouse, SendEmail, ignore
+from airlock.testing import FakeHandler
+from tests.boundary.vocabulary import (
+    AuditEntry,
+    Broken,
+    NotifyWarehouse,
+    SendEmail,
+    awaited,
+    ignore,
+)
 
 
 def at_once(*, max_attempts: int = 5) -> RetryPolicy:
@@ -32,23 +40,19 @@ def at_once(*, max_attempts: int = 5) -> RetryPolicy:
     )
 
 
-class Flaky:
-    """A handler that fails some times, and notes its attempts."""
+def succeed(_: object) -> None:
+    """Emit an e-mail that says which attempt this is."""
+    airlock.emit(SendEmail(f"attempt {delivery().attempt}"))
 
-    def __init__(self, failures: int, error: type[Exception] = Broken) -> None:
-        self.failures = failures
-        self.error = error
-        self.attempts: list[int] = []
 
-    def __call__(self, subject: Any) -> None:
-        attempt = delivery().attempt
-        self.attempts.append(attempt)
-        airlock.emit(SendEmail(f"attempt {attempt}"))
-        if len(self.attempts) <= self.failures:
-            raise self.error(f"attempt {attempt}")
+def fail(subject: object) -> None:
+    """The same, and fail."""
+    succeed(subject)
+    raise Broken(f"attempt {delivery().attempt}")
 
-    async def awaited(self, subject: Any) -> None:
-        self(subject)
+
+def attempts(handler: FakeHandler) -> list[int]:
+    return [one.attempt for one in handler.deliveries]
 
 
 def retrying(handler: Any, retry: RetryPolicy | None = None) -> Boundary:
@@ -61,17 +65,17 @@ def retrying(handler: Any, retry: RetryPolicy | None = None) -> Boundary:
 
 def test_a_handler_is_called_again_until_it_succeeds() -> None:
     """Attempts count from 1; the intent is delivered once."""
-    flaky = Flaky(2)
-    with retrying(flaky).scope() as effects:
+    notify = FakeHandler(fail, fail, succeed)
+    with retrying(notify).scope() as effects:
         effects.emit(NotifyWarehouse())
-    assert flaky.attempts == [1, 2, 3]
+    assert attempts(notify) == [1, 2, 3]
     assert effects.report.ok
     assert effects.report.delivered == [NotifyWarehouse(), SendEmail("attempt 3")]
 
 
 def test_what_a_failed_attempt_emitted_is_discarded() -> None:
     """Each with the error that it failed with."""
-    with retrying(Flaky(2)).scope() as effects:
+    with retrying(FakeHandler(fail, fail, succeed)).scope() as effects:
         effects.emit(NotifyWarehouse())
     thrown_away = [e for e in effects.report if e.outcome is Outcome.DISCARDED]
     assert [(e.intent, str(e.by), e.cause and e.cause.intent) for e in thrown_away] == [
@@ -83,23 +87,23 @@ def test_what_a_failed_attempt_emitted_is_discarded() -> None:
 @pytest.mark.anyio
 async def test_async_handlers_are_retried_too() -> None:
     """Under either event loop."""
-    flaky = Flaky(2)
-    async with retrying(flaky.awaited).scope() as effects:
+    notify = FakeHandler(fail, fail, succeed)
+    async with retrying(awaited(notify)).scope() as effects:
         effects.emit(NotifyWarehouse())
-    assert flaky.attempts == [1, 2, 3]
+    assert attempts(notify) == [1, 2, 3]
     assert effects.report.delivered == [NotifyWarehouse(), SendEmail("attempt 3")]
     assert effects.report.discarded == [SendEmail("attempt 1"), SendEmail("attempt 2")]
 
 
 def test_a_spent_policy_fails_the_intent_with_the_last_error() -> None:
     """As raised by the handler; the rest is still delivered."""
-    flaky = Flaky(99)
+    notify = FakeHandler(fail, fail, fail)
     with (
         pytest.raises(FlushError) as raised,
-        retrying(flaky, at_once(max_attempts=3)).scope() as effects,
+        retrying(notify, at_once(max_attempts=3)).scope() as effects,
     ):
         effects.emit_all([NotifyWarehouse(), SendEmail("other")])
-    assert flaky.attempts == [1, 2, 3]
+    assert attempts(notify) == [1, 2, 3]
     (error,) = raised.value.exceptions
     assert isinstance(error, Broken)
     assert str(error) == "attempt 3"
@@ -109,45 +113,45 @@ def test_a_spent_policy_fails_the_intent_with_the_last_error() -> None:
 
 def test_other_errors_are_not_retried() -> None:
     """Only those that the policy is for."""
-    flaky = Flaky(1, error=KeyError)
-    with pytest.raises(FlushError), retrying(flaky).scope() as effects:
+    notify = FakeHandler(KeyError)
+    with pytest.raises(FlushError), retrying(notify).scope() as effects:
         effects.emit(NotifyWarehouse())
-    assert flaky.attempts == [1]
+    assert attempts(notify) == [1]
     assert effects.report.failed == [NotifyWarehouse()]
 
 
 def test_a_policy_may_be_for_several_errors() -> None:
     """A tuple of classes."""
-    flaky = Flaky(1, error=KeyError)
+    notify = FakeHandler(KeyError, None)
     retry = RetryPolicy((OSError, KeyError), wait_initial=timedelta(0), wait_max=timedelta(0))
-    with retrying(flaky, retry).scope() as effects:
+    with retrying(notify, retry).scope() as effects:
         effects.emit(NotifyWarehouse())
-    assert flaky.attempts == [1, 2]
+    assert attempts(notify) == [1, 2]
 
 
 def test_resuming_goes_on_counting() -> None:
     """Attempts are those of the intent, whichever flush made them."""
-    flaky = Flaky(3)
-    with pytest.raises(FlushError), retrying(flaky, at_once(max_attempts=2)).scope() as effects:
+    notify = FakeHandler(fail, fail, fail, succeed)
+    with pytest.raises(FlushError), retrying(notify, at_once(max_attempts=2)).scope() as effects:
         effects.emit(NotifyWarehouse())
     assert effects.report.resume().delivered == [NotifyWarehouse(), SendEmail("attempt 4")]
-    assert flaky.attempts == [1, 2, 3, 4]
+    assert attempts(notify) == [1, 2, 3, 4]
 
 
 def test_a_batch_is_retried_as_a_whole() -> None:
     """All members, each with a new attempt."""
-    attempts: list[tuple[int, ...]] = []
+    calls: list[tuple[int, ...]] = []
 
     def write(batch: list[AuditEntry]) -> None:
-        attempts.append(tuple(one.attempt for one in airlock.deliveries()))
-        if len(attempts) == 1:
+        calls.append(tuple(one.attempt for one in airlock.deliveries()))
+        if len(calls) == 1:
             raise Broken
 
     wiring = containers.DynamicContainer()
     wiring.audit = HandlesBatch(AuditEntry, write, retry=at_once())
     with Boundary(wiring).scope() as effects:
         effects.emit_all([AuditEntry("1"), AuditEntry("2")])
-    assert attempts == [(1, 1), (2, 2)]
+    assert calls == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("on", [Broken, PartialFailure, Exception])
@@ -171,32 +175,27 @@ def test_a_partial_failure_is_not_retried(on: type[Exception]) -> None:
 
 def test_effect_functions_are_retried() -> None:
     """``Handles(fn, retry=...)``."""
-    attempts: list[int] = []
+    calls: list[int] = []
 
     @effect
     def restock(product: int) -> None:
-        attempts.append(delivery().attempt)
-        if len(attempts) == 1:
+        calls.append(delivery().attempt)
+        if len(calls) == 1:
             raise Broken
 
     wiring = containers.DynamicContainer()
     wiring.restock = Handles(restock, retry=at_once())
     with Boundary(wiring).scope():
         airlock.enqueue(restock, 1)
-    assert attempts == [1, 2]
+    assert calls == [1, 2]
 
 
 def test_an_interrupted_attempt_is_not_retried() -> None:
     """``KeyboardInterrupt`` propagates bare."""
-    calls: list[int] = []
-
-    def notify(_: object) -> None:
-        calls.append(1)
-        raise KeyboardInterrupt
-
+    notify = FakeHandler(KeyboardInterrupt, None)
     with pytest.raises(KeyboardInterrupt), retrying(notify).scope() as effects:
         effects.emit(NotifyWarehouse())
-    assert calls == [1]
+    assert attempts(notify) == [1]
     assert [entry.interrupted for entry in effects.report] == [True]
 
 

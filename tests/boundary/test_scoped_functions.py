@@ -11,9 +11,10 @@ import anyio.lowlevel
 import pytest
 
 import airlock
-from airlock import Boundary, Drop, delivery
+from airlock import Boundary, Drop
 from airlock.errors import NoScopeError
 from airlock.integrations.sqlite3 import connect, on_commit
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import Broken, NotifyWarehouse, SendEmail
 
 # -- functions and coroutines ---------------------------------------------------------------------
@@ -54,10 +55,10 @@ def test_a_scoped_function_in_a_scope_is_nested(boundary: Boundary, handled: lis
     assert handled == [NotifyWarehouse(2), NotifyWarehouse(1), NotifyWarehouse(0)]
 
 
-def test_a_scoped_function_takes_the_options_of_a_scope(handled: list[Any]) -> None:
+def test_a_scoped_function_takes_the_options_of_a_scope() -> None:
     """Policy, headers, keep, independence, fail_fast."""
-    seen: list[dict[str, str]] = []
-    boundary = Boundary({NotifyWarehouse: lambda _: seen.append(dict(delivery().headers))})
+    notify = FakeHandler()
+    boundary = Boundary({NotifyWarehouse: notify})
 
     @boundary.scoped(policy=Drop(SendEmail), headers={"tenant": "acme"}, keep=lambda _: True)
     def checkout() -> None:
@@ -66,15 +67,15 @@ def test_a_scoped_function_takes_the_options_of_a_scope(handled: list[Any]) -> N
         raise Broken
 
     @boundary.scoped(independent=True)
-    def notify() -> None:
+    def remind() -> None:
         airlock.emit(NotifyWarehouse())
 
     with pytest.raises(Broken):
         checkout()
-    assert seen == [{"tenant": "acme"}]
+    assert [one.headers for one in notify.deliveries] == [{"tenant": "acme"}]
     with boundary.scope():
-        notify()
-        assert seen == [{"tenant": "acme"}, {}]
+        remind()
+        assert [one.headers for one in notify.deliveries] == [{"tenant": "acme"}, {}]
 
 
 def test_a_scoped_function_makes_a_release_for_each_call(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import airlock
-from airlock import Boundary, EffectBuffer, Options, Outcome, deliveries, delivery
+from airlock import Boundary, EffectBuffer, Options, Outcome, deliveries
 from airlock.errors import FlushError, ScopeStateError
+from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     Broken,
     Emission,
@@ -133,14 +134,13 @@ def test_a_scope_is_a_buffer(boundary: Boundary) -> None:
 
 def test_the_intents_of_a_buffer_move_into_a_scope_with_their_options() -> None:
     """``emit_all(buffer)`` joins a pure computation to a scope."""
-    seen: list[dict[str, str]] = []
-    noting = Boundary({SendEmail: lambda _: seen.append(dict(delivery().headers))})
+    send = FakeHandler()
     buffer = EffectBuffer()
     buffer.emit(SendEmail("1"), Options(headers={"tenant": "acme"}))
     buffer.emit(SendEmail("2"))
-    with noting.scope() as effects:
+    with Boundary({SendEmail: send}).scope() as effects:
         effects.emit_all(buffer)
-    assert seen == [{"tenant": "acme"}, {}]
+    assert [one.headers for one in send.deliveries] == [{"tenant": "acme"}, {}]
 
 
 # -- explicit calls -------------------------------------------------------------------------------
@@ -321,12 +321,8 @@ def test_the_error_of_a_flush_splits_and_keeps_its_report() -> None:
 @pytest.mark.parametrize("error", [Broken(), StopIteration(), ExceptionGroup("two", [Broken()])])
 def test_an_error_is_reported_as_it_was_raised(error: Exception, intercepted: bool) -> None:
     """The very object, whether or not anything is around the handler."""
-
-    def notify(_: object) -> None:
-        raise error
-
     boundary = Boundary(
-        {NotifyWarehouse: notify},
+        {NotifyWarehouse: FakeHandler(error)},
         interceptors=[lambda subject, call_next: call_next(subject)] if intercepted else [],
     )
     with pytest.raises(FlushError) as raised, boundary.scope() as effects:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 
 import airlock
@@ -81,6 +82,16 @@ def ignore(_: object) -> None:
 def explode(_: object) -> None:
     """A handler that fails."""
     raise Broken("the handler failed")
+
+
+def awaited(handler: Callable[[Any], object]) -> Callable[[Any], Awaitable[None]]:
+    """A handler as an async one."""
+
+    async def handle(subject: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+        handler(subject)
+
+    return handle
 
 
 def next_line(*, skipping: int = 0) -> str:

@@ -24,6 +24,7 @@ from airlock.errors import (
     HandlerSignatureError,
     NotAnIntentError,
 )
+from airlock.testing import FakeHandler, Recording
 
 Calls = list[tuple[Any, ...]]
 
@@ -195,20 +196,19 @@ def test_an_effect_without_dependencies_is_its_own_handler_in_a_mapping() -> Non
 
 
 def test_any_other_handler_may_stand_for_it() -> None:
-    seen: list[Any] = []
-    with Boundary({restock: seen.append}).scope():
+    fake = FakeHandler()
+    with Boundary({restock: fake}).scope():
         enqueue(restock, 7)
-    assert seen == [restock.intent(7)]
+    assert fake.intents == [restock.intent(7)]
 
 
-def test_enqueue_refuses_a_raw_callable() -> None:
+def test_enqueue_refuses_a_raw_callable(effects: Recording) -> None:
     raw: Any = print
     raw_enqueue: Any = enqueue
-    with Boundary({}).scope() as effects:
-        with pytest.raises(NotAnIntentError, match=r"decorated with @airlock\.effect"):
-            enqueue(raw, 42)
-        with pytest.raises(NotAnIntentError, match=r"emitted with airlock\.emit"):
-            raw_enqueue(restock.intent_type, 42)
+    with pytest.raises(NotAnIntentError, match=r"decorated with @airlock\.effect"):
+        enqueue(raw, 42)
+    with pytest.raises(NotAnIntentError, match=r"emitted with airlock\.emit"):
+        raw_enqueue(restock.intent_type, 42)
     assert effects == []
 
 

@@ -27,6 +27,7 @@ from airlock import (
     region,
 )
 from airlock.errors import ResumeError, ScopeStateError
+from airlock.testing import FakeHandler
 from tests.effects.vocabulary import Charge, Mail, Notify, Urgent
 
 ID = uuid.UUID(int=7)
@@ -335,7 +336,7 @@ def test_json_says_kind_intent_outcome_decider_wave_and_cause(report: Report) ->
         "kind": "tests.effects.mail",
         "intent": "Mail(to='2@example.org')",
         "outcome": "dropped",
-        "by": "by Drop(Mail)",
+        "by": "Drop(Mail)",
         "wave": 1,
         "cause": 1,
     }
@@ -386,12 +387,7 @@ def test_a_report_is_resumed_once(report: Report) -> None:
 
 
 def test_a_resumed_report_has_what_was_run_now_and_its_causes_before() -> None:
-    broken = [True]
-
-    def send(mail: Mail) -> None:
-        if broken:
-            raise ValueError(broken.pop())
-
+    send = FakeHandler(ValueError, None)
     scope = Boundary({Notify: lambda _: airlock.emit(Mail("a")), Mail: send}).scope()
     with pytest.raises(FlushError), scope:
         scope.emit(Notify(1))

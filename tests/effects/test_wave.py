@@ -29,10 +29,12 @@ from airlock import (
     enclose,
     region,
 )
+from airlock.effects.flat import Flat
 from airlock.effects.policy import PolicyLike
-from airlock.effects.region import Flat, Region
+from airlock.effects.region import Region
 from airlock.effects.wave import Wave, chain
 from airlock.errors import PolicyError
+from airlock.testing import FakeHandler
 from tests.effects.vocabulary import Mail, Notify, Urgent
 
 ONE_OF_EACH = (Notify(1), Urgent(2), Mail("a"))
@@ -271,20 +273,18 @@ def test_the_id_is_the_one_given_or_one_that_stays() -> None:
 
 def test_the_nearest_header_wins() -> None:
     """The emission's own, then the regions outwards, then those of the cause."""
-    seen: list[dict[str, str]] = []
 
-    def handle(one: Notify) -> None:
-        seen.append(dict(airlock.delivery().headers))
-        if one.order_id == 1:
-            airlock.emit(Notify(2), Options(headers={"own": "follow-up"}))
+    def follow(_: Notify) -> None:
+        airlock.emit(Notify(2), Options(headers={"own": "follow-up"}))
 
-    boundary = Boundary({Notify: handle})
+    notify = FakeHandler(follow, None)
+    boundary = Boundary({Notify: notify})
     with (
         boundary.scope(headers={"a": "outer", "b": "outer", "own": "outer"}),
         boundary.scope(headers={"b": "inner"}),
     ):
         airlock.emit(Notify(1), Options(headers={"own": "emission"}))
-    assert seen == [
+    assert [one.headers for one in notify.deliveries] == [
         {"a": "outer", "b": "inner", "own": "emission"},
         {"a": "outer", "b": "inner", "own": "follow-up"},
     ]
@@ -344,20 +344,14 @@ def test_ids_and_options_go_with_the_rest() -> None:
 def test_a_verdict_is_given_once() -> None:
     """A resumed report asks no policy again."""
     asked: list[int] = []
-    failing = [True]
 
     def count(view: View) -> Sequence[Verdict]:
         asked.append(len(view))
         return [ALLOW, MERGED(into=0)]
 
-    def handle(_: Notify) -> None:
-        if failing.pop():
-            raise ValueError("broken")
-
-    scope = Boundary({Notify: handle}, policy=count).scope()
-    failing.append(True)
+    notify = FakeHandler(ValueError("broken"), None)
+    scope = Boundary({Notify: notify}, policy=count).scope()
     with pytest.raises(airlock.FlushError), scope:
         scope.emit_all([Notify(1), Notify(1)])
-    failing[:] = [False]
     assert scope.report.resume().delivered == [Notify(1)]
     assert asked == [2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
@@ -53,6 +54,7 @@ from airlock.errors import (
     DuplicateHandlerError,
     DuplicateKindError,
     EmittedInPolicyError,
+    ExpectationError,
     FieldError,
     HandlerSignatureError,
     MissingExtraError,
@@ -67,12 +69,18 @@ from airlock.errors import (
     ResumeError,
     ScopeOrderError,
     ScopeStateError,
+    SensitiveFieldError,
+    UnencodableError,
+    UnfakedIntentError,
     UnhandledIntentError,
     UnsupportedOptionError,
+    WireError,
     WiringError,
 )
 from airlock.integrations.sqlite3 import on_commit
 from airlock.release import OnFlushError
+from airlock.testing import FakeHandler, expect_effects, fake_boundary, in_order, like
+from airlock.wire import Wire
 
 Misuse = Callable[[], object]
 
@@ -885,3 +893,105 @@ def report_resumed_twice() -> None:
         effects.emit(NotifyWarehouse(7))
     effects.report.resume()
     effects.report.resume()
+
+
+# -- tests ----------------------------------------------------------------------------------------
+
+
+@raises(ExpectationError)
+def expectation_of_a_misspelt_field() -> None:
+    like(NotifyWarehouse, ordr_id=7)
+
+
+@raises(ExpectationError)
+def expectation_of_no_intent() -> None:
+    in_order(ChargeCard("4111 1111 1111 1111"), "an e-mail")
+
+
+@raises(ExpectationError)
+def expectation_never_used() -> None:
+    with expect_effects():
+        like(NotifyWarehouse)
+
+
+@raises(UnfakedIntentError)
+def intent_without_a_fake() -> None:
+    with fake_boundary({SendEmail: FakeHandler()}).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+# -- the wire -------------------------------------------------------------------------------------
+
+
+@raises(WireError)
+def payload_of_a_wrong_type() -> None:
+    wire = Wire()
+    message = wire.dump(NotifyWarehouse(7))
+    wire.load(message | {"data": {"order_id": "7"}})
+
+
+@raises(WireError)
+def payload_of_an_unknown_kind() -> None:
+    Wire().loads('{"kind": "shop.no-such-kind", "version": 1, "data": {}}')
+
+
+@raises(WireError)
+def payload_with_a_key_twice() -> None:
+    Wire().loads('{"kind": "shop.email", "kind": "shop.mail"}')
+
+
+@raises(WireError)
+def payload_cut_off() -> None:
+    Wire().loads('{"kind": "shop.em')
+
+
+@raises(UnencodableError)
+def field_without_a_form_on_the_wire() -> None:
+    @intent
+    class Measure:
+        value: complex
+
+    Wire().dumps(Measure(1j))
+
+
+@raises(UnencodableError)
+def value_that_its_annotation_does_not_allow() -> None:
+    Wire().dumps(NotifyWarehouse("7"))  # type: ignore[arg-type]
+
+
+@raises(SensitiveFieldError)
+def sensitive_field_without_a_cipher() -> None:
+    Wire().dumps(ChargeCard("4111 1111 1111 1111"))
+
+
+@raises(DeclarationError)
+def kinds_forwarding_in_a_circle() -> None:
+    wire = Wire()
+    wire.rename("shop.mail", forwards_to="shop.email")
+    wire.rename("shop.email", forwards_to="shop.mail")
+
+
+@raises(DeclarationError)
+def version_with_two_upcasters() -> None:
+    wire = Wire()
+    wire.upcaster("shop.email", 1)(dict)
+    wire.upcaster("shop.email", 1)(lambda data: data)
+
+
+@contextlib.contextmanager
+def hidden(module: str) -> Generator[None]:
+    """As if a package were not installed."""
+    before = sys.modules.get(module)
+    sys.modules[module] = None  # type: ignore[assignment]  # what the import system takes for that
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+        if before is not None:
+            sys.modules[module] = before
+
+
+@raises(MissingExtraError)
+def orjson_without_the_extra() -> None:
+    with hidden("orjson"):
+        Wire(json="orjson")

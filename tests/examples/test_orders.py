@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from airlock import Drop, EffectBuffer, FlushError, OncePerChain
+from airlock import EffectBuffer, FlushError, OncePerChain
 from airlock.errors import NoScopeError
+from airlock.integrations.sqlite3 import Connection
+from airlock.testing import FakeHandler, Recording, contains, fake_boundary, in_order, like
+from airlock.testing.contracts import handler_contract
 from examples.orders import shop as shops
 from examples.orders import store
 from examples.orders.baskets import read_orders
@@ -22,6 +25,7 @@ from examples.orders.intents import (
     SendConfirmationEmail,
 )
 from examples.orders.models import Customer, Line, Order
+from examples.orders.scenes import admin, bulk
 from examples.orders.shop import Shop
 from examples.orders.tally import Tally
 from examples.orders.wiring import BulkEffects, Clients, Effects
@@ -47,9 +51,14 @@ def shop(running: Shop) -> Shop:
     return running
 
 
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Connection]:
+    with store.opened(tmp_path / "shop.sqlite") as db:
+        yield db
+
+
 class TestDomain:
-    def test_an_order_says_what_it_wants_to_happen(self) -> None:
-        effects = EffectBuffer()
+    def test_an_order_says_what_it_wants_to_happen(self, effects: Recording) -> None:
         order().process(effects)
         assert effects == [
             NotifyWarehouse(7, 11, 2),
@@ -62,18 +71,33 @@ class TestDomain:
         new.process(EffectBuffer())
         assert new.status == "processed"
 
-    def test_an_address_shows_in_no_report(self) -> None:
-        effects = EffectBuffer()
+    def test_an_address_shows_in_no_report(self, effects: Recording) -> None:
         order().process(effects)
+        effects.one(SendConfirmationEmail, to=contains("shop.example"))
         assert "shop.example" not in repr(effects)
 
-    def test_a_customer_saved_in_a_scope_is_to_be_enriched(self, shop: Shop) -> None:
-        with shop.open() as (db, boundary), boundary.scope(policy=Drop()) as effects:
-            Customer(3).save(db)
-            assert effects == [EnrichCustomer(3)]
+    def test_each_customer_is_thanked_after_the_warehouse_heard_of_it(
+        self, effects: Recording
+    ) -> None:
+        for number, customer in ((7, 3), (8, 5)):
+            order(number, customer).process(effects)
+            effects.saw(
+                in_order(
+                    like(NotifyWarehouse, order_id=number),
+                    like(SendConfirmationEmail, to=contains(f"customer-{customer}@")),
+                )
+            )
+        effects.saw(like(CheckShelves, store_id=11).times(2))
+        effects.nothing_else()
 
-    def test_a_customer_saved_in_no_scope_is_refused(self, shop: Shop) -> None:
-        with shop.database() as db, pytest.raises(NoScopeError):
+    def test_a_customer_saved_in_a_scope_is_to_be_enriched(
+        self, effects: Recording, db: Connection
+    ) -> None:
+        Customer(3).save(db)
+        assert effects == [EnrichCustomer(3)]
+
+    def test_a_customer_saved_in_no_scope_is_refused(self, db: Connection) -> None:
+        with pytest.raises(NoScopeError):
             Customer(3).save(db)
 
     def test_every_basket_of_the_file_is_an_order(self) -> None:
@@ -81,6 +105,27 @@ class TestDomain:
         assert len(orders) == len({each.id for each in orders}) == 4_000
         assert orders[0].id == 40314947765
         assert orders[0].lines[0] == Line("Hamburger buns", 1, Decimal("1.00"))
+
+
+class TestPolicies:
+    """Code that opens scopes of a boundary: here one of fakes, without servers."""
+
+    def test_processing_again_leaves_the_customers_in_peace(self) -> None:
+        warehouse = FakeHandler()
+        boundary = fake_boundary({NotifyWarehouse: warehouse, CheckShelves: warehouse})
+        report = admin.process_again([order()], boundary)
+        assert warehouse.intents == [like(NotifyWarehouse, order_id=7), CheckShelves(11)]
+        assert report.dropped == [like(SendConfirmationEmail, order_id=7)]
+
+    def test_in_bulk_a_store_checks_its_shelves_once(self, db: Connection) -> None:
+        warehouse, shelves, mail = FakeHandler(), FakeHandler(), FakeHandler()
+        boundary = fake_boundary(
+            {NotifyWarehouse: warehouse, CheckShelves: shelves, SendConfirmationEmail: mail}
+        )
+        bulk.process_all([order(1), order(2)], boundary, db)
+        assert warehouse.intents == [like(NotifyWarehouse, order_id=n) for n in (1, 2)]
+        assert mail.intents == [like(SendConfirmationEmail, order_id=n) for n in (1, 2)]
+        assert shelves.intents == [CheckShelves(11)]
 
 
 class TestWiring:
@@ -97,6 +142,18 @@ class TestWiring:
 
 @pytest.mark.parametrize("wiring", [Effects, BulkEffects])
 class TestHandlers:
+    def test_intents_are_values_and_their_handlers_can_be_made(
+        self, shop: Shop, wiring: type[Clients]
+    ) -> None:
+        with shop.database() as db, shop.boundary(db, wiring) as boundary:
+            handler_contract(boundary)
+
+    def test_the_warehouse_takes_whatever_an_intent_may_say(
+        self, shop: Shop, wiring: type[Clients]
+    ) -> None:
+        with shop.database() as db, shop.boundary(db, wiring) as boundary:
+            handler_contract(boundary, only=[NotifyWarehouse, CheckShelves], run=True)
+
     def test_the_servers_receive_what_an_order_means(
         self, shop: Shop, wiring: type[Clients]
     ) -> None:
@@ -128,7 +185,7 @@ class TestHandlers:
             effects = boundary.scope()
             with pytest.raises(FlushError), effects:
                 order().process(effects)
-            assert [type(intent) for intent in effects.report.failed] == [NotifyWarehouse]
+            assert effects.report.failed == [like(NotifyWarehouse, order_id=7)]
             shop.warehouse.down_for = frozenset()
             assert effects.report.resume().ok
         assert Tally.of([order()]).differences(shop.received()) == []

@@ -27,6 +27,7 @@ from airlock.errors import (
 )
 from airlock.integrations.sqlite3 import Connection, Cursor, connect, on_commit
 from airlock.release import Fate
+from airlock.testing import FakeHandler
 
 MODES: dict[str, dict[str, Any]] = {
     "legacy": {},
@@ -791,11 +792,7 @@ class TestFlushesAfterACommit:
 
     def test_an_interrupted_flush_leaves_the_others_to_the_next_statement(self, shop: Shop) -> None:
         """Ctrl-C in a handler is raised at once; no scope waits for ever."""
-
-        def interrupt(broken: Broken) -> None:
-            raise KeyboardInterrupt
-
-        boundary = Boundary({Broken: interrupt})
+        boundary = Boundary({Broken: FakeHandler(KeyboardInterrupt)})
         release = on_commit(shop.connection)
 
         def scope(n: int) -> int:

@@ -15,6 +15,7 @@ from dependency_injector import containers
 import airlock
 from airlock import Boundary, HandlesBatch, Outcome, Report, Scope
 from airlock.errors import NoScopeError, ResumeError
+from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Reply
 
 Told = list[tuple[str, str, bool]]
@@ -39,7 +40,8 @@ def told(report: Report) -> Told:
     return [(entry.intent.text, entry.outcome.word, entry.interrupted) for entry in report]
 
 
-def press_ctrl_c() -> None:
+def press_ctrl_c(_: object = None) -> None:
+    """A step of a fake handler, too."""
     signal.raise_signal(signal.SIGINT)
 
 
@@ -114,13 +116,7 @@ def test_resume_repeats_what_was_interrupted_when_told_to(plain: bool) -> None:
 
 
 def test_an_interrupt_in_a_follow_up_leaves_the_waves_before_it_alone() -> None:
-    ran: list[str] = []
-
-    def reply(reply: Reply) -> None:
-        ran.append(reply.text)
-        if len(ran) == 2:
-            press_ctrl_c()
-
+    reply = FakeHandler(None, press_ctrl_c, None, None)
     boundary = Boundary({Note: lambda note: airlock.emit(Reply(note.text)), Reply: reply})
     with pytest.raises(KeyboardInterrupt), boundary.scope() as effects:
         airlock.emit_all(map(Note, "abc"))
@@ -136,14 +132,8 @@ def test_an_interrupt_in_a_follow_up_leaves_the_waves_before_it_alone() -> None:
 
 
 def test_an_interrupted_batch_fails_with_all_its_members() -> None:
-    interrupts = [press_ctrl_c]
-
-    def write(notes: list[Note]) -> None:
-        if interrupts:
-            interrupts.pop()()
-
     wiring = containers.DynamicContainer()
-    wiring.note = HandlesBatch(Note, write, size=2)
+    wiring.note = HandlesBatch(Note, FakeHandler(press_ctrl_c, None), size=2)
     with pytest.raises(KeyboardInterrupt), Boundary(wiring).scope() as effects:
         airlock.emit_all(map(Note, "abc"))
     assert told(effects.report) == [
@@ -155,12 +145,8 @@ def test_an_interrupted_batch_fails_with_all_its_members() -> None:
 
 
 def test_an_earlier_failure_is_in_the_report_of_an_interrupted_flush() -> None:
-    def handle(note: Note) -> None:
-        if note.text == "bad":
-            raise ValueError("bad")
-        press_ctrl_c()
-
-    with pytest.raises(KeyboardInterrupt), Boundary({Note: handle}).scope() as effects:
+    note = FakeHandler(ValueError("bad"), press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt), Boundary({Note: note}).scope() as effects:
         airlock.emit_all(map(Note, ("bad", "now", "after")))
     assert told(effects.report) == [
         ("bad", "failed", False),

@@ -19,6 +19,7 @@ from airlock.errors import (
     ScopeOrderError,
     ScopeStateError,
 )
+from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Notes, Reply
 
 TASKS = 50
@@ -361,11 +362,10 @@ def test_enclose_holds_in_its_task_and_its_children_only() -> None:
 
 def test_concurrent_overrides_never_see_each_others_fakes() -> None:
     """Two tasks in one scope, each with a fake of its own for the same intent."""
-    notes, seen = Notes(), dict[str, list[str]]()
+    notes, fakes = Notes(), {"one": FakeHandler(), "two": FakeHandler()}
 
     async def work(effects: Scope, name: str, barrier: asyncio.Barrier) -> None:
-        seen[name] = []
-        with effects.override({Note: lambda note: seen[name].append(note.text)}):
+        with effects.override({Note: fakes[name]}):
             async with barrier:
                 effects.emit(Note(f"{name}, held"))
             await breathe()
@@ -381,7 +381,8 @@ def test_concurrent_overrides_never_see_each_others_fakes() -> None:
             effects.emit(Note("no fake"))
 
     asyncio.run(main())
-    assert seen == {name: [f"{name}, held", f"{name}, ambient"] for name in ("one", "two")}
+    for name, fake in fakes.items():
+        assert fake.intents == [Note(f"{name}, held"), Note(f"{name}, ambient")]
     assert notes.delivered == ["no fake"]
 
 

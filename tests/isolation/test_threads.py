@@ -21,6 +21,7 @@ from airlock.errors import (
     RefusedError,
     ScopeOrderError,
 )
+from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Notes
 
 THREADS = 50
@@ -238,15 +239,12 @@ def test_enclose_of_the_process_refuses_in_threads() -> None:
 
 
 def test_an_override_holds_in_its_own_context_only() -> None:
-    notes, fakes = Notes(), list[str]()
-    with (
-        notes.boundary().scope() as effects,
-        effects.override({Note: lambda note: fakes.append(note.text)}),
-    ):
+    notes, fake = Notes(), FakeHandler()
+    with notes.boundary().scope() as effects, effects.override({Note: fake}):
         effects.emit(Note("here"))
         assert in_thread(lambda: effects.emit(Note("there"))) is None
     assert notes.delivered == ["there"]
-    assert fakes == ["here"]
+    assert fake.intents == [Note("here")]
 
 
 # -- many at once -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import trio.testing
 import airlock
 from airlock import Boundary, Drop, FlushError, Outcome, Scope
 from airlock.errors import ClosedRegionError, NoScopeError, WiringError
+from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Notes, Reply
 
 
@@ -41,18 +42,16 @@ def test_async_handlers_run_under_trio() -> None:
 
 
 def test_failures_are_resumed_under_trio() -> None:
+    deliver = FakeHandler(ConnectionError, None)
+
+    async def handle(note: Note) -> None:
+        await trio.lowlevel.checkpoint()
+        deliver(note)
+
     async def main() -> None:
-        healthy = trio.Event()
-
-        async def handle(note: Note) -> None:
-            await trio.lowlevel.checkpoint()
-            if not healthy.is_set():
-                raise ConnectionError
-
         with pytest.raises(FlushError) as failed:
             async with Boundary({Note: handle}).scope():
                 airlock.emit(Note("one"))
-        healthy.set()
         assert failed.value.report is not None
         assert (await failed.value.report.aresume()).delivered == [Note("one")]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import airlock
 from airlock import Allow, Boundary, EffectBuffer, Options, Scope
 from airlock.errors import NotAnIntentError
+from airlock.testing import FakeHandler
 from tests.properties.vocabulary import CONCRETE, Broken, Mail, Work
 
 idle = st.builds(lambda cls, key: cls(key=key), st.sampled_from(CONCRETE), st.integers(0, 3))
@@ -58,14 +59,12 @@ def test_emit_all_is_many_emits(some: list[tuple[Work, Options | None]]) -> None
         one.emit(intent, told)
     other.emit_all(one)
     assert one == other == [intent for intent, _ in some]
-    seen: list[object] = []
-
-    def note(_: Work) -> None:
-        seen.append(airlock.delivery().options.ordering_key)
-
-    with Boundary({Work: note}).scope() as effects:
+    work = FakeHandler()
+    with Boundary({Work: work}).scope() as effects:
         effects.emit_all(other)
-    assert seen == [told and told.ordering_key for _, told in some]
+    assert [one.options.ordering_key for one in work.deliveries] == [
+        told and told.ordering_key for _, told in some
+    ]
 
 
 @given(lists_of_work, st.integers(0, 8), st.sampled_from((Mail, 42, print, None, "mail")))

@@ -28,6 +28,7 @@ from airlock import (
     each,
 )
 from airlock.errors import PolicyError
+from airlock.testing.laws import policy_laws
 from tests.properties.strategies import policies
 from tests.properties.vocabulary import (
     CONCRETE,
@@ -47,7 +48,8 @@ idle = st.builds(
     st.sampled_from([c for c in CONCRETE if c is not Orphan]),
     st.integers(0, 2),
 )
-sound = policies.filter(lambda name: name not in ("sick", "nonsense", "Refuse(Urgent)"))
+SICK = ("sick", "nonsense")
+sound = policies.filter(lambda name: name not in (*SICK, "Refuse(Urgent)"))
 
 
 def ignoring() -> Boundary:
@@ -113,6 +115,21 @@ def test_every_policy_decides_as_it_ought(shown: Any, rule: Any) -> None:
     view, seen, earlier = shown
     decide = getattr(rule.real, "decide", rule.real)
     assert stated(decide(view)) == rule.decide(seen, earlier)
+
+
+# Of `a & b` a flush asks each part by itself.
+SINGLY = [name for name, rules in RULES.items() if len(rules) == 1 and name not in SICK]
+
+
+@pytest.mark.parametrize("name", SINGLY)
+def test_every_policy_keeps_the_laws_that_users_try_theirs_with(name: str) -> None:
+    policy_laws(chosen_policy(name), idle)
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_sick_policy_breaks_those_laws(name: str) -> None:
+    with pytest.raises(AssertionError, match="A policy answers one verdict for each intent"):
+        policy_laws(chosen_policy(name), st.sampled_from([cls() for cls in CONCRETE]))
 
 
 @given(sound, sound, st.lists(idle, max_size=6))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
+from airlock.effects.flat import Flat
 from airlock.effects.intent import Intent, admit
 from airlock.effects.options import Options
-from airlock.effects.region import Flat, Mark, Region, marked
-from airlock.effects.registry import KNOWN, describe
+from airlock.effects.region import Mark, Region, marked
+from airlock.effects.registry import KNOWN, describe, spec_of
+from airlock.effects.stable import stable_repr
 from airlock.errors import OptionError
 
 __all__ = ["BufferMark", "EffectBuffer", "Emits"]
@@ -122,9 +125,37 @@ class EffectBuffer(Sequence[Any]):
         """
         return [intent for intent in self.flat().intents if isinstance(intent, cls)]
 
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The intents as JSON, for snapshots: kind, intent, and the options that were given.
+
+        The same in every run. Sensitive values are hidden.
+
+        Args:
+            indent: as ``json.dumps`` takes it.
+
+        Example:
+            >>> EffectBuffer([NotifyWarehouse(42)]).to_json()
+            '[{"kind": "...", "intent": "NotifyWarehouse(order_id=42)"}]'
+        """
+        flat = self.flat()
+        rows: list[dict[str, Any]] = []
+        for i, intent in enumerate(flat.intents):
+            row = {"kind": spec_of(type(intent)).kind, "intent": stable_repr(intent)}
+            options = flat.options.get(i)
+            rows.append(row if options is None else {**row, "options": _shown(options)})
+        return json.dumps(rows, indent=indent, ensure_ascii=False)
+
     def flat(self, *, since: Mark | None = None) -> Flat:
         """The buffer as one sequence, with the options and regions of its intents."""
         return Flat(self.region, since=since)
+
+    def __copy__(self) -> EffectBuffer:
+        copy = EffectBuffer()
+        copy.emit_all(self)
+        return copy
+
+    def __deepcopy__(self, _: dict[int, Any]) -> EffectBuffer:
+        return self.__copy__()  # intents do not change
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self.flat().intents))
@@ -151,6 +182,11 @@ class EffectBuffer(Sequence[Any]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self)!r})"
+
+
+def _shown(options: Options) -> dict[str, Any]:
+    given = {name: getattr(options, name) for name in options.given()}
+    return {n: dict(v) if isinstance(v, Mapping) else str(v) for n, v in given.items()}
 
 
 def put(region: Region, intent: Intent, options: Options | None) -> None:

@@ -19,7 +19,7 @@ from airlock.errors import (
     NotAnIntentError,
 )
 
-__all__ = ["Intent", "admit", "build_intent", "field", "intent", "replace"]
+__all__ = ["Intent", "admit", "build_intent", "field", "intent", "replace", "resolve_late"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="type[Any]")
@@ -260,6 +260,7 @@ def _check_types(built: Any, names: Mapping[str, Any], place: Place) -> bool:
         if hint is _LATER:
             unresolved = True
             continue
+        object.__setattr__(attribute, "type", hint)  # as attrs.resolve_types does
         for problem in problems(hint):
             raise FieldError(
                 built.__qualname__,
@@ -327,6 +328,16 @@ def admit(value: Any) -> None:
     )
 
 
+def resolve_late(cls: type[Any]) -> None:
+    """Resolve annotations that spoke of what was not declared yet, as far as it is by now.
+
+    Raises:
+        FieldError: a field may not be what its annotation turns out to say.
+    """
+    if cls in _unresolved:
+        _check_types(cls, _unresolved[cls], spec_of(cls).place)
+
+
 def replace(value: IntentT, /, **changes: Any) -> IntentT:
     """A copy of an intent with some fields changed.
 
@@ -346,4 +357,4 @@ def replace(value: IntentT, /, **changes: Any) -> IntentT:
         Reward(order_id=7, points=5)
     """
     evolved: Any = attrs.evolve(value, **changes)  # type: ignore[misc]  # attrs, though checkers cannot see it
-    return evolved  # type: ignore[no-any-return]
+    return evolved  # type: ignore[no-any-return]  # as above: what went in

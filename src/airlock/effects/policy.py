@@ -7,9 +7,10 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
+from airlock.effects.causation import Ancestor
 from airlock.effects.intent import Intent
 from airlock.effects.registry import declared, describe, spec_of, types_named
-from airlock.effects.verdict import ALLOW, HOLD, Verdict
+from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 from airlock.errors import DeclarationError
 
 __all__ = ["And", "Each", "Policy", "PolicyLike", "Selection", "View", "Where", "each", "seats"]
@@ -26,6 +27,7 @@ class View:
         intents: what to judge.
         wave: 0 for what the block emitted, 1 for the follow-ups of that, and so on.
         earlier: what this policy, at this place, allowed in earlier waves of the flush.
+        remote: the causes of all of them in other processes, the nearest first.
     """
 
     intents: Sequence[Any]
@@ -33,12 +35,14 @@ class View:
     earlier: Sequence[Any] = ()
     ancestry: Callable[[int], Iterator[Any]] = attrs.field(default=lambda _: iter(()), repr=False)
     apartness: Callable[[int], object] | None = attrs.field(default=None, repr=False)
+    holding: Callable[[int], bool] = attrs.field(default=lambda _: False, repr=False)
+    remote: Sequence[Ancestor] = ()
 
     def __len__(self) -> int:
         return len(self.intents)
 
     def ancestors(self, index: int) -> Iterator[Any]:
-        """The intents that caused the one at ``index``, its direct cause first."""
+        """The intents that caused the one at ``index`` in this process, its direct cause first."""
         return self.ancestry(index)
 
     def apart(self, index: int) -> object:
@@ -47,6 +51,10 @@ class View:
         It covers emission options and overrides, which a merged intent would lose.
         """
         return None if self.apartness is None else self.apartness(index)
+
+    def held(self, index: int) -> bool:
+        """Whether a policy inside this one holds the intent at ``index``."""
+        return self.holding(index)
 
     def only(self, indices: Sequence[int], earlier: Sequence[Any]) -> View:
         """The view of some of the intents, at the same place."""
@@ -57,6 +65,8 @@ class View:
             earlier,
             lambda i: self.ancestry(indices[i]),
             None if apartness is None else lambda i: apartness(indices[i]),
+            lambda i: self.holding(indices[i]),
+            self.remote,
         )
 
 
@@ -132,10 +142,17 @@ class And(Policy):
                 if verdict is not ALLOW:
                     into = verdict.into
                     verdicts[i] = verdict if into is None else Verdict(verdict.name, live[into])
-        return verdicts
+        return [DROP if _is_lost(verdict, verdicts) else verdict for verdict in verdicts]
 
     def where(self, predicate: Callable[[Any], bool], /) -> Policy:
         return And(tuple(Where(part, predicate) for part in self.parts))
+
+
+def _is_lost(verdict: Verdict, verdicts: Sequence[Verdict]) -> bool:
+    """Whether what stands for a merged intent was dropped by a later part."""
+    while verdict.into is not None:
+        verdict = verdicts[verdict.into]
+    return verdict is DROP
 
 
 @attrs.frozen(repr=False)

@@ -7,15 +7,15 @@ each state is a class, so that appending tests no flag::
     Region ──────┐
                  ├──► ClosedRegion        (its block ended)
     GuardedRegion┘
-        a policy refuses at the emit site, or a transaction must be noted
+        a policy refuses at the emit site, a transaction must be noted, or emissions are recorded
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airlock.effects.emission import Emission, Recorder, recorders_of
 from airlock.effects.options import NO_HEADERS, Options
 from airlock.effects.place import Place, shown
 from airlock.errors import ClosedRegionError
@@ -23,11 +23,9 @@ from airlock.errors import ClosedRegionError
 if TYPE_CHECKING:
     from airlock.effects.policy import PolicyLike
 
-__all__ = ["ClosedRegion", "Discarded", "Flat", "GuardedRegion", "Mark", "Region", "Span"]
+__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "marked"]
 
 Guard = Callable[[Any], None]
-Discarded = tuple[list[Any], object]
-"""Intents that were thrown away, and what decided it."""
 
 
 class Region(list[Any]):
@@ -42,6 +40,8 @@ class Region(list[Any]):
         overrides: handlers put in place of others, by type.
         headers: for every intent emitted here, and its follow-ups.
         guards: what is called with each intent before it is taken, from here outwards.
+        recorders: what is told of each emission after it is taken, from here outwards.
+        emissions: by position, only where there are recorders.
         seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
         encloses: its enclosures hold for every boundary.
@@ -60,6 +60,7 @@ class Region(list[Any]):
         "cause",
         "children",
         "discarded",
+        "emissions",
         "encloses",
         "enclosures",
         "guards",
@@ -71,6 +72,7 @@ class Region(list[Any]):
         "overrides",
         "place",
         "policies",
+        "recorders",
         "running",
         "scope",
         "seen",
@@ -80,7 +82,7 @@ class Region(list[Any]):
         "why",
     )
     # A region is one place, whatever it holds.
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a list has none
     __eq__ = object.__eq__
     __ne__ = object.__ne__
 
@@ -119,9 +121,13 @@ class Region(list[Any]):
         self.running: Any = None
         self.landings: dict[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
+        self.emissions: dict[int, Emission] | None = None
         self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
+        self.recorders: tuple[Recorder, ...] = () if up is None else up.recorders
+        if policies or enclosures:
+            self.recorders = recorders_of((*policies, *enclosures)) + self.recorders
         self.segment = segment
-        if self.guards or segment is not None:
+        if (self.guards or self.recorders or segment is not None) and type(self) is Region:
             self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
 
     def adopt(self, child: Region) -> None:
@@ -180,13 +186,26 @@ class GuardedRegion(Region):
             guard(intent)
         self._stamp()
         list.append(self, intent)
+        self._record(len(self) - 1)
 
     def extend(self, intents: Any, /) -> None:
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)
         self._stamp()
+        start = len(self)
         list.extend(self, intents)
+        for position in range(start, len(self)):
+            self._record(position)
+
+    def _record(self, position: int) -> None:
+        if not self.recorders:
+            return
+        if self.emissions is None:
+            self.emissions = {}
+        emission = self.emissions[position] = Emission(self, position)
+        for recorder in self.recorders:
+            recorder.record(emission)
 
     def _stamp(self) -> None:
         """Note the transaction that is open now."""
@@ -214,128 +233,8 @@ class ClosedRegion(Region):
         raise ClosedRegionError(f"anything of {child.described()}", self.described(), self.why)
 
 
-Span = tuple[int, int, Region]
-"""``(start, end, region)``: the region's intents, and its children's, in the flat sequence."""
 Mark = Mapping[Region, int]
 """How much each region of a tree held at some moment."""
-Step = tuple["Region", int, int, Iterator[tuple[int, "Region"]], object]
-"""A region to walk: where it starts, how far it is, its children to come, what threw it away."""
-Keeps = Callable[[object], object]
-"""What decided against a segment, or None if its intents are kept."""
-
-
-class Flat:
-    """A tree of regions as one sequence.
-
-    Args:
-        root: its top.
-        since: leave out what was there at this mark.
-        keeps: given a segment, what decided against it (a rollback), or None.
-        belongs: whether a region's own intents are wanted; None for all.
-
-    Attributes:
-        intents: in order, a nested region's where it opened. May be ``root`` itself: do not change.
-        spans: of the regions that say anything, innermost first.
-        options: by index, only where given.
-        discarded: what was thrown away, with the reason.
-        open: regions below the root whose blocks have not ended.
-    """
-
-    __slots__ = ("_belongs", "_keeps", "_since", "discarded", "intents", "open", "options", "spans")
-
-    def __init__(
-        self,
-        root: Region,
-        *,
-        since: Mark | None = None,
-        keeps: Keeps | None = None,
-        belongs: Callable[[Region], bool] | None = None,
-    ) -> None:
-        self.options: dict[int, Options] = {}
-        self.spans: list[Span] = []
-        self.discarded: list[Discarded] = []
-        self.open: list[Region] = []
-        self._since = since or {}
-        self._keeps = keeps
-        self._belongs = belongs
-        self.intents: list[Any] = []
-        if root.children or root.options or root.stamps or since or belongs or root.discarded:
-            self._walk(root)
-        else:
-            self.intents = root
-            if root.contextual:
-                self.spans.append((0, len(root), root))
-
-    def _walk(self, root: Region) -> None:
-        # A stack of its own: the depth of nesting is the user's, not the interpreter's.
-        stack = [self._step(root, root.discarded)]
-        while stack:
-            region, start, done, children, against = stack.pop()
-            for at, child in children:
-                if at > done:
-                    self._take(region, done, at, against)
-                if not isinstance(child, ClosedRegion):
-                    self.open.append(child)
-                stack.append((region, start, max(done, at), children, against))
-                innermost = against if child.discarded is None else child.discarded
-                stack.append(self._step(child, innermost))
-                break
-            else:
-                if len(region) > done:
-                    self._take(region, done, len(region), against)
-                if against is None and region.contextual:
-                    self.spans.append((start, len(self.intents), region))
-
-    def _step(self, region: Region, against: object) -> Step:
-        done = self._since.get(region, 0)
-        return region, len(self.intents), done, iter(sorted_children(region)), against
-
-    def _take(self, region: Region, start: int, end: int, against: object) -> None:
-        """The region's own intents from ``start`` to ``end``: kept, or thrown away."""
-        if self._belongs is not None and not self._belongs(region):
-            return
-        if region.stamps is None and against is None:
-            self._copy(region, start, end)
-            return
-        runs: Sequence[tuple[int, int, object]] = [(start, end, against)]
-        if region.stamps is not None and self._keeps is not None:
-            keeps = self._keeps
-            runs = [
-                (low, high, keeps(segment) if against is None else against)
-                for low, high, segment in _runs(region.stamps, start, end)
-            ]
-        for low, high, reason in runs:
-            if reason is None:
-                self._copy(region, low, high)
-            else:
-                self.discarded.append((region[low:high], reason))
-
-    def _copy(self, region: Region, start: int, end: int) -> None:
-        if region.options:
-            shift = len(self.intents) - start
-            for position, options in region.options.items():
-                if start <= position < end:
-                    self.options[position + shift] = options
-        self.intents += region[start:end] if start or end < len(region) else region
-
-
-def sorted_children(region: Region) -> Sequence[tuple[int, Region]]:
-    """By position; threads that share a region may have entered them in another order."""
-    children = region.children
-    if children is None or len(children) == 1:
-        return children or ()
-    return sorted(children, key=itemgetter(0))
-
-
-def _runs(
-    stamps: Sequence[tuple[int, object]], start: int, end: int
-) -> list[tuple[int, int, object]]:
-    ends = [at for at, _ in stamps[1:]] + [end]
-    return [
-        (max(low, start), min(high, end), segment)
-        for (low, segment), high in zip(stamps, ends, strict=True)
-        if max(low, start) < min(high, end)
-    ]
 
 
 def marked(root: Region) -> Mark:

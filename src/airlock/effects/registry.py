@@ -17,6 +17,7 @@ __all__ = [
     "located",
     "register",
     "spec_of",
+    "type_named",
     "types_named",
 ]
 
@@ -50,6 +51,11 @@ def declared() -> tuple[type[Any], ...]:
 def types_named(kind: str) -> tuple[type[Any], ...]:
     """The intent classes of a kind, all versions; empty if none is declared (yet)."""
     return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
+
+
+def type_named(kind: str, version: int) -> type[Any] | None:
+    """The intent class of a kind and version; None if none is declared (yet)."""
+    return _kinds.get((kind, version))
 
 
 def spec_of(cls: type[Any]) -> IntentSpec:

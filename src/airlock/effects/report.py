@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from airlock.effects.flat import Discarded
 from airlock.effects.policy import shown_policy
-from airlock.effects.region import Discarded
 from airlock.effects.registry import spec_of
+from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
 
@@ -301,9 +302,9 @@ class Report:
         for entry in entries:
             row: dict[str, Any] = {
                 "kind": spec_of(type(entry.intent)).kind,
-                "intent": repr(entry.intent),
+                "intent": stable_repr(entry.intent),
                 "outcome": entry.outcome.word,
-                "by": _by(entry) or None,
+                "by": _by(entry).removeprefix("by ") or None,
                 "wave": entry.wave,
                 "cause": index.get(id(entry.cause)),
             }
@@ -329,7 +330,7 @@ def _decider(wave: Wave, i: int) -> object:
 
 def shown(decider: object) -> str:
     """What decided about an intent, without addresses."""
-    return shown_policy(decider) if callable(decider) else repr(decider)
+    return shown_policy(decider) if callable(decider) else stable_repr(decider)
 
 
 def _by(entry: ReportEntry) -> str:

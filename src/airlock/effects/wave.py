@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.flat import Flat, Span
 from airlock.effects.judge import BadVerdicts, ask
 from airlock.effects.policy import PolicyLike, View, shown_policy
-from airlock.effects.region import Flat, Region, Span
+from airlock.effects.region import Region
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 from airlock.errors import EmittedInPolicyError, PolicyError
 
@@ -70,12 +72,14 @@ class Wave:
         deciders: what dropped, held or merged an intent, by position.
         merged: the position of the survivor, by position.
         errors: by position.
+        emissions: by position, only where recorded.
         interrupted: positions of those that were in flight when the flush was interrupted.
         tries: how often a handler was called for an intent before, by position.
         batches: all positions of a batch, by the position of its last member.
         attempts: regions of what handlers emitted, each with its ``cause``.
         discarded: what failed attempts emitted: ``(intents, reason, cause)``.
         seen: the classes of what was emitted by its handlers.
+        origin: what led to the block in other processes.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Wave:
         self.root = root
         self.intents: list[Any] = flat.intents
         self.options = flat.options
+        self.emissions = flat.emissions
         self.spans: list[Span] = flat.spans
         self.parent = parent
         self.causes: list[int] = causes or []
@@ -106,10 +111,13 @@ class Wave:
         self.attempts: list[Region] = []
         self.discarded: list[tuple[list[Any], object, int]] = []
         self.seen: set[type[Any]] = set()
+        self.origin: Causation = NO_CAUSE if parent is None else parent.origin
         self._classes = classes
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
         self._homes: list[Region] | None = None
+        for index, emission in flat.emissions.items():
+            emission.decided_in(self, index)
 
     # -- deciding ---------------------------------------------------------------------------------
 
@@ -140,6 +148,8 @@ class Wave:
                     tuple(earlier),
                     self._ancestry(live),
                     self._apartness(live),
+                    _holding(outcomes, live),
+                    self.origin.ancestors,
                 ),
             )
             memory.append((earlier, _allowed(seen, answer)))
@@ -217,6 +227,11 @@ class Wave:
             for member in level:
                 yield wave.intents[member]
 
+    @property
+    def depth(self) -> int:
+        """How many handlers stand before these intents, those in other processes included."""
+        return self.number + self.origin.depth
+
     def lineage(self, position: int) -> Iterator[Any]:
         """Its direct cause, the direct cause of that, and so on."""
         wave: Wave = self
@@ -285,10 +300,8 @@ class Wave:
 
     def discard(self, attempt: Region, reason: object) -> None:
         """Throw away what an attempt emitted."""
-        flat = Flat(attempt)
-        self.discarded += [(i, r, attempt.cause) for i, r in flat.discarded]
-        if flat.intents:
-            self.discarded.append((list(flat.intents), reason, attempt.cause))
+        attempt.discarded = reason
+        self.discarded += [(i, r, attempt.cause) for i, r in Flat(attempt).discarded]
 
     def follow_ups(self) -> Wave | None:
         """The next wave: what the attempts emitted, in the order of their causes."""
@@ -305,6 +318,7 @@ class Wave:
             flat.intents += below.intents
             causes += [attempt.cause] * len(below.intents)
             flat.options.update({at + shift: o for at, o in below.options.items()})
+            flat.emissions.update({at + shift: e for at, e in below.emissions.items()})
             flat.spans += [(a + shift, b + shift, region) for a, b, region in below.spans]
             for region in chain(attempt.up):
                 if region.contextual:
@@ -334,9 +348,11 @@ class Wave:
         flat = Flat(Region("wave"))
         flat.intents = [self.intents[i] for i in again]
         flat.options = {place[i]: o for i, o in self.options.items() if i in place}
+        flat.emissions = {place[i]: e for i, e in self.emissions.items() if i in place}
         flat.spans = _narrowed(self.spans, again)
         causes = [self.causes[i] for i in again] if self.parent is not None else None
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
+        wave.origin = self.origin
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)
@@ -356,6 +372,10 @@ def _live(outcomes: bytearray, start: int, end: int) -> Any:
     if not part.count(Outcome.DROPPED) and not part.count(Outcome.MERGED):
         return range(start, end)
     return [i for i in range(start, end) if outcomes[i] in (Outcome.PENDING, Outcome.HELD)]
+
+
+def _holding(outcomes: bytearray, live: Any) -> Callable[[int], bool]:
+    return lambda index: outcomes[live[index]] == Outcome.HELD
 
 
 def _allowed(seen: list[Any], answer: Any) -> list[Any]:

@@ -1,0 +1,67 @@
+"""Emissions one by one, for those who record them: tests, dry runs. Nobody else pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from airlock.effects.options import Options
+from airlock.effects.place import caller
+from airlock.effects.policy import Policy, PolicyLike
+
+if TYPE_CHECKING:
+    from airlock.effects.region import Region
+    from airlock.effects.wave import Wave
+
+__all__ = ["Emission", "Recorder", "recorders_of"]
+
+
+class Emission:
+    """One intent at the place where it was emitted.
+
+    Attributes:
+        region: where it went.
+        position: in the region.
+        place: file and line of the emitting call.
+        wave: the wave in which it was decided; None before that.
+        index: in the wave.
+    """
+
+    __slots__ = ("index", "place", "position", "region", "wave")
+
+    def __init__(self, region: Region, position: int) -> None:
+        self.region = region
+        self.position = position
+        self.place = caller()
+        self.wave: Wave | None = None
+        self.index = -1
+
+    @property
+    def intent(self) -> Any:
+        """The value."""
+        return self.region[self.position]
+
+    @property
+    def options(self) -> Options | None:
+        """What was said of it beside its value."""
+        return (self.region.options or {}).get(self.position)
+
+    def decided_in(self, wave: Wave, index: int) -> None:
+        """Note where its outcome is to be found."""
+        self.wave = wave
+        self.index = index
+
+
+class Recorder(Policy):
+    """A policy that is told of every emission under it, nested regions and scopes included."""
+
+    __slots__ = ()
+
+    def record(self, emission: Emission, /) -> None:
+        """Called with each emission, after it was taken."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement record()")
+
+
+def recorders_of(policies: Iterable[PolicyLike]) -> tuple[Recorder, ...]:
+    """Those of some policies that record."""
+    return tuple(policy for policy in policies if isinstance(policy, Recorder))

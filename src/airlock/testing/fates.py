@@ -1,0 +1,84 @@
+"""What became of single emissions, at any time: before, while and after their scopes end."""
+
+from __future__ import annotations
+
+import attrs
+
+from airlock.effects.emission import Emission
+from airlock.effects.place import shown as place_shown
+from airlock.effects.region import Region
+from airlock.effects.report import shown
+from airlock.effects.stable import stable_repr
+from airlock.effects.wave import Outcome, Wave
+from airlock.release import against
+
+__all__ = ["Fate", "fate_of"]
+
+
+@attrs.frozen
+class Fate:
+    """What became of an emission.
+
+    Attributes:
+        escapes: whether it would be delivered, were it not for the recording; true while
+            nothing has decided against it.
+        note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
+    """
+
+    escapes: bool
+    note: str = ""
+
+
+ESCAPES = Fate(escapes=True)
+
+
+def fate_of(emission: Emission, recorder: type[object]) -> Fate:
+    """What became of an emission.
+
+    Args:
+        emission: a recorded one.
+        recorder: the class of the policies that only record: what they drop would escape.
+    """
+    wave = emission.wave
+    if wave is None:
+        reason = _against(emission)
+        return (
+            ESCAPES
+            if reason is None
+            else Fate(escapes=False, note=f"discarded by {_words(reason)}")
+        )
+    code, decider = wave.outcomes[emission.index], wave.deciders.get(emission.index)
+    if code == Outcome.MERGED:
+        return Fate(escapes=False, note=f"merged into {_survivor(emission, wave)}")
+    if code == Outcome.HELD:
+        return Fate(escapes=False, note=f"held by {_words(decider)}")
+    if code == Outcome.DROPPED and not isinstance(decider, recorder):
+        faked = decider == "override"  # a test that leaves an effect out still wants to see it
+        return Fate(escapes=faked, note=f"dropped by {_words(decider)}")
+    if code == Outcome.FAILED:
+        return Fate(escapes=True, note=f"failed: {stable_repr(wave.errors[emission.index])}")
+    return ESCAPES
+
+
+def _survivor(emission: Emission, wave: Wave) -> str:
+    """What stands for a merged emission; its place tells it from others of the same value."""
+    position = wave.merged[emission.index]
+    other = wave.emissions.get(position)
+    text = stable_repr(wave.intents[position])
+    return text if other is None else f"the {text} of {place_shown(other.place)}"
+
+
+def _words(reason: object) -> str:
+    return reason if isinstance(reason, str) else shown(reason)
+
+
+def _against(emission: Emission) -> object:
+    """What threw it away: its block, one around that, or its transaction; None so far."""
+    region: Region | None = emission.region
+    while region is not None:
+        if region.discarded is not None:
+            return region.discarded
+        # Regions that share a flat sequence share `seen`; its root is delivered by itself.
+        region = region.up if region.up is not None and region.up.seen is region.seen else None
+    stamps = [segment for at, segment in emission.region.stamps or () if at <= emission.position]
+    return against(stamps[-1]) if stamps else None

@@ -1,0 +1,94 @@
+"""The policies of a recording: one that remembers every emission, one that refuses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airlock.effects.emission import Emission, Recorder
+from airlock.effects.place import Place, shown
+from airlock.effects.policy import Policy, PolicyLike, View
+from airlock.effects.verdict import ALLOW, DROP, Verdict
+from airlock.errors import RefusedError
+from airlock.testing.fates import Fate, fate_of
+
+if TYPE_CHECKING:
+    from airlock.testing.expectations import Expectation
+
+__all__ = ["MODES", "Mode", "Tape", "policy_of"]
+
+Mode = Literal["record", "allow", "drop", "refuse"]
+MODES: tuple[Mode, ...] = ("record", "allow", "drop", "refuse")
+
+
+class Tape(Recorder):
+    """The policy that records: of what reaches it nothing escapes, unless it is to be allowed.
+
+    Attributes:
+        place: where the recording started.
+        emissions: all of them, in order.
+        expectations: those that were written while it records, and where.
+        asserted: the emissions that a test has looked at.
+        taken: those that have met an expectation, and meet no other.
+    """
+
+    __slots__ = ("allows", "asserted", "emissions", "expectations", "place", "taken")
+
+    def __init__(self, *, allows: bool) -> None:
+        self.allows = allows
+        self.place: Place | None = None
+        self.emissions: list[Emission] = []
+        self.expectations: list[tuple[Expectation, Place]] = []
+        self.asserted: set[Emission] = set()
+        self.taken: set[Emission] = set()
+
+    @property
+    def escaping(self) -> list[Emission]:
+        """The emissions that would have escaped, in order."""
+        return [emission for emission in self.emissions if self.fate(emission).escapes]
+
+    def fate(self, emission: Emission) -> Fate:
+        """What became of an emission; what the recording itself drops would escape."""
+        return fate_of(emission, Tape)
+
+    def record(self, emission: Emission, /) -> None:
+        self.emissions.append(emission)
+
+    def decide(self, view: View, /) -> list[Verdict]:
+        # What a policy holds stays held, so that code under test can make a plan of it.
+        return [ALLOW if self.allows or view.held(i) else DROP for i in range(len(view))]
+
+    def __repr__(self) -> str:
+        return "the recording"
+
+
+class Refusal(Policy):
+    """Refuses everything, in words of its own.
+
+    Args:
+        tape: knows where the recording started.
+    """
+
+    __slots__ = ("_tape",)
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def decide(self, view: View, /) -> list[Verdict]:
+        for intent in view.intents:  # emitted before the recording started
+            self.refuse(intent)
+        return []
+
+    def refuse(self, intent: Any, /) -> None:
+        where = f"the recording started at {shown(self._tape.place)}"
+        raise RefusedError(repr(intent), repr(self), where, _INSTEAD)
+
+    def __repr__(self) -> str:
+        return 'mode "refuse"'
+
+
+_INSTEAD = 'Remove the emission, or let the test have it: @pytest.mark.effects("record") or "drop".'
+
+
+def policy_of(mode: Mode, tape: Tape) -> PolicyLike:
+    """What a recording puts around everything."""
+    return Refusal(tape) & tape if mode == "refuse" else tape

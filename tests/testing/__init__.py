@@ -1,0 +1,1 @@
+"""The testing kit: recordings, expectations, fakes, and what is said when a test fails."""

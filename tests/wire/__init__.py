@@ -1,0 +1,1 @@
+"""Intents on the wire."""

@@ -1,0 +1,100 @@
+"""Whatever comes in, it is decoded or refused by one error. ``fuzz.py`` tries a million more."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airlock.errors import WireError
+from airlock.wire import Envelope, Wire
+from tests.wire import mutants
+
+WIRES = mutants.wires()
+wires = pytest.mark.parametrize("wire", WIRES, ids=["stdlib", "orjson"])
+
+
+def decode(wire: Wire, text: bytes) -> Envelope | None:
+    with suppress(WireError):
+        return wire.decode(text)
+    return None
+
+
+@wires
+def test_the_seeds_are_valid(wire: Wire) -> None:
+    """Or the mutants would try nothing."""
+    assert all(decode(wire, text) for text in mutants.valid(wire))
+
+
+@wires
+@settings(max_examples=500, deadline=None)
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example(b'{"airlock":1,"id":"","kind":"wire.small","version":1,"data":{}}')
+def test_bytes(wire: Wire, text: bytes) -> None:
+    assert decode(wire, text) is None
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text() | st.sampled_from(list(mutants.EVERYTHING)), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+kinds = st.sampled_from(["everything", "order", "small", "charge", "pay", "mail", "picky", "none"])
+
+
+@wires
+@settings(max_examples=500, deadline=None)
+@given(kinds, st.integers(0, 3), documents, st.none() | documents)
+def test_data(wire: Wire, kind: str, version: int, data: Any, sealed: Any) -> None:
+    message = {"kind": f"wire.{kind}", "version": version, "data": data}
+    if sealed is not None:
+        message["sealed"] = sealed
+    with suppress(WireError):
+        wire.loads(json.dumps(message))
+
+
+@wires
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from(list(mutants.EVERYTHING)), documents, max_size=3))
+def test_one_field_of_everything(wire: Wire, change: dict[str, Any]) -> None:
+    data = mutants.EVERYTHING | change
+    message = {"kind": "wire.everything", "version": 1, "data": data}
+    with suppress(WireError):
+        intent = wire.loads(json.dumps(message))
+        assert wire.loads(wire.dumps(intent)) == intent
+
+
+@wires
+@pytest.mark.parametrize("seed", range(10))
+def test_mutants(wire: Wire, seed: int) -> None:
+    """What is decoded all the same can be encoded again."""
+    chance = random.Random(seed)
+    for text in islice(mutants.mutants(mutants.valid(wire), chance), 1000):
+        envelope = decode(wire, text)
+        if envelope is not None:
+            assert decode(wire, wire.encode(envelope)) == envelope
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_backends_agree(seed: int) -> None:
+    """On what is refused, where and in which words, and on what is not."""
+    stdlib, orjson = WIRES
+    chance = random.Random(seed)
+    for text in islice(mutants.mutants(mutants.valid(stdlib), chance), 500):
+        assert said(stdlib, text) == said(orjson, text)
+
+
+def said(wire: Wire, text: bytes) -> object:
+    try:
+        return wire.decode(text)
+    except WireError as error:
+        return str(error)

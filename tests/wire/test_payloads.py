@@ -1,0 +1,300 @@
+"""Bad payloads: one error, which names kind, version, path and what was expected."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airlock.errors import AirlockError, DeclarationError, UnencodableError, WireError
+from airlock.wire import Envelope, Limits, Wire
+from tests.wire import mutants
+from tests.wire import vocabulary as v
+
+WIRES = [Wire(), Wire(json="orjson")]
+wires = pytest.mark.parametrize("wire", WIRES, ids=["stdlib", "orjson"])
+
+GOOD = '{"kind":"wire.small","version":1,"data":{"order_id":1}}'
+
+
+def small(data: str) -> str:
+    return f'{{"kind":"wire.small","version":1,"data":{data}}}'
+
+
+def error(call: Callable[[], object]) -> WireError:
+    with pytest.raises(WireError) as caught:
+        call()
+    assert type(caught.value) is WireError
+    return caught.value
+
+
+@wires
+@pytest.mark.parametrize(
+    ("text", "path", "problem"),
+    [
+        ("", "$", "is not JSON (Expecting value, character 0)"),
+        (GOOD[:-1], "$", "is not JSON (Expecting ',' delimiter, character 54)"),
+        (GOOD + "}", "$", "is not JSON (Extra data, character 55)"),
+        (b"\xff\xfe{}", "$", "is not UTF-8 (byte 0)"),
+        (GOOD.encode("utf-16"), "$", "is not UTF-8 (byte 0)"),
+        (b"\xef\xbb\xbf{}", "$", "is not JSON (Expecting value, character 0)"),
+        ('"\ud800"', "$", "has half a surrogate pair, which is no character"),
+        (small('{"order_id":1,"to":"\\ud800"}'), "$", "has half a surrogate pair in a string, which is no character"),
+        (small('{"order_id":' + "9" * 5000 + "}"), "$", "has an integer that is too long"),
+        ("[" * 100_000, "$", "is too deep"),
+        (small('{"order_id":1,"order_id":2}'), "$.data", "has the key 'order_id' twice"),
+        (small('{"x":[{"a":1,"a":1}],"order_id":1}'), "$.data.x[0]", "has the key 'a' twice"),
+        ('{"kind":"a","kind":"b"}', "$", "has the key 'kind' twice"),
+        ('{"a":[NaN],"a":1}', "$", "has the key 'a' twice"),
+        (small('{"order_id":NaN}'), "$.data.order_id", "is NaN, which JSON does not have"),
+        (small('{"order_id":[1,-Infinity]}'), "$.data.order_id[1]", "is -Infinity, which JSON does not have"),
+        ("[NaN, {]", "$", "is not JSON (Expecting property name enclosed in double quotes, character 7)"),
+        ("[NaN," + "[" * 100_000, "$", "is too deep"),
+        ("[]", "$", "expected an object (Message), found an array"),
+        ("null", "$", "expected an object (Message), found null"),
+        ("{}", "$.kind", "is required, and missing"),
+        ('{"kind":1,"version":1,"data":{}}', "$.kind", "expected a string, found an integer"),
+        ('{"kind":"wire.small","version":true,"data":{}}', "$.version", "expected an integer, found a boolean"),
+        (GOOD.replace(":1,", ":true,", 1), "$.version", "expected an integer, found a boolean"),
+        (GOOD.replace(":1,", ":1.0,", 1), "$.version", "expected an integer, found a number"),
+        ('{"kind":"wire.small","version":1.0,"data":{}}', "$.version", "expected an integer, found a number"),
+        ('{"kind":"wire.small","version":1}', "$.data", "is required, and missing"),
+        (small("[]"), "$.data", "expected an object, found an array"),
+        (small("null"), "$.data", "expected an object, found null"),
+        (GOOD[:-1] + ',"extra":1}', "$.extra", "was not expected"),
+        (GOOD[:-1] + ',"sealed":1}', "$.sealed", "expected a string, found an integer"),
+        (GOOD[:-1] + ',"sealed":"abc"}', "$.sealed", "was not expected, for no field of this kind is sensitive"),
+        ('{"kind":"wire.smal","version":1,"data":{}}', "$.kind", "is not declared here"),
+        ('{"kind":"","version":1,"data":{}}', "$.kind", "is not declared here"),
+        ('{"kind":"os.system","version":1,"data":{}}', "$.kind", "is not declared here"),
+        ('{"kind":"wire.small","version":9,"data":{}}', "$.version", "is not declared here, only 1"),
+        ('{"kind":"wire.small","version":-1,"data":{}}', "$.version", "is not declared here, only 1"),
+        (small("{}"), "$.data.order_id", "is required, and missing"),
+        (small('{"order_id":"1"}'), "$.data.order_id", "expected an integer, found a string"),
+    ],
+)  # fmt: skip
+def test_a_bad_message(wire: Wire, text: str | bytes, path: str, problem: str) -> None:
+    """Whatever the backend, the words are the same."""
+    caught = error(lambda: wire.loads(text))
+    assert (caught.path, caught.problem) == (path, problem)
+
+
+ENVELOPE = {
+    "airlock": 1,
+    "id": "12345678-1234-5678-1234-567812345678",
+    "kind": "wire.small",
+    "version": 1,
+    "data": {"order_id": 1},
+}
+
+
+@wires
+@pytest.mark.parametrize(
+    ("change", "path", "problem"),
+    [
+        ({"airlock": 2}, "$.airlock", "expected one of 1, found another integer"),
+        ({"airlock": True}, "$.airlock", "expected one of 1, found another boolean"),
+        ({"id": None}, "$.id", "expected a UUID, found null"),
+        ({"id": "1"}, "$.id", "expected a UUID, found another string"),
+        ({"more": 1}, "$.more", "was not expected"),
+        ({"kind": None}, "$.kind", "expected a string, found null"),
+        ({"data": []}, "$.data", "expected an object, found an array"),
+        ({"data": {"order_id": "1"}}, "$.data.order_id", "expected an integer, found a string"),
+        ({"headers": {"a": 1}}, "$.headers['a']", "expected a string, found an integer"),
+        ({"headers": []}, "$.headers", "expected an object, found an array"),
+        ({"options": {"delay": 5}}, "$.options.delay", "expected an ISO 8601 duration, found an integer"),
+        ({"options": {"delay": "-PT5S"}}, "$.options.delay", "expected a duration that is not negative, found another"),
+        ({"options": {"ordering_key": 5}}, "$.options.ordering_key", "expected a string, found an integer"),
+        ({"options": {"id": "x"}}, "$.options.id", "was not expected"),
+        ({"causation": {"depth": "1"}}, "$.causation.depth", "expected an integer, found a string"),
+        ({"causation": {"depth": -1}}, "$.causation", "Causation refuses it (DeclarationError: Causation(depth=-1): an int from 0.)"),
+        ({"causation": {"ancestors": [{"kind": 1}]}}, "$.causation.ancestors[0].kind", "expected a string, found an integer"),
+        ({"causation": {"ancestors": [{"kind": "a", "x": 1}]}}, "$.causation.ancestors[0].x", "was not expected"),
+    ],
+)  # fmt: skip
+def test_a_bad_envelope(wire: Wire, change: dict[str, Any], path: str, problem: str) -> None:
+    """Its own fields are all known: what a reader overlooked might have been the point."""
+    caught = error(lambda: wire.decode(json.dumps(ENVELOPE | change)))
+    assert (caught.path, caught.problem) == (path, problem)
+
+
+@wires
+def test_the_text_names_kind_version_path_and_what_was_expected(wire: Wire) -> None:
+    caught = error(lambda: wire.loads(small('{"order_id":"1"}')))
+    assert (caught.kind, caught.version) == ("wire.small", 1)
+    assert str(caught) == (
+        "cannot decode 'wire.small' version 1: $.data.order_id expected an integer, found a "
+        "string. Nothing of it was decoded. Give what its JSON Schema asks for (wire.schemas()); "
+        "for the data of an older version register wire.upcaster(...)."
+    )
+
+
+@wires
+def test_kind_and_version_are_named_where_anything_can_be_read(wire: Wire) -> None:
+    """Also of a text with a key twice, and of one that is too large."""
+    twice = error(lambda: wire.loads(small('{"order_id":1,"order_id":1}')))
+    assert (twice.kind, twice.version) == ("wire.small", 1)
+    unread = error(lambda: wire.loads("{"))
+    assert (unread.kind, unread.version) == (None, None)
+    assert str(unread).startswith("cannot decode a payload of no known kind: $ is not JSON (")
+
+
+@wires
+def test_an_unknown_kind_can_be_told_from_a_bad_payload(wire: Wire) -> None:
+    """A later release may know it, so it is worth keeping."""
+    assert error(lambda: wire.loads('{"kind":"wire.new","version":1,"data":{}}')).unknown
+    assert error(lambda: wire.loads('{"kind":"wire.small","version":2,"data":{}}')).unknown
+    assert not error(lambda: wire.loads(small("{}"))).unknown
+    assert not error(lambda: wire.loads('{"kind":1}')).unknown
+    assert not error(lambda: wire.loads("{}")).unknown
+    assert not error(lambda: wire.loads('{"kind":"wire.small","version":true,"data":{}}')).unknown
+
+
+@wires
+def test_long_names_are_shortened_in_messages(wire: Wire) -> None:
+    kind = "k" * 5000
+    caught = error(lambda: wire.loads(f'{{"kind":"{kind}","version":1,"data":{{}}}}'))
+    assert len(str(caught)) < 600
+    caught = error(lambda: wire.loads(f'{{"{kind}":1,"kind":"a","version":1,"data":{{}}}}'))
+    assert len(str(caught)) < 600
+
+
+def test_the_error_is_a_value_error_and_pickles() -> None:
+    caught = error(lambda: WIRES[0].loads("{}"))
+    assert isinstance(caught, AirlockError)
+    assert isinstance(caught, ValueError)
+    assert str(pickle.loads(pickle.dumps(caught))) == str(caught)
+
+
+@wires
+@pytest.mark.parametrize("make", [str, str.encode, lambda t: bytearray(t.encode()),
+                                  lambda t: memoryview(t.encode())])  # fmt: skip
+def test_a_text_may_be_of_any_class_of_texts(wire: Wire, make: Callable[[str], Any]) -> None:
+    assert wire.loads(make(GOOD)) == v.Small(1)
+
+
+@wires
+@pytest.mark.parametrize("text", [None, 5, {}, []])
+def test_what_is_no_text_is_refused_as_one(wire: Wire, text: Any) -> None:
+    assert error(lambda: wire.loads(text)).problem.startswith("is no text: it takes bytes or str")
+
+
+@wires
+def test_a_text_may_be_formatted_as_json_allows(wire: Wire) -> None:
+    """White space, escapes, any order of keys."""
+    text = ' {"data": {"order_id" : 1,\n"to":"\\u00e9\\ud83d\\ude00"}, "version":1,"kind":"wire.small"}\n'
+    assert wire.loads(text) == v.Small(1, "é😀")
+
+
+@wires
+def test_integers_of_any_size_are_exact(wire: Wire) -> None:
+    assert wire.loads(wire.dumps(v.Small(2**80))) == v.Small(2**80)
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
+def test_a_text_is_measured_before_it_is_read(json_: Any) -> None:
+    wire = Wire(limits=Limits(size=60), json=json_)
+    assert wire.loads(GOOD) == v.Small(1)
+    text = "[" * 61
+    assert error(lambda: wire.loads(text)).problem == "is 61 bytes long, and the limit is 60"
+
+
+@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
+def test_depth_is_limited(json_: Any) -> None:
+    """Brackets in strings do not count."""
+    wire = Wire(limits=Limits(depth=4), json=json_)
+    fits = small('{"order_id":1,"x":[[1]],"to":"[[[[{{{{"}')
+    assert wire.loads(fits) == v.Small(1, "[[[[{{{{")
+    deep = small('{"order_id":1,"x":[[[1]]],"to":"a"}')
+    caught = error(lambda: wire.loads(deep))
+    assert (caught.path, caught.problem) == (
+        "$",
+        "is more than 4 levels deep, and that is the limit",
+    )
+
+
+@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
+@pytest.mark.parametrize("many", ["[1,1,1,1]", '{"a":1,"b":1,"c":1,"d":1}'])
+def test_collections_are_limited(json_: Any, many: str) -> None:
+    """Wherever they are, also where nobody looks at them."""
+    wire = Wire(limits=Limits(items=3), json=json_)
+    assert wire.loads(small('{"order_id":1,"x":[1,1,1]}')) == v.Small(1)
+    caught = error(lambda: wire.loads(small(f'{{"order_id":1,"x":{many}}}')))
+    assert caught.problem == "has a collection of 4 items, and the limit is 3"
+
+
+def test_what_could_not_be_read_is_not_written() -> None:
+    """The same limits, so that no payload is lost at the other end."""
+    large = v.Order(1, tuple(v.Line("a", i) for i in range(5)))
+    with pytest.raises(UnencodableError, match="has a collection of 5 items, and the limit is 4"):
+        Wire(limits=Limits(items=4)).dumps(large)
+    with pytest.raises(UnencodableError, match="levels deep"):
+        Wire(limits=Limits(depth=3)).encode(Envelope(large))
+    with pytest.raises(UnencodableError, match="bytes long, and the limit is 100"):
+        Wire(limits=Limits(size=100)).dumps(large)
+
+
+@wires
+def test_what_no_json_can_hold_is_not_written(wire: Wire) -> None:
+    with pytest.raises(UnencodableError, match="half a surrogate pair"):
+        wire.dumps(v.Small(1, "\ud800"))
+    with pytest.raises(UnencodableError, match="an integer that is too long"):
+        wire.dumps(v.Small(10**5000))
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, None])
+@pytest.mark.parametrize("name", ["size", "depth", "items"])
+def test_limits_are_ints_from_one(name: str, wrong: Any) -> None:
+    with pytest.raises(DeclarationError, match=f"Limits\\({name}="):
+        Limits(**{name: wrong})
+
+
+# -- arguments ------------------------------------------------------------------------------------
+
+
+def test_a_wire_may_be_for_some_intents_only() -> None:
+    """Others are neither written nor read."""
+    wire = Wire([v.Small, v.notify])
+    assert wire.loads(wire.dumps(v.Small(1))) == v.Small(1)
+    assert wire.loads(wire.dumps(v.notify.intent(1))) == v.notify.intent(1)
+    with pytest.raises(UnencodableError, match="is not among the intents of this wire"):
+        wire.dumps(v.Order(1))
+    text = Wire().dumps(v.Order(1))
+    assert error(lambda: wire.loads(text)).path == "$.kind"
+
+
+def test_the_arguments_of_a_wire_are_checked() -> None:
+    wrong: Any = "ujson"
+    with pytest.raises(DeclarationError, match="give 'stdlib' or 'orjson'"):
+        Wire(json=wrong)
+    with pytest.raises(DeclarationError, match="not an intent class"):
+        Wire([v.Line])
+
+
+def test_threads_share_a_wire() -> None:
+    """Forms are made by whoever is first, once, and nobody sees one that is half made."""
+    for _ in range(20):
+        wire = Wire()
+        start = threading.Barrier(8)
+        results: list[object] = []
+        threads = [
+            threading.Thread(target=_use_together, args=(wire, start, results)) for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [True] * 8
+
+
+def _use_together(wire: Wire, start: threading.Barrier, results: list[object]) -> None:
+    start.wait()
+    intent = wire.loads(mutants.EVERYTHING_TEXT)
+    results.append(wire.loads(wire.dumps(intent)) == intent)
