@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
@@ -21,7 +21,16 @@ from airlock.scope import Scope
 from airlock.scoped import scoped
 from airlock.settings import Settings
 from airlock.signatures import is_async
-from airlock.wiring import Wiring, handler_table
+from airlock.wiring import Binding, Wiring, handler_table
+
+if TYPE_CHECKING:
+    import os
+
+    from airlock.plan.applied import Applied
+    from airlock.plan.applying import Request
+    from airlock.plan.document import Plan
+    from airlock.plan.doubts import MaybeDone
+    from airlock.plan.progress import Progress
 
 __all__ = ["Boundary"]
 
@@ -177,6 +186,93 @@ class Boundary:
             )
 
         return lambda function: scoped(function, open_scope)
+
+    # -- plans ------------------------------------------------------------------------------------
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        kinds: Iterable[Any] | None = None,
+        indices: Iterable[int] | None = None,
+        maybe_done: MaybeDone = None,
+        journal: str | os.PathLike[str] | None = None,
+        progress: Progress | bool | None = None,
+        fail_fast: bool | None = None,
+        expired: bool = False,
+    ) -> Applied:
+        """Do what a plan says. What was done before is not done again, so that it can be resumed.
+
+        The policies of the scopes that made the plan have spoken, and are not asked again; those
+        of ``enclose`` around this call are. Beside the plan a journal is kept: each effect is
+        written down before it happens, and after. Follow-ups are judged by the boundary's policy.
+
+        Args:
+            plan: of ``scope.plan()``, ``holding()`` or ``Plan.load``.
+            kinds: only effects of these kinds (or intent classes).
+            indices: only effects at these places.
+            maybe_done: decides about what was in flight when an earlier application died, unless
+                its handler is idempotent: ``"done"``, ``"retry"``, or a function of the entry that
+                returns one of these.
+            journal: path of the journal; by default that of the plan with ``.journal`` added. A
+                plan that was never saved has one in memory.
+            progress: called with ``(done, total)``; True for a bar, False for none; by default
+                there is one if standard error is a terminal and rich is installed.
+            fail_fast: stop at the first failure; by default as the boundary does.
+            expired: apply it even if it has expired.
+
+        Returns:
+            How many effects ended how.
+
+        Raises:
+            ApplyError: some effects failed; applying the plan again does them.
+            PlanExpiredError: it is too old.
+            PlanMismatchError: this program has no such kind or version any more.
+            PlanFormatError: its file was changed.
+            MaybeDoneError: nobody decides about what was in flight.
+            JournalError: the journal is of another plan, in use, or damaged.
+            WiringError: handlers are missing, or do not fit.
+            DeclarationError: an argument makes no sense.
+
+        Example:
+            >>> with boundary.scope(policy=Hold()) as effects:
+            ...     effects.emit(NotifyWarehouse(42))
+            >>> print(boundary.apply(effects.plan()))
+            1 delivered
+        """
+        from airlock.plan.applying import application  # noqa: PLC0415 - loads cattrs and sqlite3
+
+        with application(
+            self._engine,
+            plan,
+            kinds=kinds,
+            indices=indices,
+            maybe_done=maybe_done,
+            journal=journal,
+            progress=progress,
+            fail_fast=fail_fast,
+            expired=expired,
+        ) as applying:
+            return applying.run()
+
+    async def aapply(self, plan: Plan, **request: Unpack[Request]) -> Applied:
+        """``apply`` where handlers are async."""
+        from airlock.plan.applying import application  # noqa: PLC0415 - as above
+
+        with application(self._engine, plan, **request) as applying:
+            return await applying.arun()
+
+    # -- what it is made of -----------------------------------------------------------------------
+
+    @property
+    def handlers(self) -> Mapping[type[Any], Binding]:
+        """Its handlers as registered, by intent class."""
+        return MappingProxyType(self._settings.handlers)
+
+    @property
+    def dispatch(self) -> Dispatcher:
+        """How its effects are delivered."""
+        return self._settings.dispatch
 
     # -- checking ---------------------------------------------------------------------------------
 

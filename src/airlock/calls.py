@@ -149,6 +149,9 @@ class Call:
     @contextmanager
     def _outcome(self) -> Iterator[None]:
         """Note what became of the members."""
+        journal = self._flush.journal
+        if journal is not None:
+            journal.begin(self._wave, self.positions)
         try:
             yield
         except BaseException as error:
@@ -157,12 +160,14 @@ class Call:
             if not isinstance(error, Exception):
                 self._wave.interrupted.update(self.positions)
                 raise
-            return
-        for i, position in enumerate(self.positions):
-            if i in self._partial:
-                self._wave.fail(position, self._partial[i])
-            else:
-                self._wave.outcomes[position] = self._ended
+        else:
+            for i, position in enumerate(self.positions):
+                if i in self._partial:
+                    self._wave.fail(position, self._partial[i])
+                else:
+                    self._wave.outcomes[position] = self._ended
+        if journal is not None:
+            journal.end(self._wave, self.positions)
 
 
 def _check_finished(attempt: Region) -> None:

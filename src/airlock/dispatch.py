@@ -94,8 +94,9 @@ class Delivery:
         causes = islice(self.ancestors, FARTHEST)
         policies = tuple(chain_policies(self._policies()))
         here_ = (_ancestor(cause, policies) for cause in causes)
-        known = dict.fromkeys((*here_, *self._wave.origin.ancestors))
-        return Causation(self._wave.depth, tuple(known)[:FARTHEST])
+        origin = self._wave.origin_of(self._position)
+        known = dict.fromkeys((*here_, *origin.ancestors))
+        return Causation(self._wave.number + origin.depth, tuple(known)[:FARTHEST])
 
     def _policies(self) -> Iterator[PolicyLike]:
         for region in chain(self._wave.home(self._position)):

@@ -255,18 +255,22 @@ def _current_scope_region() -> Region | None:
 def process_policies(known: Iterable[PolicyLike]) -> list[PolicyLike]:
     """The policies of process-wide enclosures, but for those that are ``known``.
 
-    A recorder leaves alone what another one records already: tests that run side by side.
+    An exclusive recorder leaves alone what another one records: tests that run side by side.
     """
     if not _process:
         return []
     seen, recorded = set[int](), False
     for policy in known:
         seen.add(id(policy))
-        recorded = recorded or isinstance(policy, Recorder)
+        recorded = recorded or _is_exclusive(policy)
     return [
         policy
         for shared in tuple(_process)
-        if not (recorded and any(isinstance(policy, Recorder) for policy in shared.policies))
+        if not (recorded and any(map(_is_exclusive, shared.policies)))
         for policy in shared.policies
         if id(policy) not in seen
     ]
+
+
+def _is_exclusive(policy: PolicyLike) -> bool:
+    return isinstance(policy, Recorder) and policy.exclusive

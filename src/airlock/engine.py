@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airlock.effects.policy import PolicyLike
 from airlock.effects.report import Report
@@ -16,6 +16,12 @@ from airlock.overrides import checked_overrides
 from airlock.scope import Scope
 from airlock.settings import Settings
 from airlock.signatures import is_async
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from airlock.plan.document import Plan
+    from airlock.wire.codec import Wire
 
 __all__ = ["Engine"]
 
@@ -34,7 +40,15 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.policy = policy
-        self._fail_fast = fail_fast
+        self.fail_fast = fail_fast
+
+    def plan(self, report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
+        """A plan of what a report says is held."""
+        from airlock.plan.making import plan_of_report  # noqa: PLC0415 - loads cattrs
+
+        plan = plan_of_report(report, expires, wire)
+        report.attend()
+        return plan
 
     def check_sync(self, intents: Iterable[Any]) -> None:
         """Refuse intents whose handlers must be awaited.
@@ -68,7 +82,7 @@ class Engine:
         await self._flush(report, waves, how).arun()
 
     def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
-        fail_fast = self._fail_fast if how["fail_fast"] is None else how["fail_fast"]
+        fail_fast = self.fail_fast if how["fail_fast"] is None else how["fail_fast"]
         return Flush(self.settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:

@@ -36,7 +36,16 @@
     ├── WireError                   a payload that cannot be decoded, whatever is wrong with it
     ├── UnencodableError            an intent that has no form on the wire
     │   └── SensitiveFieldError     there is no cipher for it
+    ├── PlanError                   a plan cannot be made or applied; nothing ran
+    │   ├── PlanFormatError         the file is no plan, or was cut off or edited
+    │   ├── PlanExpiredError
+    │   ├── PlanMismatchError       it no longer fits the program
+    │   ├── JournalError            of another plan, in use, or damaged
+    │   └── MaybeDoneError          effects were in flight at a crash, and may have happened
+    ├── ApplyError                  an ExceptionGroup: some effects of a plan failed
     └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
+
+``UnplannedWarning`` tells of held intents that nobody made a plan of.
 
 Every error holds its facts as attributes and pickles. Errors that stop a flush before or while it
 runs have a ``report`` which says what became of every intent.
@@ -51,17 +60,19 @@ from airlock.facts import facts
 
 if TYPE_CHECKING:
     from airlock.effects.report import Report
+    from airlock.plan.applied import Applied
 
 __all__ = [
-    "AirlockError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
+    "AirlockError", "ApplyError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
     "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
     "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
     "FieldError", "FlushError",
-    "HandlerSignatureError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PolicyError",
+    "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
+    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
     "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
     "ScopeStateError", "SensitiveFieldError", "UnencodableError", "UnfakedIntentError",
-    "UnhandledIntentError", "UnsupportedOptionError", "WireError", "WiringError",
+    "UnhandledIntentError", "UnplannedWarning", "UnsupportedOptionError", "WireError", "WiringError",
 ]  # fmt: skip
 
 
@@ -522,6 +533,84 @@ class UnencodableError(AirlockError, TypeError):
 @facts
 class SensitiveFieldError(UnencodableError):
     """A sensitive field, and no cipher."""
+
+
+@facts
+class PlanError(AirlockError):
+    """A plan cannot be made, read or applied. Nothing of it ran."""
+
+    plan: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.plan} {self.problem}. {self.hint}"
+
+
+@facts
+class PlanFormatError(PlanError, ValueError):
+    """The file is no plan, or was cut off or edited."""
+
+
+@facts
+class PlanExpiredError(PlanError):
+    """The plan is too old to be applied."""
+
+
+@facts
+class PlanMismatchError(PlanError):
+    """Kinds, versions or handlers of this program no longer fit the plan."""
+
+
+@facts
+class JournalError(PlanError):
+    """The journal beside a plan belongs to another one, is in use, or is damaged."""
+
+
+@facts
+class MaybeDoneError(PlanError):
+    """Effects of a plan were in flight when the program died, and may have happened."""
+
+    effects: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = "".join(f"\n  {effect}" for effect in self.effects)
+        return f"{self.plan} {self.problem}:{listed}\n{self.hint}"
+
+
+class ApplyError(AirlockError, ExceptionGroup[Exception]):
+    """Some effects of a plan failed; everything else was attempted. Applying it again goes on.
+
+    An ``ExceptionGroup`` of the first hundred errors; the journal has them all, and ``applied`` says
+    how many there were.
+    """
+
+    def __new__(
+        cls, message: str, errors: Sequence[Exception], applied: Applied | None = None
+    ) -> Self:
+        self = super().__new__(cls, message, errors)
+        self.applied = applied
+        return self
+
+    def __init__(self, message: str, errors: Sequence[Exception], _: Applied | None = None) -> None:
+        super().__init__(message, errors)
+
+    applied: Applied | None
+    """What was done; None in a copy that was pickled."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}. Everything else was attempted; to go on, call apply again"
+
+    def derive(self, excs: Sequence[Any], /) -> ApplyError:  # type: ignore[override]  # typeshed's is generic in the exception
+        """A group of some of the errors: for ``split`` and ``except*``."""
+        return ApplyError(self.message, excs, self.applied)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, list(self.exceptions))
+
+
+class UnplannedWarning(RuntimeWarning):
+    """Intents were held, and nobody made a plan of them or read ``report.held``: they are gone."""
 
 
 class FlushError(AirlockError, ExceptionGroup[Exception]):

@@ -31,12 +31,13 @@ from airlock.errors import (
     UnsupportedOptionError,
     WiringError,
 )
+from airlock.held import watch
 from airlock.overrides import override_of
 from airlock.plain import PlainRun
-from airlock.settings import Settings
+from airlock.settings import Journal, Settings
 from airlock.signatures import is_async
 
-__all__ = ["Flush"]
+__all__ = ["Flush", "Resolution", "too_deep"]
 
 
 class Step(Protocol):
@@ -55,6 +56,7 @@ class Flush:
         waves: to begin with: what a block emitted, or what a report has left.
         fail_fast: stop at the first failure; the rest stays pending.
         refused: an error to raise at the end, whatever else happens.
+        journal: is told of every call; it takes the follow-ups too, and they do not run here.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Flush:
         *,
         fail_fast: bool,
         refused: Exception | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.settings = settings
         self.report = report
         self.fail_fast = fail_fast
+        self.journal = journal
         self.resolved: dict[type[Any], Any] = {}
         self._queue = deque(waves)
         self._running: Wave | None = None
@@ -101,7 +105,7 @@ class Flush:
             if not self._decide(wave):
                 continue
             if wave.depth > self.settings.max_depth:
-                _too_deep(wave, self.settings.max_depth)
+                _fail_too_deep(wave, self.settings.max_depth)
                 if self.fail_fast and wave.errors:
                     return
                 continue
@@ -143,7 +147,7 @@ class Flush:
                 error = OpenRegionsError(attempt.described(), names)
                 forget(wave, attempt, error)
                 wave.fail(attempt.cause, error)
-        following = wave.follow_ups()
+        following = wave.follow_ups() if self.journal is None else None
         wave.discarded.sort(key=itemgetter(2))  # by cause, whichever attempt was over first
         if following is not None:
             self._queue.append(following)
@@ -154,6 +158,8 @@ class Flush:
             self._settle(self._running)
         self.report.waves += self._queue
         self._queue.clear()
+        if self.journal is None:
+            watch(self.report)
         self.settings.observers.tell(lambda observer: observer.flushed(self.report))
 
     def _raise(self) -> None:
@@ -183,18 +189,26 @@ def _summary(report: Report) -> str:
 _NAMED = 3
 
 
-def _too_deep(wave: Wave, max_depth: int) -> None:
+def _fail_too_deep(wave: Wave, max_depth: int) -> None:
     allowed = wave.allowed()
     for i in range(len(wave.intents)) if allowed is None else allowed:
-        links = [*map(repr, (wave.intents[i], *wave.lineage(i)))]
-        links += [f"{cause.kind}, in another process" for cause in wave.origin.ancestors]
-        wave.fail(i, CascadeError(tuple(reversed(links)), max_depth))
+        wave.fail(i, too_deep(wave, i, max_depth))
+
+
+def too_deep(wave: Wave, position: int, max_depth: int) -> CascadeError:
+    """The error of an intent that has too many causes."""
+    links = [*map(repr, (wave.intents[position], *wave.lineage(position)))]
+    ancestors = wave.origin_of(position).ancestors
+    links += [f"{cause.kind}, in another process" for cause in ancestors]
+    return CascadeError(tuple(reversed(links)), max_depth)
 
 
 def _simple(flush: Flush, wave: Wave) -> bool:
     """Whether the handlers can be called one by one, with nothing around them."""
     settings = flush.settings
     if settings.interceptors or settings.observers.watch_attempts or wave.tries:
+        return False
+    if flush.journal is not None:
         return False
     if wave.overridden:
         return False

@@ -6,7 +6,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
 from weakref import ref
 
 from airlock.context import JUDGING, guards_of, here, leave, outside, outwards, running_task
@@ -38,6 +38,12 @@ from airlock.release import (
     stranding,
     throw_stranded,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from airlock.plan.document import Plan
+    from airlock.wire.codec import Wire
 
 __all__ = ["Flushes", "How", "Keep", "Lifetime", "State"]
 
@@ -80,6 +86,9 @@ class Flushes(Protocol):
     async def aflush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
     def check_sync(self, intents: Iterable[Any]) -> None: ...
     def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]: ...
+    def plan(
+        self, report: Report, expires: datetime | timedelta | None, wire: Wire | None
+    ) -> Plan: ...
 
 
 class State(enum.Enum):
@@ -175,6 +184,33 @@ class Lifetime(EffectBuffer):
         if report is None:
             self._wrong("has no report yet", "It has one once its outermost scope is flushed.")
         return report
+
+    def plan(
+        self, *, expires: datetime | timedelta | None = None, wire: Wire | None = None
+    ) -> Plan:
+        """What policies hold of this scope, as a plan: to review, to store, to apply.
+
+        Args:
+            expires: when the plan can no longer be applied, or how long from now; None for never.
+            wire: writes the intents; one with a cipher, if any has a sensitive field.
+
+        Raises:
+            ScopeStateError: it was not flushed yet, or belongs to the scope around it.
+            PlanError: an intent was emitted under an override, which no plan can hold.
+            UnencodableError: an intent has no form on the wire.
+
+        Example:
+            >>> with boundary.scope(policy=Hold()) as effects:
+            ...     effects.emit(NotifyWarehouse(42))
+            >>> effects.plan().counts
+            {'docstrings.notify-warehouse': 1}
+        """
+        if self._captor is not None:
+            self._wrong(
+                "is nested, and what it holds belongs to the scope around it",
+                "Make the plan of the outermost one: scope.outermost.plan().",
+            )
+        return self.engine.plan(self.report, expires, wire)
 
     # -- the lifetime -----------------------------------------------------------------------------
 

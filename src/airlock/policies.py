@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import attrs
 
-from airlock.effects.causation import digest, name_of_key
+from airlock.effects.causation import Ancestor, digest, name_of_key
+from airlock.effects.emission import Recorder
 from airlock.effects.policy import Named, Policy, PolicyLike, Selection, View, Where, seats
 from airlock.effects.registry import describe, spec_of
 from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
@@ -74,8 +75,11 @@ class Drop(_Selecting):
         return self._verdicts(view, DROP, ALLOW)
 
 
-class Hold(_Selecting):
+class Hold(_Selecting, Recorder):
     """Keep these types for later instead of delivering them. ``Hold()`` holds all.
+
+    ``scope.plan()`` makes a plan of what was held: to review, to store, to apply. It is a recorder,
+    so that the plan can tell where each intent was emitted.
 
     Args:
         *types: intent classes (their subclasses too), kinds, or effect functions.
@@ -245,7 +249,7 @@ class OncePerChain(Policy):
         return _written("OncePerChain", [repr(self.types)], key=self.key)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
-        if view.wave == 0 and not view.remote:
+        if view.wave == 0 and view.remoteness is None:
             return [ALLOW] * len(view)
         return [DROP if self._repeats(view, i) else ALLOW for i in range(len(view))]
 
@@ -257,11 +261,13 @@ class OncePerChain(Policy):
         return any(
             type(cause) is type(intent) and key(cause) == key(intent)
             for cause in view.ancestors(index)
-        ) or (bool(view.remote) and self._was_said(view, intent))
+        ) or self._was_said(view.remote(index), intent)
 
-    def _was_said(self, view: View, intent: Any) -> bool:
+    def _was_said(self, remote: Sequence[Ancestor], intent: Any) -> bool:
+        if not remote:
+            return False
         kind = spec_of(type(intent)).kind
-        return any(cause.kind == kind and cause.said(self.key, intent) for cause in view.remote)
+        return any(cause.kind == kind and cause.said(self.key, intent) for cause in remote)
 
     def ancestor(self, cause: Any) -> Mapping[str, str]:
         """What to tell another process of an intent: its digest, by the name of the key."""

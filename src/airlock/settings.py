@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import attrs
 
 from airlock.dispatch import Dispatcher, Interceptor
+from airlock.effects.wave import Wave
 from airlock.observers import Observers
 from airlock.wiring import Binding, Handler
 
-__all__ = ["Settings", "Underway"]
+__all__ = ["Journal", "Settings", "Underway"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -36,6 +37,21 @@ class Settings:
             return binding
 
 
+class Journal(Protocol):
+    """Writes down what happens, so that it does not happen twice.
+
+    Whatever either method raises ends the flush: what cannot be written down must not go on.
+    """
+
+    def begin(self, wave: Wave, positions: tuple[int, ...], /) -> None:
+        """A handler is about to be called for some intents."""
+        ...
+
+    def end(self, wave: Wave, positions: tuple[int, ...], /) -> None:
+        """It is over; the wave has the outcomes. Not called after an interruption."""
+        ...
+
+
 class Underway(Protocol):
     """A flush, as far as the running of its waves needs to know it.
 
@@ -43,8 +59,10 @@ class Underway(Protocol):
         settings: of the boundary.
         resolved: handlers by intent class, once per flush.
         fail_fast: stop at the first failure.
+        journal: is told of every call.
     """
 
     settings: Settings
     resolved: dict[type[Any], Handler]
     fail_fast: bool
+    journal: Journal | None

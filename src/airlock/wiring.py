@@ -42,6 +42,8 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         handler: a function whose first argument is the intent, or a class whose instances are
             called with it; left out for an effect function. It may be async.
         retry: when to call it again after an error.
+        idempotent: whether calling it twice for an intent does no harm; then nobody is asked about
+            a call that a crash has cut off, and it is called again.
         **dependencies: providers or values, by parameter name.
 
     Raises:
@@ -60,6 +62,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
     intent_type: type[Any]
     target: Any = None
     retry: RetryPolicy | None = None
+    idempotent: bool = False
     place: tuple[str, int] | None = None
 
     @overload
@@ -69,6 +72,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         /,
         *,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     @overload
@@ -79,6 +83,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         /,
         *,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     @overload
@@ -89,6 +94,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         /,
         *,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     @overload
@@ -99,6 +105,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         /,
         *,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     def __init__(
@@ -108,6 +115,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         /,
         *,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None:
         if intent_type is None:  # dependency-injector copies a provider by calling its class
@@ -128,6 +136,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
             check_handler(handler, self._accepts(intent_type), dependencies)
             super().__init__(*self._provided(handler), **dependencies)
         self.retry = retry
+        self.idempotent = idempotent
         self.place = caller()
 
     def _accepts(self, intent_type: type[Any]) -> Any:
@@ -145,7 +154,7 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
                 setattr(copied, name, value)
         return cast("Self", copied)
 
-    _kept = frozenset({"intent_type", "target", "retry", "place", "size"})
+    _kept = frozenset({"idempotent", "intent_type", "target", "retry", "place", "size"})
 
 
 class HandlesBatch(Handles[IntentT]):
@@ -160,6 +169,8 @@ class HandlesBatch(Handles[IntentT]):
             are called with one. It may be async.
         size: how many intents a batch has at the most; None for all of a wave.
         retry: when to call it again after an error.
+        idempotent: whether calling it twice for an intent does no harm; then nobody is asked about
+            a call that a crash has cut off, and it is called again.
         **dependencies: providers or values, by parameter name.
     """
 
@@ -174,6 +185,7 @@ class HandlesBatch(Handles[IntentT]):
         *,
         size: int | None = None,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     @overload
@@ -185,6 +197,7 @@ class HandlesBatch(Handles[IntentT]):
         *,
         size: int | None = None,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     @overload
@@ -196,6 +209,7 @@ class HandlesBatch(Handles[IntentT]):
         *,
         size: int | None = None,
         retry: RetryPolicy | None = None,
+        idempotent: bool = False,
         **dependencies: Any,
     ) -> None: ...
     def __init__(  # pyright: ignore[reportInconsistentOverload]
@@ -304,6 +318,7 @@ class Binding:
         batch: whether it is called with lists.
         size: of a batch, at the most.
         retry: when to call it again.
+        idempotent: whether calling it twice for an intent does no harm.
     """
 
     intent_type: type[Any]
@@ -313,6 +328,7 @@ class Binding:
     batch: bool = False
     size: int | None = None
     retry: RetryPolicy | None = None
+    idempotent: bool = False
 
 
 Wiring = Mapping[Any, Callable[..., object]] | containers.Container
@@ -389,4 +405,5 @@ def _binding(name: str, provider: Handles[Any]) -> Binding:
         isinstance(provider, HandlesBatch),
         provider.size if isinstance(provider, HandlesBatch) else None,
         provider.retry,
+        provider.idempotent,
     )

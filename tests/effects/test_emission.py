@@ -154,14 +154,15 @@ def test_recorders_are_found_among_policies() -> None:
     assert recorders_of([]) == ()
 
 
-def test_a_recorder_that_records_nothing_says_so() -> None:
+def test_a_recorder_need_not_listen_for_places_to_be_known() -> None:
     class Lazy(Recorder):
         def decide(self, view: View, /) -> Sequence[Verdict]:
             return [ALLOW] * len(view)
 
-    told = pytest.raises(NotImplementedError, match=r"Lazy does not implement record\(\)")
-    with told, boundary.scope(policy=Lazy()) as effects:
+    with boundary.scope(policy=Lazy()) as effects:
         effects.emit(Notify(1))
+    (emission,) = effects.report.waves[0].emissions.values()
+    assert emission.place[0] == __file__
 
 
 # -- what an emission knows -----------------------------------------------------------------------

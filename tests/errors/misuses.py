@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -45,6 +47,7 @@ from airlock import (
 )
 from airlock.errors import (
     AirlockError,
+    ApplyError,
     AsyncHandlerError,
     CascadeError,
     ClosedRegionError,
@@ -57,12 +60,18 @@ from airlock.errors import (
     ExpectationError,
     FieldError,
     HandlerSignatureError,
+    JournalError,
+    MaybeDoneError,
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
     NoTransactionError,
     OpenRegionsError,
     OptionError,
+    PlanError,
+    PlanExpiredError,
+    PlanFormatError,
+    PlanMismatchError,
     PolicyError,
     RefusedError,
     ReleaseError,
@@ -78,6 +87,7 @@ from airlock.errors import (
     WiringError,
 )
 from airlock.integrations.sqlite3 import on_commit
+from airlock.plan import Plan, holding
 from airlock.release import OnFlushError
 from airlock.testing import FakeHandler, expect_effects, fake_boundary, in_order, like
 from airlock.wire import Wire
@@ -976,6 +986,120 @@ def version_with_two_upcasters() -> None:
     wire = Wire()
     wire.upcaster("shop.email", 1)(dict)
     wire.upcaster("shop.email", 1)(lambda data: data)
+
+
+# -- plans ----------------------------------------------------------------------------------------
+
+
+def plan_of(*intents: Any, expires: timedelta | None = None) -> Plan:
+    with Boundary({}).scope(policy=Hold()) as effects:
+        effects.emit_all(intents)
+    return effects.plan(expires=expires)
+
+
+@contextlib.contextmanager
+def saved(plan: Plan) -> Generator[Path]:
+    with TemporaryDirectory(prefix="misuse_") as folder:
+        plan.save(Path(folder, "plan.json"))
+        yield Path(folder, "plan.json")
+
+
+@raises(PlanError)
+def plan_of_an_overridden_intent() -> None:
+    with Boundary({}).scope(policy=Hold()) as effects, effects.override({NotifyWarehouse: None}):
+        effects.emit(NotifyWarehouse(7))
+    effects.plan()
+
+
+@raises(ScopeStateError)
+def plan_of_a_nested_scope() -> None:
+    boundary = Boundary({NotifyWarehouse: notify})
+    with boundary.scope(), boundary.scope(policy=Hold()) as inner:
+        inner.emit(NotifyWarehouse(7))
+    inner.plan()
+
+
+@raises(PlanError)
+def plan_while_a_scope_is_open() -> None:
+    with holding() as held, Boundary({}).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+        held.plan()
+
+
+@raises(PlanFormatError)
+def plan_that_was_edited() -> None:
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        path.write_bytes(path.read_bytes().replace(b":7", b":8"))
+        Plan.load(path)
+
+
+@raises(PlanFormatError)
+def plan_that_was_cut_off() -> None:
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+        Plan.load(path)
+
+
+@raises(PlanFormatError)
+def file_that_is_no_plan() -> None:
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        path.write_bytes(b"from: ada@example.org\n\nHello\n")
+        Plan.load(path)
+
+
+@raises(PlanExpiredError)
+def plan_that_expired() -> None:
+    plan = plan_of(NotifyWarehouse(7), expires=timedelta(0))
+    Boundary({NotifyWarehouse: notify}).apply(plan)
+
+
+@raises(PlanMismatchError)
+def plan_of_a_kind_that_may_not_pass() -> None:
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        Boundary({SendEmail: email}).apply(Plan.load(path, wire=Wire([SendEmail])))
+
+
+@raises(DeclarationError)
+def plan_applied_by_a_misspelt_kind() -> None:
+    boundary = Boundary({NotifyWarehouse: notify})
+    boundary.apply(plan_of(NotifyWarehouse(7)), kinds=["misuses.notify-warehose"])
+
+
+@raises(DeclarationError)
+def plan_applied_by_an_index_it_does_not_have() -> None:
+    Boundary({NotifyWarehouse: notify}).apply(plan_of(NotifyWarehouse(7)), indices=[1])
+
+
+@raises(JournalError)
+def journal_of_another_plan() -> None:
+    boundary = Boundary({NotifyWarehouse: notify})
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        boundary.apply(Plan.load(path))
+        plan_of(NotifyWarehouse(8)).save(path)
+        boundary.apply(Plan.load(path))
+
+
+@raises(JournalError)
+def journal_that_is_none() -> None:
+    with saved(plan_of(NotifyWarehouse(7))) as path:
+        path.with_name("plan.json.journal").write_bytes(b"applied: 0, 1, 2, 3" * 100)
+        Boundary({NotifyWarehouse: notify}).apply(Plan.load(path))
+
+
+@raises(MaybeDoneError)
+def effect_in_flight_at_a_crash() -> None:
+    def dies(intent: NotifyWarehouse) -> None:
+        raise KeyboardInterrupt
+
+    with saved(plan_of(NotifyWarehouse(7), NotifyWarehouse(8))) as path:
+        with contextlib.suppress(KeyboardInterrupt):
+            Boundary({NotifyWarehouse: dies}).apply(Plan.load(path))
+        Boundary({NotifyWarehouse: notify}).apply(Plan.load(path))
+
+
+@raises(ApplyError)
+def effect_of_a_plan_that_fails() -> None:
+    Boundary({NotifyWarehouse: broken}).apply(plan_of(NotifyWarehouse(7)))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airlock.effects.options import Options
 from airlock.effects.place import caller
@@ -53,13 +53,15 @@ class Emission:
 
 
 class Recorder(Policy):
-    """A policy that is told of every emission under it, nested regions and scopes included."""
+    """A policy under which every emission is recorded, in nested regions and scopes too."""
 
     __slots__ = ()
 
+    exclusive: ClassVar[bool] = False
+    """Whether it takes care of all it is told of; two of these leave each other's alone."""
+
     def record(self, emission: Emission, /) -> None:
         """Called with each emission, after it was taken."""
-        raise NotImplementedError(f"{type(self).__qualname__} does not implement record()")
 
 
 def recorders_of(policies: Iterable[PolicyLike]) -> tuple[Recorder, ...]:

@@ -27,7 +27,6 @@ class View:
         intents: what to judge.
         wave: 0 for what the block emitted, 1 for the follow-ups of that, and so on.
         earlier: what this policy, at this place, allowed in earlier waves of the flush.
-        remote: the causes of all of them in other processes, the nearest first.
     """
 
     intents: Sequence[Any]
@@ -36,7 +35,7 @@ class View:
     ancestry: Callable[[int], Iterator[Any]] = attrs.field(default=lambda _: iter(()), repr=False)
     apartness: Callable[[int], object] | None = attrs.field(default=None, repr=False)
     holding: Callable[[int], bool] = attrs.field(default=lambda _: False, repr=False)
-    remote: Sequence[Ancestor] = ()
+    remoteness: Callable[[int], Sequence[Ancestor]] | None = attrs.field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.intents)
@@ -44,6 +43,10 @@ class View:
     def ancestors(self, index: int) -> Iterator[Any]:
         """The intents that caused the one at ``index`` in this process, its direct cause first."""
         return self.ancestry(index)
+
+    def remote(self, index: int) -> Sequence[Ancestor]:
+        """The causes of the intent at ``index`` in other processes, the nearest first."""
+        return () if self.remoteness is None else self.remoteness(index)
 
     def apart(self, index: int) -> object:
         """A hashable mark: intents may only be merged if theirs are equal.
@@ -58,7 +61,7 @@ class View:
 
     def only(self, indices: Sequence[int], earlier: Sequence[Any]) -> View:
         """The view of some of the intents, at the same place."""
-        apartness = self.apartness
+        apartness, remoteness = self.apartness, self.remoteness
         return View(
             [self.intents[i] for i in indices],
             self.wave,
@@ -66,7 +69,7 @@ class View:
             lambda i: self.ancestry(indices[i]),
             None if apartness is None else lambda i: apartness(indices[i]),
             lambda i: self.holding(indices[i]),
-            self.remote,
+            None if remoteness is None else lambda i: remoteness(indices[i]),
         )
 
 

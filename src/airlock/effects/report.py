@@ -74,6 +74,8 @@ class Report:
         self.ledger: Ledger = {} if ledger is None else ledger
         self._engine = engine
         self.scope: Callable[[], Any] = _no_scope
+        self.unattended: Callable[[], object] | None = None
+        """Called when somebody makes a plan of what is held, or looks at it."""
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ class Report:
     @property
     def held(self) -> list[Any]:
         """Intents that a policy holds."""
+        self.attend()
         return self._with(Outcome.HELD)
 
     @property
@@ -205,6 +208,11 @@ class Report:
             for i, intent in enumerate(wave.intents)
         ]
         return entries
+
+    def attend(self) -> None:
+        """Note that somebody took care of what is held."""
+        if self.unattended is not None:
+            self.unattended()
 
     # -- going on ---------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airlock.effects.causation import NO_CAUSE, Causation
@@ -80,6 +80,7 @@ class Wave:
         discarded: what failed attempts emitted: ``(intents, reason, cause)``.
         seen: the classes of what was emitted by its handlers.
         origin: what led to the block in other processes.
+        origins: what led to single intents there, by position, where that differs.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Wave:
         self.discarded: list[tuple[list[Any], object, int]] = []
         self.seen: set[type[Any]] = set()
         self.origin: Causation = NO_CAUSE if parent is None else parent.origin
+        self.origins: dict[int, Causation] = {}
         self._classes = classes
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
@@ -149,7 +151,7 @@ class Wave:
                     self._ancestry(live),
                     self._apartness(live),
                     _holding(outcomes, live),
-                    self.origin.ancestors,
+                    self._remoteness(live),
                 ),
             )
             memory.append((earlier, _allowed(seen, answer)))
@@ -191,6 +193,11 @@ class Wave:
             return None
         return lambda index: self.context(live[index])
 
+    def _remoteness(self, live: Any) -> Any:
+        if not self.origin.ancestors and not self.origins:
+            return None
+        return lambda index: self.origin_of(live[index]).ancestors
+
     # -- reading ----------------------------------------------------------------------------------
 
     @property
@@ -226,6 +233,13 @@ class Wave:
             level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
             for member in level:
                 yield wave.intents[member]
+
+    def origin_of(self, position: int) -> Causation:
+        """What led in other processes to the intent at ``position``, or to its first cause here."""
+        wave: Wave = self
+        while wave.parent is not None:
+            position, wave = wave.causes[position], wave.parent
+        return wave.origins.get(position, wave.origin)
 
     @property
     def depth(self) -> int:
@@ -287,6 +301,10 @@ class Wave:
             self._ids[position] = uuid4()
         return self._ids[position]
 
+    def keep_id(self, position: int, id_: UUID) -> None:
+        """Give an intent an id that it had before."""
+        self._ids[position] = id_
+
     # -- running ----------------------------------------------------------------------------------
 
     def delivered_up_to(self, position: int) -> None:
@@ -303,14 +321,19 @@ class Wave:
         attempt.discarded = reason
         self.discarded += [(i, r, attempt.cause) for i, r in Flat(attempt).discarded]
 
-    def follow_ups(self) -> Wave | None:
-        """The next wave: what the attempts emitted, in the order of their causes."""
-        if not self.attempts:
+    def follow_ups(self, attempts: Sequence[Region] | None = None) -> Wave | None:
+        """The next wave: what the attempts emitted, in the order of their causes.
+
+        Args:
+            attempts: some of them; None for all.
+        """
+        attempts = self.attempts if attempts is None else attempts
+        if not attempts:
             return None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
         around: dict[Region, tuple[int, int]] = {}
-        for attempt in sorted(self.attempts, key=lambda region: region.cause):
+        for attempt in sorted(attempts, key=lambda region: region.cause):
             below, shift = Flat(attempt), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
             if not below.intents:
@@ -353,6 +376,7 @@ class Wave:
         causes = [self.causes[i] for i in again] if self.parent is not None else None
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
         wave.origin = self.origin
+        wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)

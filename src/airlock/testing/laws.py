@@ -282,6 +282,7 @@ class _Laws:
                     scope.emit(seen.intent, options)
         except PolicyError as error:
             raise self._broken(law, scene, error) from error
+        scope.report.attend()
         return scope.report
 
     # -- at the emit site -------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class Tape(Recorder):
 
     __slots__ = ("allows", "asserted", "emissions", "expectations", "place", "taken")
 
+    exclusive = True
+
     def __init__(self, *, allows: bool) -> None:
         self.allows = allows
         self.place: Place | None = None

@@ -1,0 +1,288 @@
+"""Applying a plan: one generator of steps, with a sync and an async driver, as for a flush.
+
+Chunk by chunk, so that the size of a plan does not matter, and every call of a handler is written
+down before and after. No policy of the plan's own scopes is asked again. What handlers emit goes
+to the journal together with the end of its cause, and runs after the plan: each generation is
+judged by the boundary's policy, and by the enclosures of now, as the waves of a flush are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+
+import attrs
+
+from airlock.context import judge
+from airlock.effects.registry import describe
+from airlock.effects.report import Report, shown
+from airlock.effects.stable import stable_repr
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import ApplyError, DeclarationError, FlushError
+from airlock.flush import Flush, Resolution, too_deep
+from airlock.plan.applied import Applied
+from airlock.plan.document import Plan, effects, written
+from airlock.plan.doubts import MaybeDone, settle
+from airlock.plan.entry import PlanEntry, write_entry
+from airlock.plan.fitting import Choice, chosen, refuse_expired, sample
+from airlock.plan.journal import FollowUp, JournalFile
+from airlock.plan.making import entry_of
+from airlock.plan.progress import Progress, reporting
+from airlock.plan.staging import Stage
+
+if TYPE_CHECKING:
+    from airlock.engine import Engine
+
+__all__ = ["Application", "Request", "application"]
+
+CHUNK = 1_000
+"""How many effects are in memory at once, and how large a batch can be."""
+KEPT = 100
+"""How many errors are kept for the ApplyError; the journal has them all."""
+
+
+class Step(Protocol):
+    """Something to do, waiting or not."""
+
+    def run(self) -> None: ...
+    async def arun(self) -> None: ...
+
+
+class Request(TypedDict, total=False):
+    """How a plan is to be applied: the arguments of ``boundary.apply``."""
+
+    kinds: Iterable[Any] | None
+    indices: Iterable[int] | None
+    maybe_done: MaybeDone
+    journal: str | os.PathLike[str] | None
+    progress: Progress | bool | None
+    fail_fast: bool | None
+    expired: bool
+
+
+@contextmanager
+def application(engine: Engine, plan: Plan, **request: Unpack[Request]) -> Iterator[Application]:
+    """Everything that applying a plan needs, checked and opened.
+
+    Raises:
+        DeclarationError: an argument makes no sense.
+        PlanExpiredError: the plan is too old.
+        JournalError: the journal is of another plan, in use, or damaged.
+    """
+    if not isinstance(plan, Plan):
+        raise DeclarationError(
+            f"apply takes a Plan, not {describe(plan)}: scope.plan() makes one, Plan.load(path) "
+            "reads one."
+        )
+    fail_fast, journal_at = request.get("fail_fast"), request.get("journal")
+    choice = chosen(plan, request.get("kinds"), request.get("indices"))
+    refuse_expired(plan, expired=request.get("expired", False))
+    beside = plan.journal if journal_at is None else Path(journal_at)
+    with (
+        reporting(request.get("progress")) as progress,
+        closing(JournalFile(beside, plan.digest, plan.name, len(plan))) as journal,
+    ):
+        yield Application(
+            Stage(engine),
+            plan,
+            journal,
+            choice,
+            maybe_done=request.get("maybe_done"),
+            progress=progress,
+            fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
+        )
+
+
+class Application:
+    """One run over a plan.
+
+    Args:
+        stage: where the effects run.
+        plan: the plan.
+        journal: what was done before, and what is done now.
+        choice: which effects.
+        maybe_done: decides about what was in flight at a crash.
+        progress: is told how far it is.
+        fail_fast: stop at the first failure.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        plan: Plan,
+        journal: JournalFile,
+        choice: Choice,
+        *,
+        maybe_done: MaybeDone,
+        progress: Progress,
+        fail_fast: bool,
+    ) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._journal = journal
+        self._choice = choice
+        self._maybe_done: MaybeDone = maybe_done
+        self._progress = progress
+        self._fail_fast = fail_fast
+        self._before = 0
+        self._counts = Counter[str]()
+        self._errors: list[Exception] = []
+        self._numbers: Sequence[int] = ()
+
+    def run(self) -> Applied:
+        """The sync driver."""
+        for step in self._steps(awaits=False):
+            with suppress(FlushError):  # what failed is in the waves
+                step.run()
+        return self._applied()
+
+    async def arun(self) -> Applied:
+        """The async driver."""
+        for step in self._steps(awaits=True):
+            with suppress(FlushError):
+                await step.arun()
+        return self._applied()
+
+    # -- the steps --------------------------------------------------------------------------------
+
+    def _steps(self, *, awaits: bool) -> Iterator[Step]:
+        yield from self._resolve(sample(self._plan, self._choice), awaits=awaits)
+        settle(self._plan, self._journal, self._stage.settings, self._maybe_done)
+        self._before = self._journal.count_done(len(self._plan))
+        for chunk in self._planned():
+            yield from self._run(chunk)
+        yield from self._follow_ups()
+
+    def _resolve(self, entries: Sequence[PlanEntry], *, awaits: bool) -> Iterator[Step]:
+        """Wiring first: every handler of the plan."""
+        wave = self._stage.wave(entries)
+        resolution = Resolution(self._flush(wave), wave, awaits=awaits)
+        yield resolution
+        if resolution.error is not None:
+            raise resolution.error
+
+    def _planned(self) -> Iterator[list[tuple[int, PlanEntry]]]:
+        """What is chosen of the plan and not done, in chunks."""
+        lines = enumerate(self._plan.entry_lines())
+        while part := list(islice(lines, CHUNK)):
+            done = self._journal.done(part[0][0], part[-1][0])
+            left = ((number, self._plan.entry(line)) for number, line in part if number not in done)
+            if chunk := [(number, entry) for number, entry in left if self._choice.has(entry)]:
+                yield chunk
+
+    def _follow_ups(self) -> Iterator[Step]:
+        """Generation by generation, in the order of their causes."""
+        last = len(self._plan) - 1
+        while not self._stopped:
+            waiting = self._journal.follow_ups(("allowed", "failed"), last, CHUNK)
+            if waiting:
+                last = waiting[-1][0]
+                yield from self._run([(n, self._plan.entry(line)) for n, line in waiting])
+            elif emitted := self._journal.follow_ups(("emitted",), last, -1):
+                self._judge([(n, self._plan.entry(line)) for n, line in emitted])
+            else:
+                return
+
+    def _judge(self, generation: list[tuple[int, PlanEntry]]) -> None:
+        """Ask the policies of now about what handlers emitted."""
+        wave = self._stage.judged([entry for _, entry in generation])
+        states = [
+            (number, *state_of(wave, i, pending="allowed"))
+            for i, (number, _) in enumerate(generation)
+        ]
+        self._journal.end(states)
+        self._counts.update(state for _, state, _ in states if state != "allowed")
+
+    def _run(self, chunk: list[tuple[int, PlanEntry]]) -> Iterator[Step]:
+        if self._stopped:
+            return
+        self._numbers = [number for number, _ in chunk]
+        wave = self._stage.enclosed([entry for _, entry in chunk])
+        stopped = (Outcome(code) for code in wave.outcomes if code != Outcome.PENDING)
+        self._counts.update(outcome.word for outcome in stopped)
+        yield self._flush(wave)
+        self._errors += [e for _, e in sorted(wave.errors.items()) if isinstance(e, Exception)]
+        del self._errors[KEPT:]
+
+    def _flush(self, wave: Wave) -> Flush:
+        settings, report = self._stage.settings, Report(self._stage.engine)
+        flush = Flush(settings, report, [wave], fail_fast=self._fail_fast, journal=self)
+        flush.resolved = self._stage.resolved
+        return flush
+
+    @property
+    def _stopped(self) -> bool:
+        return self._fail_fast and bool(self._errors)
+
+    # -- the journal of a flush -------------------------------------------------------------------
+
+    def begin(self, _: Wave, positions: tuple[int, ...], /) -> None:
+        """Write down that some effects are about to happen."""
+        self._journal.begin([self._numbers[i] for i in positions])
+
+    def end(self, wave: Wave, positions: tuple[int, ...], /) -> None:
+        """Write down what became of them, together with what their handler emitted."""
+        states = [(self._numbers[i], *state_of(wave, i)) for i in positions]
+        ended = [attempt for attempt in wave.attempts if attempt.cause == positions[-1]]
+        wave.attempts = [attempt for attempt in wave.attempts if attempt not in ended]
+        emitted = list(self._emitted(wave.follow_ups(ended)))
+        self._journal.end(states, emitted)
+        self._counts.update(state for _, state, _ in states)
+        self._counts.update(one.state for one in emitted if one.state != "emitted")
+        done = sum(self._counts.values()) + self._before
+        self._progress(done, max(done, self._journal.following))
+
+    def _emitted(self, wave: Wave | None) -> Iterator[FollowUp]:
+        """Follow-ups, as far as the regions that their handler opened decide about them."""
+        if wave is None:
+            return
+        if wave.judged:
+            judge(lambda: wave.decide({}))
+        for i in range(len(wave.intents)):
+            entry = entry_of(wave, i, self._journal.following + i)
+            if entry.causation.depth > self._stage.settings.max_depth:
+                error = too_deep(wave, i, self._stage.settings.max_depth)
+                wave.fail(i, error)
+                self._errors.append(error)
+            state, detail = state_of(wave, i, pending="emitted")
+            yield FollowUp(write_entry(self._plan.wire, entry), state, detail)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _applied(self) -> Applied:
+        size = len(self._plan)
+        remaining = size - self._journal.count_done(size)
+        applied = Applied(dict(self._counts), self._before, remaining, self._held())
+        if self._errors:
+            listed = "; ".join(repr(error) for error in self._errors[:3])
+            failed = self._counts["failed"]
+            raise ApplyError(
+                f"{effects(failed)} of {self._plan.name} failed: {listed}", self._errors, applied
+            )
+        return applied
+
+    def _held(self) -> Plan | None:
+        """Follow-ups that a policy holds, as a plan of their own."""
+        held = self._journal.follow_ups(("held",), -1, -1)
+        if not held:
+            return None
+        wire = self._plan.wire
+        entries = (
+            attrs.evolve(self._plan.entry(line), index=index)
+            for index, (_, line) in enumerate(held)
+        )
+        return Plan(written(((one, write_entry(wire, one)) for one in entries), None), wire)
+
+
+def state_of(wave: Wave, position: int, *, pending: str = "pending") -> tuple[str, str | None]:
+    """What the journal says of an effect: its outcome, and the error or what decided."""
+    outcome = Outcome(wave.outcomes[position])
+    error = wave.errors.get(position)
+    decider = wave.deciders.get(position)
+    said = stable_repr(error) if error is not None else None if decider is None else shown(decider)
+    return pending if outcome is Outcome.PENDING else outcome.word, said

@@ -1,0 +1,81 @@
+"""What was in flight when a program died, and may have happened: who decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from airlock.dispatch import INLINE, dispatch_of
+from airlock.errors import DeclarationError, MaybeDoneError
+from airlock.plan.document import Plan
+from airlock.plan.entry import PlanEntry
+from airlock.plan.journal import JournalFile
+from airlock.settings import Settings
+
+__all__ = ["MaybeDone", "settle"]
+
+Answer = Literal["done", "retry"]
+MaybeDone = Answer | Callable[[PlanEntry], Answer] | None
+"""What becomes of effects that may have happened: taken for done, or done (again).
+
+A function is asked about each. None: about those of handlers that are not idempotent nobody has
+decided, so that nothing runs.
+"""
+
+
+def settle(plan: Plan, journal: JournalFile, settings: Settings, maybe_done: MaybeDone) -> None:
+    """Decide about each effect that was in flight.
+
+    Raises:
+        MaybeDoneError: nobody decides.
+        DeclarationError: the answer is no answer.
+    """
+    decided: list[tuple[int, str, str | None]] = []
+    doubtful = list[PlanEntry]()
+    for number, entry in _in_flight(plan, journal):
+        if _is_idempotent(entry, settings):
+            answer: object = "retry"
+        elif maybe_done is None:
+            doubtful.append(entry)
+            continue
+        else:
+            answer = maybe_done(entry) if callable(maybe_done) else maybe_done
+        if answer not in ("done", "retry"):
+            raise DeclarationError(
+                f'apply(maybe_done=...): the answer to {entry} is "done" or "retry", not {answer!r}.'
+            )
+        decided.append(
+            (number, "delivered", "taken for done")
+            if answer == "done"
+            else (number, "allowed", None)
+        )
+    if doubtful:
+        raise MaybeDoneError(
+            plan.name,
+            f"was being applied when its program ended, and {len(doubtful)} effect(s) in flight may "
+            "have happened",
+            "Nothing ran now. Look whether they did, then call apply again with maybe_done='done', "
+            "'retry', or a function that decides about each. Handles(..., idempotent=True) lets a "
+            "handler be called again without asking.",
+            tuple(f"{entry.index}  {entry}" for entry in doubtful),
+        )
+    journal.end(decided)
+
+
+def _is_idempotent(entry: PlanEntry, settings: Settings) -> bool:
+    cls = type(entry.intent)
+    binding = settings.binding(cls)
+    inline = dispatch_of(settings.dispatch, cls) is INLINE
+    return inline and binding is not None and binding.idempotent
+
+
+def _in_flight(plan: Plan, journal: JournalFile) -> Iterator[tuple[int, PlanEntry]]:
+    running = journal.running()
+    planned = {number for number, line in running if line is None}
+    if planned:
+        for number, line in enumerate(plan.entry_lines()):
+            if number in planned:
+                yield number, plan.entry(line)
+    for number, follow_up in running:
+        if follow_up is not None:
+            yield number, plan.entry(follow_up)

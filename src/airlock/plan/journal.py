@@ -1,0 +1,223 @@
+"""The journal beside a plan: an SQLite database of what was begun and what became of it.
+
+An effect is begun in one transaction, and ended, with the follow-ups that its handler emitted, in
+another. Both are on disk before anything goes on. What is still running in it was in flight when
+the program died.
+
+::
+
+    (nothing) ──begin──► running ──end──► delivered | handed over | failed
+    emitted ──judge──► allowed ──begin──► ...
+                   └─► dropped | held | merged          (follow-ups only)
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from airlock.errors import JournalError
+
+__all__ = ["DONE", "FollowUp", "JournalFile"]
+
+DONE = ("delivered", "handed over")
+"""The states of what never runs again."""
+
+_FORMAT = 1
+_TABLES = (
+    "CREATE TABLE plan (format INTEGER NOT NULL, digest TEXT NOT NULL)",
+    """
+    CREATE TABLE effects (
+        number INTEGER PRIMARY KEY,  -- the index in the plan, follow-ups after the last of these
+        state TEXT NOT NULL,
+        detail TEXT,                 -- the error, or what decided
+        line BLOB                    -- of a follow-up, the entry
+    )
+    """,
+    "CREATE INDEX unfinished ON effects (state, number) WHERE state NOT IN ('delivered', 'handed over')",
+)
+
+State = tuple[int, str, str | None]
+"""Number, state, detail."""
+
+
+@attrs.frozen
+class FollowUp:
+    """What a handler emitted, while a plan was applied."""
+
+    line: bytes
+    state: str
+    detail: str | None = None
+
+
+class JournalFile:
+    """A journal, open.
+
+    Args:
+        path: of the database; None for one in memory, of a plan that is in memory only.
+        digest: of the plan.
+        name: of the plan, for messages.
+        size: how many effects it has.
+
+    Raises:
+        JournalError: it is of another plan, in use, or damaged.
+    """
+
+    def __init__(self, path: Path | None, digest: str, name: str, size: int) -> None:
+        self._name = name
+        self._where = "in memory" if path is None else str(path)
+        self._digest = digest
+        with self._told():
+            # With this level no transaction begins unless it is said. Async handlers share a thread.
+            self._database = sqlite3.connect(
+                ":memory:" if path is None else path, timeout=0, isolation_level=None
+            )
+        try:
+            with self._told():
+                self._open()
+                self._next = 1 + max(size - 1, self._one("SELECT max(number) FROM effects") or 0)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _open(self) -> None:
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            self._database.execute(f"PRAGMA {pragma}").fetchall()
+        with self._transaction("EXCLUSIVE"):
+            if not self._one("SELECT count(*) FROM sqlite_master"):
+                for statement in _TABLES:
+                    self._database.execute(statement)
+                self._database.execute("INSERT INTO plan VALUES (?, ?)", (_FORMAT, self._digest))
+            known = self._one("SELECT digest FROM plan WHERE format = ?", _FORMAT)
+        if known != self._digest:
+            raise JournalError(
+                self._name,
+                f"has a journal beside it that is of another plan ({self._where})",
+                "Nothing ran. If it is not needed any more, move it away; or give another one, "
+                "apply(plan, journal=...).",
+            )
+
+    def close(self) -> None:
+        """Let others use it."""
+        self._database.close()
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def running(self) -> list[tuple[int, bytes | None]]:
+        """Numbers, and lines of follow-ups, of what was in flight when the program died."""
+        with self._told():
+            return self._database.execute(
+                "SELECT number, line FROM effects WHERE state = 'running' ORDER BY number"
+            ).fetchall()
+
+    def done(self, first: int, last: int) -> set[int]:
+        """Which numbers of a range never run again."""
+        with self._told():
+            return {
+                number
+                for (number,) in self._database.execute(
+                    "SELECT number FROM effects WHERE number BETWEEN ? AND ? AND state IN (?, ?)",
+                    (first, last, *DONE),
+                )
+            }
+
+    def count_done(self, size: int) -> int:
+        """How many effects of the plan itself never run again."""
+        with self._told():
+            query = "SELECT count(*) FROM effects WHERE number < ? AND state IN (?, ?)"
+            return int(self._one(query, size, *DONE))
+
+    def follow_ups(self, states: Sequence[str], after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Numbers and lines of follow-ups in some states.
+
+        Args:
+            states: of which one must be theirs.
+            after: only those with a larger number.
+            limit: how many at the most; -1 for all.
+        """
+        marks = ", ".join("?" * len(states))
+        with self._told():
+            return self._database.execute(
+                f"SELECT number, line FROM effects WHERE state IN ({marks}) AND number > ?"  # noqa: S608 - only marks
+                " AND line IS NOT NULL ORDER BY number LIMIT ?",
+                (*states, after, limit),
+            ).fetchall()
+
+    @property
+    def following(self) -> int:
+        """The number of the next follow-up."""
+        return self._next
+
+    def states(self) -> dict[str, int]:
+        """How many effects are in each state."""
+        with self._told():
+            return dict(
+                self._database.execute("SELECT state, count(*) FROM effects GROUP BY state")
+            )
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._database.execute(query, values).fetchone()[0]
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Some effects are about to happen."""
+        with self._told(), self._transaction():
+            self._database.executemany(
+                "INSERT INTO effects (number, state) VALUES (?, 'running') "
+                "ON CONFLICT (number) DO UPDATE SET state = 'running', detail = NULL",
+                ((number,) for number in numbers),
+            )
+
+    def end(self, states: Iterable[State], follow_ups: Sequence[FollowUp] = ()) -> None:
+        """What became of some effects, and what their handlers emitted."""
+        with self._told(), self._transaction():
+            self._database.executemany(
+                "UPDATE effects SET state = ?2, detail = ?3 WHERE number = ?1", states
+            )
+            for follow_up in follow_ups:
+                self._database.execute(
+                    "INSERT INTO effects VALUES (?, ?, ?, ?)",
+                    (self._next, follow_up.state, follow_up.detail, follow_up.line),
+                )
+                self._next += 1
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._database.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's errors, in our words."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                problem = (
+                    f"is being applied by another process, which holds its journal ({self._where})"
+                )
+                hint = "Nothing ran here. Wait for it to end, then apply again: what it did counts."
+            else:
+                problem = f"has a journal that cannot be written ({self._where}: {error})"
+                hint = (
+                    "Effects go on only if they can be written down: see to the disk, apply again."
+                )
+            raise JournalError(self._name, problem, hint) from error
+        except sqlite3.DatabaseError as error:
+            raise JournalError(
+                self._name,
+                f"has a journal that is damaged or none at all ({self._where}: {error})",
+                "It alone knows what was done, so nothing ran. Restore it; or give another path, "
+                "apply(plan, journal=...), if nothing of the plan was ever done.",
+            ) from error

@@ -1,0 +1,92 @@
+"""From what waves hold to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from airlock.dispatch import Delivery
+from airlock.effects.place import shown
+from airlock.effects.registry import describe
+from airlock.effects.report import Report
+from airlock.effects.stable import stable_repr
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import DeclarationError, PlanError
+from airlock.overrides import override_of
+from airlock.plan.document import Plan, written
+from airlock.plan.entry import PlanEntry, write_entry
+from airlock.plan.holding import Holder
+from airlock.wire.codec import Wire
+from airlock.wire.envelope import Envelope
+
+__all__ = ["Position", "entry_of", "plan_of", "plan_of_report"]
+
+Position = tuple[Wave, int]
+"""Where an intent is: the wave in which it was decided, and its place there."""
+
+
+def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
+    """A plan of what a scope holds."""
+    return plan_of(_held(report), expires, wire)
+
+
+def _held(report: Report) -> Iterator[Position]:
+    for wave in report.waves:
+        for i, outcome in enumerate(wave.outcomes):
+            if outcome == Outcome.HELD and not isinstance(wave.deciders.get(i), Holder):
+                yield wave, i
+
+
+def plan_of(
+    positions: Iterable[Position], expires: datetime | timedelta | None, wire: Wire | None
+) -> Plan:
+    """A plan of some intents.
+
+    Raises:
+        UnencodableError: an intent has no form on the wire.
+        PlanError: an intent is under an override, which no document can hold.
+        DeclarationError: ``expires`` or ``wire`` makes no sense.
+    """
+    if wire is not None and not isinstance(wire, Wire):
+        raise DeclarationError(f"plan(wire=...) takes a Wire, not {describe(wire)}.")
+    wire = Wire() if wire is None else wire
+    entries = (entry_of(wave, i, index) for index, (wave, i) in enumerate(positions))
+    lines = ((entry, write_entry(wire, entry)) for entry in entries)
+    return Plan(written(lines, _moment(expires)), wire)
+
+
+def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
+    """An intent as an entry.
+
+    Raises:
+        PlanError: it is under an override.
+    """
+    intent = wave.intents[position]
+    if wave.overridden and override_of(wave, position):
+        raise PlanError(
+            "the plan",
+            f"cannot hold {stable_repr(intent)}, which was emitted under scope.override(...): a "
+            "plan is applied with the handlers of its boundary, and an override would be forgotten",
+            "Emit it outside of the override, or have nothing held there.",
+        )
+    emission = wave.emissions.get(position)
+    options = wave.options.get(position)
+    return PlanEntry(
+        index,
+        Envelope.of(Delivery(wave, position, 1)),
+        frozenset() if options is None else frozenset(options.given()),
+        None if emission is None else shown(emission.place),
+    )
+
+
+def _moment(expires: datetime | timedelta | None) -> datetime | None:
+    """When a plan expires, in UTC."""
+    if isinstance(expires, timedelta):
+        return (datetime.now(UTC) + expires).replace(microsecond=0)
+    if expires is None:
+        return None
+    if not isinstance(expires, datetime) or expires.utcoffset() is None:
+        raise DeclarationError(
+            f"plan(expires={expires!r}): give a timedelta, or a datetime with a zone."
+        )
+    return expires.astimezone(UTC)

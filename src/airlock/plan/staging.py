@@ -1,0 +1,117 @@
+"""Where the effects of a plan run: as if a scope of the boundary had emitted them, now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from airlock.context import JUDGING, guards_of, here, judge, outwards
+from airlock.effects.flat import Flat, Span
+from airlock.effects.place import caller
+from airlock.effects.policy import PolicyLike
+from airlock.effects.region import Region
+from airlock.effects.wave import Ledger, Wave
+from airlock.enclosure import process_policies
+from airlock.errors import EmittedInPolicyError
+from airlock.plan.entry import PlanEntry
+from airlock.scope import Scope
+
+if TYPE_CHECKING:
+    from airlock.engine import Engine
+
+__all__ = ["Stage"]
+
+
+class Stage:
+    """The region in which handlers run, and the policies around it.
+
+    Args:
+        engine: of the boundary.
+
+    Attributes:
+        root: where handlers emit; what policies forbid is refused there.
+        resolved: handlers by intent class, for the whole plan.
+
+    Raises:
+        EmittedInPolicyError: a policy is being asked here.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        now = here.get()
+        if now is JUDGING:
+            raise EmittedInPolicyError("apply a plan")
+        around = [
+            policy for region in outwards(now) if region.encloses for policy in region.enclosures
+        ]
+        self.engine = engine
+        self.settings = engine.settings
+        self._around = (*around, *process_policies(around))
+        place = caller()
+        policies: tuple[PolicyLike, ...] = (*engine.policy, *self._around)
+        self._guards = guards_of(self._around, "enclosure", place)
+        self._judging = Region("plan", policies=engine.policy, enclosures=self._around)
+        self._ledger: Ledger = {}
+        scope = Scope(engine)
+        self.root = Region(
+            "plan", scope=scope, guards=guards_of(policies, "plan", place), place=place
+        )
+        scope.resuming(self.root)
+        self.resolved: dict[type[Any], Any] = {}
+
+    def wave(self, entries: Sequence[PlanEntry]) -> Wave:
+        """Some entries as a wave, about which nobody is asked."""
+        flat = Flat(Region("wave"))
+        flat.intents = [entry.intent for entry in entries]
+        return self._wave(entries, flat)
+
+    def enclosed(self, entries: Sequence[PlanEntry]) -> Wave:
+        """Entries of the plan as a wave. Only enclosures of now are asked about them.
+
+        Raises:
+            RefusedError: one of those refuses an intent.
+            PolicyError: one of those raised, or answered nonsense.
+        """
+        if not self._around:
+            return self.wave(entries)
+        taken = Region("plan", enclosures=self._around, guards=self._guards)
+        taken.extend([entry.intent for entry in entries])
+        return self._decided(self._wave(entries, Flat(taken)), taken)
+
+    def judged(self, entries: Sequence[PlanEntry]) -> Wave:
+        """A generation of follow-ups as a wave, as every policy of now decides about it.
+
+        Raises:
+            PolicyError: a policy raised, or answered nonsense.
+        """
+        return self._decided(self.wave(entries), self._judging)
+
+    def _decided(self, wave: Wave, around: Region) -> Wave:
+        headers, wave.spans = wave.spans, [*wave.spans, (0, len(wave.intents), around)]
+        judge(lambda: wave.decide(self._ledger))
+        wave.spans = headers  # they are not asked again, and a follow-up is judged for itself
+        return wave
+
+    def _wave(self, entries: Sequence[PlanEntry], flat: Flat) -> Wave:
+        flat.options = {i: entry.options for i, entry in enumerate(entries) if entry.given}
+        flat.spans = list(self._headers(entries))
+        wave = Wave(0, self.root, flat)
+        wave.decided = True
+        for i, entry in enumerate(entries):
+            wave.keep_id(i, entry.id)
+            if entry.causation.depth:
+                wave.origins[i] = entry.causation
+        return wave
+
+    def _headers(self, entries: Sequence[PlanEntry]) -> Iterator[Span]:
+        """Regions that hold the headers, one for each run of equal ones."""
+        start = 0
+        for headers, run in groupby(entries, lambda entry: entry.headers):
+            end = start + sum(1 for _ in run)
+            if headers:
+                yield (
+                    start,
+                    end,
+                    Region("plan", up=self.root, scope=self.root.scope, headers=headers),
+                )
+            start = end
