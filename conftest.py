@@ -2,7 +2,7 @@
 
 The ``python`` blocks of a page run in order, in a module of the page's own. What a block prints must
 be shown, in a ``text`` block after it: unclaimed output fails, and so does other output. Of a place
-in the source (``shop.py:12``) only the form counts, and lines may be wrapped. Functions named
+in the source (``shop.py:12``) and of a digest only the form counts, and lines may be wrapped. Functions named
 ``test_...`` that take no arguments are called, as pytest would.
 """
 
@@ -32,6 +32,7 @@ pytest_plugins = ["airlock.pytest_plugin", "pytester"]
 
 ROOT = Path(__file__).parent
 PLACE = re.compile(r"[\w./-]+\.(?:md|py):\d+")
+DIGEST = re.compile(r"sha256:[0-9a-f]+")
 
 
 class Page(Document):
@@ -79,7 +80,7 @@ def show(example: Example) -> str | None:
 
 def normal(text: str) -> str:
     """Without what may differ."""
-    return " ".join(PLACE.sub("<place>", text).split())
+    return " ".join(DIGEST.sub("<digest>", PLACE.sub("<place>", text)).split())
 
 
 def _nothing_unclaimed(space: dict[str, Any]) -> None:

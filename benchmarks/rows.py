@@ -8,7 +8,7 @@ from typing import Any
 
 from airlock import Dedupe, Drop
 from benchmarks import contenders as own
-from benchmarks import imports, kit, others, wire
+from benchmarks import imports, kit, others, plans, wire
 from benchmarks.measure import Bar, Contender, Row, Sample
 from benchmarks.peer import NAME, Peer
 
@@ -27,6 +27,7 @@ def rows(peer: Peer) -> list[Row]:
         *_import(peer),
         *_kit(),
         *_wire(),
+        *_plans(),
         *_kinds(),
         *_others(),
     ]
@@ -212,6 +213,33 @@ def _wire() -> Iterator[Row]:
             Contender("encode, orjson", wire.encoding(envelope, n)),
             Contender("decode, orjson", wire.decoding(envelope, n)),
         ],
+    )
+
+
+def _plans() -> Iterator[Row]:
+    n = 2_000
+    yield Row(
+        "plans",
+        f"a plan of {n:,} effects",
+        "µs per effect",
+        [
+            _line("emitted and held", lambda: plans.holding(n)),
+            _line("made: scope.plan()", lambda: plans.making(n)),
+            _line("read from disk", lambda: plans.reading(n)),
+            _line("applied, journal in memory", lambda: plans.applying_in_memory(n)),
+            _line("applied, journal on disk", lambda: plans.applying(n)),
+        ],
+        rounds=5,
+    )
+    yield Row(
+        "plans",
+        "the most memory that it takes to apply a plan from disk",
+        "kB",
+        [
+            _line("8,000 effects", lambda: plans.weighing(8_000)),
+            _line("2,000 effects", lambda: plans.weighing(2_000), Bar.AT_MOST, 1.1),
+        ],
+        rounds=1,
     )
 
 

@@ -91,10 +91,12 @@ class Delivery:
     @property
     def causation(self) -> Causation:
         """Its causes for other processes: kinds and digests of at most 256 of them, the nearest."""
+        origin = self._wave.origin_of(self._position)
+        if self._wave.parent is None:
+            return origin
         causes = islice(self.ancestors, FARTHEST)
         policies = tuple(chain_policies(self._policies()))
         here_ = (_ancestor(cause, policies) for cause in causes)
-        origin = self._wave.origin_of(self._position)
         known = dict.fromkeys((*here_, *origin.ancestors))
         return Causation(self._wave.number + origin.depth, tuple(known)[:FARTHEST])
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from airlock.dispatch import Delivery
-from airlock.effects.place import shown
+from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.stable import stable_repr
@@ -75,8 +77,14 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         index,
         Envelope.of(Delivery(wave, position, 1)),
         frozenset() if options is None else frozenset(options.given()),
-        None if emission is None else shown(emission.place),
+        None if emission is None else _shown(emission.place, os.getcwd()),  # noqa: PTH109 - pathlib takes longer than all of it
     )
+
+
+@lru_cache(256)
+def _shown(place: Place, _: str) -> str:
+    """A place as it is shown in a working directory: looked up once, for it takes a while."""
+    return shown(place)
 
 
 def _moment(expires: datetime | timedelta | None) -> datetime | None:
