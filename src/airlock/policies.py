@@ -88,6 +88,9 @@ class Hold(_Selecting, Recorder):
     def decide(self, view: View, /) -> Sequence[Verdict]:
         return self._verdicts(view, HOLD, ALLOW)
 
+    def wants(self, intent: Any, /) -> bool:
+        return type(intent) in self.types
+
 
 class Refuse(_Selecting):
     """Forbid these types: emitting one raises ``RefusedError`` there and then.

@@ -16,6 +16,7 @@ from airlock import (
     Boundary,
     Drop,
     FlushError,
+    Hold,
     Limit,
     Options,
     Outcome,
@@ -272,3 +273,12 @@ def test_emissions_are_compared_by_identity(camera: Camera) -> None:
     with boundary.scope() as effects:
         effects.emit_all([Notify(1), Notify(1)])
     assert len(set(camera.emissions)) == 2
+
+
+def test_a_hold_records_what_it_holds() -> None:
+    """For the plan; who emits other types does not pay for that."""
+    with boundary.scope(policy=Hold(Notify)) as effects:
+        effects.emit(Mail("ada"))
+        effects.emit(Notify(1))
+    assert list(effects.report.waves[0].emissions) == [1]
+    assert effects.report.held == [Notify(1)]

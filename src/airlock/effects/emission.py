@@ -53,15 +53,19 @@ class Emission:
 
 
 class Recorder(Policy):
-    """A policy under which every emission is recorded, in nested regions and scopes too."""
+    """A policy under which emissions are recorded, in nested regions and scopes too."""
 
     __slots__ = ()
 
     exclusive: ClassVar[bool] = False
     """Whether it takes care of all it is told of; two of these leave each other's alone."""
 
+    def wants(self, _: Any, /) -> bool:
+        """Whether to record the emission of an intent: all, unless overridden."""
+        return True
+
     def record(self, emission: Emission, /) -> None:
-        """Called with each emission, after it was taken."""
+        """Called with each emission that it wants, after it was taken."""
 
 
 def recorders_of(policies: Iterable[PolicyLike]) -> tuple[Recorder, ...]:

@@ -199,12 +199,13 @@ class GuardedRegion(Region):
             self._record(position)
 
     def _record(self, position: int) -> None:
-        if not self.recorders:
+        recorders = [one for one in self.recorders if one.wants(self[position])]
+        if not recorders:
             return
         if self.emissions is None:
             self.emissions = {}
         emission = self.emissions[position] = Emission(self, position)
-        for recorder in self.recorders:
+        for recorder in recorders:
             recorder.record(emission)
 
     def _stamp(self) -> None:

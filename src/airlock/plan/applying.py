@@ -11,29 +11,30 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import attrs
 
 from airlock.context import judge
 from airlock.effects.registry import describe
-from airlock.effects.report import Report, shown
-from airlock.effects.stable import stable_repr
+from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import ApplyError, DeclarationError, FlushError
 from airlock.flush import Flush, Resolution, too_deep
 from airlock.plan.applied import Applied
 from airlock.plan.document import Plan, effects, written
-from airlock.plan.doubts import MaybeDone, settle
+from airlock.plan.doubts import MaybeDone, check_maybe_done, settle
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.fitting import Choice, chosen, refuse_expired, sample
 from airlock.plan.journal import FollowUp, JournalFile
 from airlock.plan.making import entry_of
 from airlock.plan.progress import Progress, reporting
 from airlock.plan.staging import Stage
+from airlock.plan.telling import journal_of, said, state_of
 
 if TYPE_CHECKING:
     from airlock.engine import Engine
@@ -66,7 +67,18 @@ class Request(TypedDict, total=False):
 
 
 @contextmanager
-def application(engine: Engine, plan: Plan, **request: Unpack[Request]) -> Iterator[Application]:
+def application(
+    engine: Engine,
+    plan: Plan,
+    *,
+    kinds: Iterable[Any] | None = None,
+    indices: Iterable[int] | None = None,
+    maybe_done: MaybeDone = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | bool | None = None,
+    fail_fast: bool | None = None,
+    expired: bool = False,
+) -> Iterator[Application]:
     """Everything that applying a plan needs, checked and opened.
 
     Raises:
@@ -79,21 +91,18 @@ def application(engine: Engine, plan: Plan, **request: Unpack[Request]) -> Itera
             f"apply takes a Plan, not {describe(plan)}: scope.plan() makes one, Plan.load(path) "
             "reads one."
         )
-    fail_fast, journal_at = request.get("fail_fast"), request.get("journal")
-    choice = chosen(plan, request.get("kinds"), request.get("indices"))
-    refuse_expired(plan, expired=request.get("expired", False))
-    beside = plan.journal if journal_at is None else Path(journal_at)
-    with (
-        reporting(request.get("progress")) as progress,
-        closing(JournalFile(beside, plan.digest, plan.name, len(plan))) as journal,
-    ):
+    choice = chosen(plan, kinds, indices)
+    check_maybe_done(maybe_done)
+    refuse_expired(plan, expired=expired)
+    beside = plan.journal if journal is None else Path(journal)
+    with reporting(progress) as told, journal_of(plan, beside) as opened:
         yield Application(
             Stage(engine),
             plan,
-            journal,
+            opened,
             choice,
-            maybe_done=request.get("maybe_done"),
-            progress=progress,
+            maybe_done=maybe_done,
+            progress=told,
             fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
         )
 
@@ -133,6 +142,7 @@ class Application:
         self._counts = Counter[str]()
         self._errors: list[Exception] = []
         self._numbers: Sequence[int] = ()
+        self._judged: float = inf
 
     def run(self) -> Applied:
         """The sync driver."""
@@ -144,8 +154,12 @@ class Application:
     async def arun(self) -> Applied:
         """The async driver."""
         for step in self._steps(awaits=True):
-            with suppress(FlushError):
+            try:
                 await step.arun()
+            except FlushError:
+                pass
+            except ExceptionGroup as group:  # of handlers that ran at once; one has stopped it
+                raise group.exceptions[0] from None
         return self._applied()
 
     # -- the steps --------------------------------------------------------------------------------
@@ -184,6 +198,7 @@ class Application:
                 last = waiting[-1][0]
                 yield from self._run([(n, self._plan.entry(line)) for n, line in waiting])
             elif emitted := self._journal.follow_ups(("emitted",), last, -1):
+                self._judged = min(self._judged, emitted[0][0])
                 self._judge([(n, self._plan.entry(line)) for n, line in emitted])
             else:
                 return
@@ -202,12 +217,25 @@ class Application:
         if self._stopped:
             return
         self._numbers = [number for number, _ in chunk]
-        wave = self._stage.enclosed([entry for _, entry in chunk])
+        asked = self._numbers[0] >= self._judged  # together with the policy of the boundary
+        take = self._stage.wave if asked else self._stage.enclosed
+        wave = take([entry for _, entry in chunk])
+        self._fail_too_deep(wave, chunk)
         stopped = (Outcome(code) for code in wave.outcomes if code != Outcome.PENDING)
         self._counts.update(outcome.word for outcome in stopped)
-        yield self._flush(wave)
-        self._errors += [e for _, e in sorted(wave.errors.items()) if isinstance(e, Exception)]
+        if not (self._fail_fast and wave.errors):
+            yield self._flush(wave)
+        found = {id(e): e for _, e in sorted(wave.errors.items()) if isinstance(e, Exception)}
+        self._errors += found.values()
         del self._errors[KEPT:]
+
+    def _fail_too_deep(self, wave: Wave, chunk: list[tuple[int, PlanEntry]]) -> None:
+        most = self._stage.settings.max_depth
+        for i, (_, entry) in enumerate(chunk):
+            if entry.causation.depth > most and wave.outcomes[i] == Outcome.PENDING:
+                wave.fail(i, too_deep(wave, i, most))
+        if wave.errors:
+            self._journal.end((self._numbers[i], *state_of(wave, i)) for i in wave.errors)
 
     def _flush(self, wave: Wave) -> Flush:
         settings, report = self._stage.settings, Report(self._stage.engine)
@@ -245,10 +273,6 @@ class Application:
             judge(lambda: wave.decide({}))
         for i in range(len(wave.intents)):
             entry = entry_of(wave, i, self._journal.following + i)
-            if entry.causation.depth > self._stage.settings.max_depth:
-                error = too_deep(wave, i, self._stage.settings.max_depth)
-                wave.fail(i, error)
-                self._errors.append(error)
             state, detail = state_of(wave, i, pending="emitted")
             yield FollowUp(write_entry(self._plan.wire, entry), state, detail)
 
@@ -259,7 +283,7 @@ class Application:
         remaining = size - self._journal.count_done(size)
         applied = Applied(dict(self._counts), self._before, remaining, self._held())
         if self._errors:
-            listed = "; ".join(repr(error) for error in self._errors[:3])
+            listed = "; ".join(map(said, self._errors[:3]))
             failed = self._counts["failed"]
             raise ApplyError(
                 f"{effects(failed)} of {self._plan.name} failed: {listed}", self._errors, applied
@@ -277,12 +301,3 @@ class Application:
             for index, (_, line) in enumerate(held)
         )
         return Plan(written(((one, write_entry(wire, one)) for one in entries), None), wire)
-
-
-def state_of(wave: Wave, position: int, *, pending: str = "pending") -> tuple[str, str | None]:
-    """What the journal says of an effect: its outcome, and the error or what decided."""
-    outcome = Outcome(wave.outcomes[position])
-    error = wave.errors.get(position)
-    decider = wave.deciders.get(position)
-    said = stable_repr(error) if error is not None else None if decider is None else shown(decider)
-    return pending if outcome is Outcome.PENDING else outcome.word, said

@@ -65,7 +65,8 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 
 def _key(entry: PlanEntry) -> Hashable:
     """What two entries must share to be the same effect."""
-    return entry.intent, entry.options, tuple(sorted(entry.headers.items()))
+    options = attrs.evolve(entry.options, id=None) if "id" in entry.given else entry.options
+    return entry.intent, options, tuple(sorted(entry.headers.items()))
 
 
 def _beyond(plan: Plan, common: Counter[Hashable]) -> Iterator[PlanEntry]:

@@ -6,7 +6,7 @@ A header, one line for each effect, and a footer::
     {"index": 0, "place": "shop.py:12", "given": [], "effect": {...}}
     {"effects": 1, "kinds": [["shop.notify", 1, 1]], "digest": "sha256:..."}
 
-The digest is the SHA-256 of every byte before the footer.
+The digest is the SHA-256 of every byte before it, the counts of the footer included.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,13 @@ from airlock.wire.text import Flaw, Stdlib
 
 if TYPE_CHECKING:
     from airlock.plan.diff import PlanDiff
+    from airlock.plan.journal import JournalFile
 
 __all__ = ["Lines", "Plan", "written"]
 
 FORMAT = 1
 _JSON = Stdlib()
+_DIGEST = b',"digest":'
 _ROOM = 65_536
 """What a line may hold beside the effect, whose size the wire limits."""
 
@@ -86,6 +89,8 @@ class Plan:
         self.kinds = MappingProxyType(foot.kinds)
         self.digest = foot.digest
         self._size = foot.effects
+        self.in_memory: JournalFile | None = None
+        self.applied_in_memory = Lock()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, wire: Wire | None = None) -> Plan:
@@ -106,6 +111,8 @@ class Plan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, which is there whole or not at all.
 
+        What was applied of it so far is written into its journal there.
+
         Args:
             path: of the file; an old one is replaced.
 
@@ -124,6 +131,9 @@ class Plan:
             partial.unlink(missing_ok=True)
         self.path = path
         self._lines = _File(path, self.wire.limits.size + _ROOM)
+        if self.in_memory is not None and self.journal is not None:
+            self.in_memory.copy_to(self.journal)
+            self.in_memory = None
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -277,10 +287,16 @@ def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None
     foot = {
         "effects": len(lines) - 1,
         "kinds": [[kind, version, number] for (kind, version), number in kinds.items()],
-        "digest": f"sha256:{hashed.hexdigest()}",
     }
-    lines.append(_JSON.dumps(foot) + b"\n")
+    counts = _JSON.dumps(foot)[:-1]
+    hashed.update(counts)
+    lines.append(_with_digest(counts, hashed.hexdigest()))
     return lines
+
+
+def _with_digest(counts: bytes, digest: str) -> bytes:
+    """The footer, of which the digest is the end."""
+    return counts + _DIGEST + b'"sha256:' + digest.encode() + b'"}\n'
 
 
 @attrs.frozen
@@ -315,7 +331,9 @@ def _checked(lines: Lines, name: str) -> tuple[_Head, _Foot]:
         raise _broken(
             name, "is no plan" if head is None else "was cut off: its last line is missing"
         )
-    if foot.digest != f"sha256:{hashed.hexdigest()}" or foot.effects != number - 1:
+    counts = last.partition(_DIGEST)[0]
+    hashed.update(counts)
+    if last != _with_digest(counts, hashed.hexdigest()) or foot.effects != number - 1:
         raise _broken(name, "was changed after it was made: its digest is another")
     return head, foot
 
@@ -332,12 +350,16 @@ def _head(line: bytes, name: str) -> _Head | None:
         )
     try:
         expires = said["expires"]
-        return _Head(
-            datetime.fromisoformat(said["created"]),
-            None if expires is None else datetime.fromisoformat(expires),
-        )
+        return _Head(_moment(said["created"]), None if expires is None else _moment(expires))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() is None:
+        raise ValueError("no zone")
+    return moment
 
 
 def _foot(line: bytes, name: str) -> _Foot | None:

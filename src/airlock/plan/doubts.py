@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from airlock.dispatch import INLINE, dispatch_of
+from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, MaybeDoneError
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry
 from airlock.plan.journal import JournalFile
 from airlock.settings import Settings
 
-__all__ = ["MaybeDone", "settle"]
+__all__ = ["MaybeDone", "check_maybe_done", "settle"]
 
 Answer = Literal["done", "retry"]
 MaybeDone = Answer | Callable[[PlanEntry], Answer] | None
@@ -21,6 +22,19 @@ MaybeDone = Answer | Callable[[PlanEntry], Answer] | None
 A function is asked about each. None: about those of handlers that are not idempotent nobody has
 decided, so that nothing runs.
 """
+
+
+def check_maybe_done(maybe_done: object) -> None:
+    """Refuse what decides nothing, before it is needed.
+
+    Raises:
+        DeclarationError: it is no answer, and no function.
+    """
+    if maybe_done not in (None, "done", "retry") and not callable(maybe_done):
+        raise DeclarationError(
+            f'apply(maybe_done=...) takes "done", "retry", or a function of the entry that returns '
+            f"one of these, not {describe(maybe_done)}."
+        )
 
 
 def settle(plan: Plan, journal: JournalFile, settings: Settings, maybe_done: MaybeDone) -> None:

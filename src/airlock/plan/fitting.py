@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from airlock.effects.registry import spec_of
+from airlock.effects.registry import describe, spec_of
 from airlock.errors import DeclarationError, PlanExpiredError
 from airlock.plan.document import Plan, effects
 from airlock.plan.entry import PlanEntry
@@ -42,17 +42,25 @@ def chosen(plan: Plan, kinds: Iterable[Any] | None, indices: Iterable[int] | Non
     Raises:
         DeclarationError: they make no sense.
     """
-    if isinstance(kinds, str) or isinstance(indices, str | int):
-        given = f"kinds={kinds!r}" if isinstance(kinds, str) else f"indices={indices!r}"
-        raise DeclarationError(f"apply({given}): give a list of them.")
-    wanted = None if indices is None else frozenset(indices)
+    named, wanted = _several("kinds", kinds), _several("indices", indices)
     for index in wanted or ():
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(plan):
             raise DeclarationError(
                 f"apply(indices=...): {index!r} is no index of {plan.name}, which has "
                 f"{effects(len(plan))}. Give integers from 0 to {len(plan) - 1}."
             )
-    return Choice(None if kinds is None else frozenset(map(_kind, kinds)), wanted)
+    return Choice(
+        None if named is None else frozenset(map(_kind, named)),
+        None if wanted is None else frozenset(wanted),
+    )
+
+
+def _several(name: str, given: Any) -> list[Any] | None:
+    if given is None:
+        return None
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or isinstance(given, type):
+        raise DeclarationError(f"apply({name}={describe(given)}): give a list of them.")
+    return list(given)
 
 
 def _kind(selector: Any) -> str:

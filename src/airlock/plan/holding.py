@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airlock.effects.emission import Emission, Recorder
 from airlock.effects.place import shown
 from airlock.effects.policy import View
+from airlock.effects.stable import stable_repr
 from airlock.effects.verdict import ALLOW, HOLD, Verdict
 from airlock.effects.wave import Outcome, Wave
 from airlock.enclosure import enclose
@@ -26,19 +27,22 @@ __all__ = ["Holder", "holding"]
 class Holder(Recorder):
     """The policy of ``holding``: it holds what would escape, and remembers all of it in order."""
 
-    __slots__ = ("emissions",)
+    __slots__ = ("emissions", "kept")
 
     exclusive = True
 
     def __init__(self) -> None:
         self.emissions: list[Emission] = []
+        self.kept: list[Any] = []
 
     def record(self, emission: Emission, /) -> None:
         self.emissions.append(emission)  # atomic: threads need no lock for it
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         # What the program holds by itself would not have happened, and is no business of ours.
-        return [ALLOW if view.held(i) else HOLD for i in range(len(view))]
+        verdicts = [ALLOW if view.held(i) else HOLD for i in range(len(view))]
+        self.kept += [view.intents[i] for i, verdict in enumerate(verdicts) if verdict is HOLD]
+        return verdicts
 
     def __repr__(self) -> str:
         return "holding()"
@@ -86,12 +90,13 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
 
         Raises:
             PlanError: a scope is still open, and would deliver what it has when it ends; or an
-                intent was emitted under an override.
+                intent was emitted under an override, or before the block began.
             UnencodableError: an intent has no form on the wire.
         """
         from airlock.plan.making import plan_of  # noqa: PLC0415 - which knows Holder
 
         self._refuse_unsettled()
+        self._refuse_unrecorded()
         return plan_of(self._held(), expires, wire)
 
     def _held(self) -> Iterator[tuple[Wave, int]]:
@@ -111,6 +116,18 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
                     f"{scope.outermost.state.value}, and has what was emitted at "
                     f"{shown(emission.place)}",
                     "Make it when the scope was left, and its transaction has ended.",
+                )
+
+    def _refuse_unrecorded(self) -> None:
+        """What a scope that was open before the block had to deliver in it is held as well."""
+        known = {id(emission.intent) for emission in self._holder.emissions}
+        for intent in self._holder.kept:
+            if id(intent) not in known:
+                raise PlanError(
+                    "the plan",
+                    f"cannot be made: {stable_repr(intent)} was emitted before the block began, in "
+                    "a scope that ended in it, and is held too",
+                    "Begin to hold before any scope opens. It is in scope.report.held.",
                 )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,15 @@ _TABLES = (
     )
     """,
     "CREATE INDEX unfinished ON effects (state, number) WHERE state NOT IN ('delivered', 'handed over')",
+)
+
+_IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DISK = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
 )
 
 State = tuple[int, str, str | None]
@@ -75,7 +84,10 @@ class JournalFile:
         with self._told():
             # With this level no transaction begins unless it is said. Async handlers share a thread.
             self._database = sqlite3.connect(
-                ":memory:" if path is None else path, timeout=0, isolation_level=None
+                ":memory:" if path is None else path,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=path is not None,
             )
         try:
             with self._told():
@@ -93,8 +105,15 @@ class JournalFile:
                 for statement in _TABLES:
                     self._database.execute(statement)
                 self._database.execute("INSERT INTO plan VALUES (?, ?)", (_FORMAT, self._digest))
-            known = self._one("SELECT digest FROM plan WHERE format = ?", _FORMAT)
-        if known != self._digest:
+            known = self._database.execute("SELECT format, digest FROM plan").fetchone()
+        if known is None or known[0] != _FORMAT:
+            raise JournalError(
+                self._name,
+                f"has a journal that this release does not read ({self._where})",
+                "It alone knows what was done, so nothing ran. Apply it with the release of airlock "
+                "that began.",
+            )
+        if known[1] != self._digest:
             raise JournalError(
                 self._name,
                 f"has a journal beside it that is of another plan ({self._where})",
@@ -105,6 +124,11 @@ class JournalFile:
     def close(self) -> None:
         """Let others use it."""
         self._database.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write all of it to a file."""
+        with self._told(), closing(sqlite3.connect(path)) as file:
+            self._database.backup(file)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -153,12 +177,11 @@ class JournalFile:
         """The number of the next follow-up."""
         return self._next
 
-    def states(self) -> dict[str, int]:
-        """How many effects are in each state."""
+    def states(self, *, follow_ups: bool) -> dict[str, int]:
+        """How many effects of the plan, or how many follow-ups, are in each state."""
+        query = "SELECT state, count(*) FROM effects WHERE (line IS NOT NULL) = ? GROUP BY state"
         with self._told():
-            return dict(
-                self._database.execute("SELECT state, count(*) FROM effects GROUP BY state")
-            )
+            return dict(self._database.execute(query, (follow_ups,)))
 
     def _one(self, query: str, *values: object) -> Any:
         return self._database.execute(query, values).fetchone()[0]
@@ -202,22 +225,22 @@ class JournalFile:
         """SQLite's errors, in our words."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it says in detail
+            if code in _IN_USE:
                 problem = (
                     f"is being applied by another process, which holds its journal ({self._where})"
                 )
                 hint = "Nothing ran here. Wait for it to end, then apply again: what it did counts."
-            else:
+            elif code in _DISK:
                 problem = f"has a journal that cannot be written ({self._where}: {error})"
                 hint = (
                     "Effects go on only if they can be written down: see to the disk, apply again."
                 )
+            else:
+                problem = f"has a journal that is damaged or none at all ({self._where}: {error})"
+                hint = (
+                    "It alone knows what was done, so nothing ran. Restore it; or give another path, "
+                    "apply(plan, journal=...), if nothing of the plan was ever done."
+                )
             raise JournalError(self._name, problem, hint) from error
-        except sqlite3.DatabaseError as error:
-            raise JournalError(
-                self._name,
-                f"has a journal that is damaged or none at all ({self._where}: {error})",
-                "It alone knows what was done, so nothing ran. Restore it; or give another path, "
-                "apply(plan, journal=...), if nothing of the plan was ever done.",
-            ) from error

@@ -61,6 +61,14 @@ def _bar() -> Iterator[Progress]:
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = rich.Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=None)
+
+    def report(done: int, total: int) -> None:
+        bar.start()  # with the first effect: before it, questions may be asked
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        bar.stop()

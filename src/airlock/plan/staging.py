@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airlock.context import JUDGING, guards_of, here, judge, outwards
+from airlock.effects.emission import recorders_of
 from airlock.effects.flat import Flat, Span
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike
@@ -50,12 +51,14 @@ class Stage:
         place = caller()
         policies: tuple[PolicyLike, ...] = (*engine.policy, *self._around)
         self._guards = guards_of(self._around, "enclosure", place)
-        self._judging = Region("plan", policies=engine.policy, enclosures=self._around)
+        self._inside = Region("plan", policies=engine.policy)
+        self._outside = Region("plan", enclosures=self._around)
         self._ledger: Ledger = {}
         scope = Scope(engine)
         self.root = Region(
             "plan", scope=scope, guards=guards_of(policies, "plan", place), place=place
         )
+        self.root.recorders = recorders_of(policies)
         scope.resuming(self.root)
         self.resolved: dict[type[Any], Any] = {}
 
@@ -76,7 +79,7 @@ class Stage:
             return self.wave(entries)
         taken = Region("plan", enclosures=self._around, guards=self._guards)
         taken.extend([entry.intent for entry in entries])
-        return self._decided(self._wave(entries, Flat(taken)), taken)
+        return self._decided(self._wave(entries, Flat(taken)), self._outside)
 
     def judged(self, entries: Sequence[PlanEntry]) -> Wave:
         """A generation of follow-ups as a wave, as every policy of now decides about it.
@@ -84,10 +87,15 @@ class Stage:
         Raises:
             PolicyError: a policy raised, or answered nonsense.
         """
-        return self._decided(self.wave(entries), self._judging)
+        wave = self.wave(entries)
+        wave.number = min(entry.causation.depth for entry in entries)
+        self._decided(wave, self._inside, self._outside)
+        wave.number = 0  # the depth is that of its origins
+        return wave
 
-    def _decided(self, wave: Wave, around: Region) -> Wave:
-        headers, wave.spans = wave.spans, [*wave.spans, (0, len(wave.intents), around)]
+    def _decided(self, wave: Wave, *around: Region) -> Wave:
+        headers = wave.spans
+        wave.spans = [*headers, *((0, len(wave.intents), region) for region in around)]
         judge(lambda: wave.decide(self._ledger))
         wave.spans = headers  # they are not asked again, and a follow-up is judged for itself
         return wave

@@ -1,0 +1,45 @@
+"""The command ``airlock``: check and show the wiring, run programs without their effects, apply plans.
+
+Each command is a module of its own; what it needs beside click is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import click
+
+from airlock.cli.checking import check
+from airlock.cli.completion import completion
+from airlock.cli.demo import demo
+from airlock.cli.failing import Failing
+from airlock.cli.graph import graph
+from airlock.cli.handlers import handlers
+from airlock.cli.intents import intents
+from airlock.cli.plans import plan
+from airlock.cli.run import run
+from airlock.cli.schema import schema
+
+__all__ = ["airlock"]
+
+EPILOG = """\b
+Exit codes:
+  0  fine
+  1  something was found: problems, differences, effects or programs that failed
+  2  wrong usage, or a target that cannot be loaded
+  3  refused: nothing was applied
+  4  effects may have happened, and nobody said what to do about them
+"""
+
+
+@click.group(cls=Failing, epilog=EPILOG)
+@click.option("--traceback", is_flag=True, help="Show where an error comes from.")
+@click.version_option(package_name="airlock-effects", prog_name="airlock")
+def airlock(traceback: bool) -> None:  # noqa: FBT001 - an option
+    """Side effects as values: check and show the wiring, and review effects before they happen.
+
+    A BOUNDARY is named as module:name, from the current folder: shop.effects:boundary. It may also
+    be a function that returns one.
+    """
+
+
+for command in (check, intents, handlers, graph, schema, plan, run, demo, completion):
+    airlock.add_command(command)

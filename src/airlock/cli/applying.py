@@ -1,0 +1,159 @@
+"""``airlock plan apply`` and ``airlock plan resume``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from airlock.cli.failing import MAYBE_DONE, REFUSED, Failure
+from airlock.cli.output import json_option, print_json
+from airlock.cli.reading import FILE, loaded_from, reading
+from airlock.cli.targets import boundary_of
+from airlock.errors import ApplyError, MaybeDoneError
+
+if TYPE_CHECKING:
+    from airlock import Boundary
+    from airlock.plan import Applied, Plan, PlanEntry
+
+__all__ = ["apply", "resume"]
+
+
+def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What applying and resuming have in common."""
+    options = (
+        click.argument("file", type=FILE),
+        click.option("--boundary", required=True, metavar="MODULE:NAME", help="Has the handlers."),
+        click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated."),
+        click.option("--index", "indices", multiple=True, type=int, help="Only this effect."),
+        click.option(
+            "--journal", type=click.Path(path_type=Path), help="Where what is done is kept."
+        ),
+        click.option("--expired", is_flag=True, help="Apply it even if it has expired."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        reading,
+        json_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.option("--digest", help="Refuse every plan but the one with this digest.")
+@_applying
+def apply(file: Path, digest: str | None, **how: Any) -> None:
+    """Do what a plan says. What was done before is not done again."""
+    _apply(file, digest, None, **how)
+
+
+@click.command()
+@click.option(
+    "--maybe-done",
+    type=click.Choice(["ask", "done", "retry"]),
+    default="ask",
+    show_default=True,
+    help="What becomes of effects that were in flight when the program died.",
+)
+@_applying
+def resume(file: Path, maybe_done: str, **how: Any) -> None:
+    """Go on with a plan whose application was interrupted, and settle what may have been done."""
+    journal = how["journal"] or file.with_name(f"{file.name}.journal")
+    if not journal.exists():
+        raise Failure(f"there is no journal {journal}: use `airlock plan apply` to begin.", REFUSED)
+    _apply(file, None, _ask if maybe_done == "ask" else maybe_done, **how)
+
+
+def _apply(
+    file: Path,
+    digest: str | None,
+    maybe_done: Any,
+    *,
+    boundary: str,
+    wire: str | None,
+    modules: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    found = boundary_of(boundary)
+    loaded = loaded_from(file, wire, modules)
+    if digest is not None and digest != loaded.digest:
+        raise Failure(f"{file} is not the plan that was asked for: it is {loaded.digest}.", REFUSED)
+    _confirm(loaded, yes=yes)
+    request = {name: value or None for name, value in how.items() if name != "expired"}
+    request |= {"expired": how["expired"], "maybe_done": maybe_done}
+    failed = None
+    try:
+        applied = _run(found, loaded, request)
+    except MaybeDoneError as error:
+        listed = "".join(f"\n  {effect}" for effect in error.effects)
+        hint = f"Nothing ran now. Look whether they did, then: airlock plan resume {file} --boundary {boundary}"
+        raise Failure(f"{error.plan} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
+    except ApplyError as error:
+        if error.applied is None:
+            raise
+        applied, failed = error.applied, error
+    _tell(applied, as_json=as_json)
+    if failed is not None:
+        raise failed
+
+
+def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
+    """Apply a plan, while the resources of the container are open."""
+    from airlock.signatures import is_async  # noqa: PLC0415
+
+    if not any(is_async(binding.target) for binding in found.handlers.values()):
+        with found:
+            return found.apply(loaded, **request)
+    import asyncio  # noqa: PLC0415 - slow to import
+
+    async def run() -> Applied:
+        async with found:
+            return await found.aapply(loaded, **request)
+
+    return asyncio.run(run())
+
+
+def _confirm(loaded: Plan, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Failure("nobody is here to be asked: say --yes to apply the plan.")
+    click.echo(loaded.summary(), err=True)
+    if not click.confirm("Apply it?", err=True):
+        raise click.exceptions.Exit(REFUSED)
+
+
+def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
+    """Ask about an effect that may have been done."""
+    if not sys.stdin.isatty():
+        raise Failure(
+            f"{entry.index}  {entry} may have been done, and nobody is here to be asked: say "
+            "--maybe-done done or --maybe-done retry.",
+            MAYBE_DONE,
+        )
+    answer = click.prompt(
+        f"{entry.index}  {entry}\nIt was in flight when the program died. Is it done, or is it to be "
+        "done (again)?",
+        type=click.Choice(["done", "retry"]),
+        err=True,
+    )
+    return "done" if answer == "done" else "retry"
+
+
+def _tell(applied: Applied, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "counts": dict(applied.counts),
+                "before": applied.before,
+                "remaining": applied.remaining,
+                "held": None if applied.held is None else len(applied.held),
+            }
+        )
+    else:
+        click.echo(str(applied))

@@ -1,0 +1,92 @@
+"""What people are told when a command fails, and with which exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from airlock.errors import (
+    AirlockError,
+    ApplyError,
+    MaybeDoneError,
+    PlanError,
+    PlanExpiredError,
+    PlanFormatError,
+    PlanMismatchError,
+    UnencodableError,
+    WiringError,
+)
+
+__all__ = [
+    "FOUND",
+    "INTERRUPTED",
+    "MAYBE_DONE",
+    "REFUSED",
+    "USAGE",
+    "Failing",
+    "Failure",
+    "code_of",
+    "told",
+]
+
+FOUND, USAGE, REFUSED, MAYBE_DONE = 1, 2, 3, 4
+INTERRUPTED = 130
+
+
+class Failure(click.ClickException):
+    """Something went wrong, in words; and how the command exits."""
+
+    def __init__(self, message: str, exit_code: int = USAGE) -> None:
+        super().__init__(message)
+        self.code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # a class variable there
+        """How the command exits."""
+        return self.code
+
+
+class Failing(click.Group):
+    """A group whose commands tell of airlock's errors without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # somebody reads no further, and click knows what to do
+            raise
+        except (AirlockError, OSError) as error:
+            if ctx.params.get("traceback"):
+                raise
+            raise Failure(told(error), code_of(error)) from error
+
+
+def told(error: Exception) -> str:
+    """An error in words, with what to do about it in a shell."""
+    if isinstance(error, PlanError) and type(error) in _HINTS:
+        return f"{error.plan} {error.problem}. {_HINTS[type(error)]}"
+    for argument, option in _OPTIONS.items():
+        if str(error).startswith(argument):
+            return option + str(error).removeprefix(argument)
+    return str(error)
+
+
+_HINTS: dict[type[Exception], str] = {
+    PlanExpiredError: "Nothing was applied. Make a new one, for the world has changed since; or say "
+    "that it has not: --expired.",
+    PlanMismatchError: "Nothing was applied. Name what declares it (--import MODULE, or --boundary), "
+    "and what reads it (--wire); or make a new plan.",
+    PlanFormatError: "Nothing was applied. Give a file as it was written, or make the plan again.",
+}
+_OPTIONS = {"apply(kinds=...)": "--kind", "apply(indices=...)": "--index"}
+
+
+def code_of(error: Exception) -> int:
+    """The exit code for an error."""
+    if isinstance(error, MaybeDoneError):
+        return MAYBE_DONE
+    if isinstance(error, ApplyError):
+        return FOUND
+    refused = PlanError | WiringError | UnencodableError
+    return REFUSED if isinstance(error, refused) else USAGE

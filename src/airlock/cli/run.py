@@ -1,0 +1,162 @@
+"""``airlock run``: a program, with a holding enclosure around it, and a plan of what it emitted."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, told
+from airlock.cli.output import json_option, print_json
+from airlock.cli.targets import wire_of
+from airlock.errors import AirlockError
+
+if TYPE_CHECKING:
+    from airlock.plan import Plan
+
+__all__ = ["run"]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """``90s``, ``15m``, ``2h``, ``7d``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """A duration of some text."""
+        match = re.fullmatch(r"(\d+)([smhd])", value)
+        if match is None:
+            self.fail(f"{value!r} is no duration: write 90s, 15m, 2h or 7d.", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "--plan",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The file to write the plan to.",
+)
+@click.option("--expires", type=Duration(), help="How long it can be applied: 90s, 15m, 2h, 7d.")
+@click.option(
+    "--wire", metavar="MODULE:WIRE", help="Writes the intents, for example with a cipher."
+)
+@click.option("-m", "as_module", is_flag=True, help="The program is a module, as for python -m.")
+@click.option("--partial", is_flag=True, help="Write the plan even if the program fails.")
+@json_option
+@click.argument("program")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(  # noqa: PLR0917 - click gives them by name
+    path: Path,
+    expires: timedelta | None,
+    wire: str | None,
+    as_module: bool,  # noqa: FBT001 - an option
+    partial: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+    program: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """Run a program, let none of its effects happen, and make a plan of them.
+
+    Threads and every boundary are included; other processes that it starts are not. The program is
+    given after two hyphens: airlock run --plan out.json -- migrate.py --all
+    """
+    from airlock.plan import holding  # noqa: PLC0415
+
+    writer = wire_of(wire)  # looked for before the program runs, as is the folder
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise Failure(f"{path} cannot be written: name a file in a folder that exists.")
+    held = holding()
+    held.__enter__()  # and never left: nothing happens as long as this process lives
+    codes: list[int] = []
+
+    def finish() -> None:
+        if codes and (partial or codes == [0]):
+            _write(lambda: held.plan(expires=expires, wire=writer), path, as_json=as_json)
+
+    # Python waits for the program's threads, then calls its exit handlers, and this one last.
+    atexit.register(finish)
+    codes.append(_ended(program, arguments, as_module=as_module))
+    if codes != [0] and not partial:
+        click.echo(
+            "The program failed, so no plan was written; with --partial there is one.", err=True
+        )
+    raise click.exceptions.Exit(codes[0])
+
+
+def _write(make: Callable[[], Plan], path: Path, *, as_json: bool) -> None:
+    """Write the plan, at the very end, where exceptions would not change the exit code any more."""
+    try:
+        plan = make()
+        plan.save(path)
+        _tell(plan, as_json=as_json)
+    except (AirlockError, OSError) as error:
+        click.echo(f"Error: {told(error)}", err=True)
+        sys.stdout.flush()
+        os._exit(code_of(error))
+
+
+def _ended(program: str, arguments: Sequence[str], *, as_module: bool) -> int:
+    """Run a program as Python does, and return its exit code."""
+    if not as_module and not Path(program).exists():
+        raise Failure(f"there is no file {program!r}.")
+    sys.argv = [program, *arguments]
+    sys.path[0] = str(Path.cwd() if as_module else Path(program).resolve().parent)
+    try:
+        if as_module:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(program, run_name="__main__")
+    except SystemExit as ended:
+        return _code(ended.code)
+    except BaseException as error:  # noqa: BLE001 - the program's own: told as Python tells it
+        _tell_error(error)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FOUND
+    return 0
+
+
+def _code(said: object) -> int:
+    """The exit code that ``sys.exit`` means."""
+    if said is None or isinstance(said, int):
+        return said or 0
+    click.echo(str(said), err=True)
+    return FOUND
+
+
+def _tell_error(error: BaseException) -> None:
+    """A traceback without the frames that run the program."""
+    trace = error.__traceback__
+    while trace is not None and (
+        trace.tb_frame.f_code.co_filename == __file__
+        or trace.tb_frame.f_globals.get("__name__") == "runpy"
+    ):
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
+def _tell(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"plan": str(plan.path), "counts": plan.counts, "digest": plan.digest})
+    else:
+        click.echo(f"{plan.summary()}\nwritten to {plan.path}")
+    own = [kind for kind in plan.counts if kind.startswith("__main__.")]
+    if own:
+        click.echo(
+            f"Warning: {own[0]} is declared in the program itself, and no other program can read it. "
+            "Declare it in a module, or give it a name: @intent(kind=...).",
+            err=True,
+        )

@@ -1,0 +1,116 @@
+"""The story that ``airlock demo`` tells: real code, which runs while it is told."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from airlock import Boundary, Drop, EffectBuffer, Hold, intent
+
+__all__ = ["crash", "tell"]
+
+
+@intent(kind="demo.notify-warehouse")
+class NotifyWarehouse:
+    """An order is to be packed."""
+
+    order_id: int
+
+
+@intent(kind="demo.send-email")
+class SendEmail:
+    """Somebody is to be told."""
+
+    to: str
+
+
+def process(order_id: int, effects: EffectBuffer) -> None:
+    """Domain code: it says what should happen, and nothing happens yet."""
+    effects.emit(NotifyWarehouse(order_id))
+    effects.emit(SendEmail(f"customer-{order_id}@example.org"))
+
+
+def notify_warehouse(intent: NotifyWarehouse) -> None:
+    """A handler."""
+    click.echo(f"    warehouse: pack order {intent.order_id}")
+
+
+def send_email(intent: SendEmail) -> None:
+    """Another one."""
+    click.echo(f"    mail: to {intent.to}")
+
+
+boundary = Boundary({NotifyWarehouse: notify_warehouse, SendEmail: send_email})
+
+
+def _dies_once(order_id: int) -> Callable[[NotifyWarehouse], None]:
+    """A handler that takes the process with it, in the midst of its work."""
+
+    def dies(intent: NotifyWarehouse) -> None:
+        notify_warehouse(intent)
+        if intent.order_id == order_id:
+            os._exit(137)
+
+    return dies
+
+
+def crash(file: str) -> None:
+    """Apply a plan in a process that will not live to see its end."""
+    from airlock.plan import Plan  # noqa: PLC0415
+
+    dying = Boundary({NotifyWarehouse: _dies_once(2), SendEmail: send_email})
+    dying.apply(Plan.load(file), progress=False)
+
+
+def tell() -> None:
+    """Tell it, from the beginning."""
+    _say("Domain code says what should happen:", inspect.getsource(process))
+    _say("Effects happen when the block ends:", "with boundary.scope() as effects:")
+    with boundary.scope() as effects:
+        process(1, effects)
+        click.echo(f"    emitted: {list(effects)}")
+    _say("Or not at all:", "with boundary.scope(policy=Drop(SendEmail)) as effects:")
+    with boundary.scope(policy=Drop(SendEmail)) as effects:
+        process(1, effects)
+    click.echo(f"    {effects.report.summary()}")
+    with TemporaryDirectory() as folder:
+        _plans(Path(folder, "plan.json"))
+
+
+def _plans(path: Path) -> None:
+    from airlock.plan import Plan  # noqa: PLC0415
+
+    _say(
+        "Or they are held, and you see them before they happen:",
+        "with boundary.scope(policy=Hold()) as effects:\n    ...\nplan = effects.plan()",
+    )
+    with boundary.scope(policy=Hold()) as effects:
+        for order_id in (1, 2, 3):
+            process(order_id, effects)
+    plan = effects.plan()
+    plan.save(path)
+    for entry in plan:
+        click.echo(f"    {entry.index}  {entry}")
+    _say("Apply the plan, in a process that dies half-way:", "boundary.apply(plan)")
+    code = f"from airlock.cli.story import crash; crash({str(path)!r})"
+    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code
+    click.echo(f"    (the process died: exit code {ended.returncode})")
+    _say(
+        "Apply it again. What was done is not repeated, and of what was in flight you decide:",
+        'boundary.apply(plan, maybe_done="done")',
+    )
+    applied = boundary.apply(Plan.load(path), maybe_done="done", progress=False)
+    click.echo(f"    {applied}")
+
+
+def _say(what: str, code: str) -> None:
+    click.secho(f"\n{what}\n", bold=True)
+    click.echo("\n".join(f"  > {line}".rstrip() for line in code.strip().splitlines()) + "\n")
+    sys.stdout.flush()

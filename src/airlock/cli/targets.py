@@ -1,0 +1,119 @@
+"""Targets on the command line: ``module:name``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airlock.cli.failing import Failure
+
+if TYPE_CHECKING:
+    from airlock import Boundary
+    from airlock.wire import Wire
+
+__all__ = ["boundary_of", "import_module", "named", "wire_of"]
+
+T = TypeVar("T")
+
+
+def boundary_of(target: str) -> Boundary:
+    """The boundary that a target names, or that the function there returns.
+
+    Raises:
+        Failure: there is none.
+    """
+    from airlock import Boundary  # noqa: PLC0415
+
+    return _of_class(target, Boundary)
+
+
+def wire_of(target: str | None) -> Wire:
+    """The wire that a target names; the usual one, if there is no target.
+
+    Raises:
+        Failure: there is none.
+    """
+    from airlock.wire import Wire  # noqa: PLC0415
+
+    return Wire() if target is None else _of_class(target, Wire)
+
+
+def _of_class(target: str, cls: type[T]) -> T:
+    found = named(target)
+    if not isinstance(found, cls) and callable(found) and not isinstance(found, type):
+        found = _called(target, found)
+    if isinstance(found, cls):
+        return found
+    raise Failure(
+        f"{target} is of the type {type(found).__qualname__}, and a {cls.__name__} is needed: name "
+        "one, or a function without arguments that returns one."
+    )
+
+
+def _called(target: str, factory: Any) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise _failed(f"{target} cannot be called", error) from error
+
+
+def named(target: str) -> Any:
+    """What a target names.
+
+    Raises:
+        Failure: there is no such thing.
+    """
+    module, separator, path = target.partition(":")
+    if not (module and separator and path):
+        raise Failure(
+            f"{target!r} names nothing: write module:name, such as shop.effects:boundary."
+        )
+    found: Any = import_module(module)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            near = get_close_matches(name, dir(found), 1)
+            raise Failure(
+                f"{target!r}: {getattr(found, '__name__', path)!r} has no {name!r}."
+                + (f" Did you mean {near[0]!r}?" if near else "")
+            )
+        found = getattr(found, name)
+    return found
+
+
+def import_module(name: str) -> ModuleType:
+    """A module, looked for in the current folder first.
+
+    Raises:
+        Failure: it is not there, or cannot be imported.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise Failure(
+                f"there is no module {error.name!r}, neither in {here} nor installed."
+            ) from None
+        raise _failed(f"{name} cannot be imported", error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(f"{name} cannot be imported", error) from error
+
+
+def _failed(what: str, error: BaseException) -> Failure:
+    """What went wrong in somebody's module, with their part of the traceback."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<frozen importlib", importlib.__file__ or "-"))
+        and not frame.filename.startswith(str(Path(__file__).parent))
+    ]
+    shown = "".join(traceback.format_list(frames))
+    said = "".join(traceback.format_exception_only(error))
+    return Failure(f"{what}:\n{shown}{said}".rstrip())
