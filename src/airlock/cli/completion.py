@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
+from airlock.cli.output import json_option, print_json
+
 __all__ = ["completion"]
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@json_option
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(context: click.Context, shell: str, as_json: bool) -> None:  # noqa: FBT001 - an option
     r"""Print what makes a shell complete the commands and options of airlock.
 
     \b
@@ -23,4 +26,8 @@ def completion(context: click.Context, shell: str) -> None:
     script = get_completion_class(shell)
     if script is not None:
         root = context.find_root().command
-        click.echo(script(root, {}, "airlock", "_AIRLOCK_COMPLETE").source())
+        source = script(root, {}, "airlock", "_AIRLOCK_COMPLETE").source()
+        if as_json:
+            print_json({"shell": shell, "script": source})
+        else:
+            click.echo(source)

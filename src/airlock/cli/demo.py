@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import click
+
+from airlock.cli.output import json_option, print_json
 
 __all__ = ["demo"]
 
 
 @click.command()
-def demo() -> None:
+@json_option
+def demo(as_json: bool) -> None:  # noqa: FBT001 - an option
     """Show what airlock is about, in twenty seconds."""
     from airlock.cli.story import tell  # noqa: PLC0415 - declares intents, and no other command has them
 
-    tell()
+    if not as_json:
+        tell()
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        tell()
+    print_json({"lines": told.getvalue().splitlines()})

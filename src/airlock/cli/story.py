@@ -100,7 +100,9 @@ def _plans(path: Path) -> None:
         click.echo(f"    {entry.index}  {entry}")
     _say("Apply the plan, in a process that dies half-way:", "boundary.apply(plan)")
     code = f"from airlock.cli.story import crash; crash({str(path)!r})"
-    ended = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own code
+    click.echo(ended.stdout, nl=False)
     click.echo(f"    (the process died: exit code {ended.returncode})")
     _say(
         "Apply it again. What was done is not repeated, and of what was in flight you decide:",
