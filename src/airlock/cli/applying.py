@@ -32,6 +32,11 @@ def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--journal", type=click.Path(path_type=Path), help="Where what is done is kept."
         ),
+        click.option(
+            "--held",
+            type=click.Path(path_type=Path),
+            help="Where to write a plan of follow-ups that a policy holds.",
+        ),
         click.option("--expired", is_flag=True, help="Apply it even if it has expired."),
         click.option("--yes", is_flag=True, help="Do not ask."),
         reading,
@@ -75,6 +80,7 @@ def _apply(
     boundary: str,
     wire: str | None,
     modules: tuple[str, ...],
+    held: Path | None,
     yes: bool,
     as_json: bool,
     **how: Any,
@@ -97,7 +103,9 @@ def _apply(
         if error.applied is None:
             raise
         applied, failed = error.applied, error
-    _tell(applied, as_json=as_json)
+    if held is not None and applied.held is not None:
+        applied.held.save(held)
+    _tell(applied, held, as_json=as_json)
     if failed is not None:
         raise failed
 
@@ -145,7 +153,7 @@ def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
     return "done" if answer == "done" else "retry"
 
 
-def _tell(applied: Applied, *, as_json: bool) -> None:
+def _tell(applied: Applied, held: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -155,5 +163,8 @@ def _tell(applied: Applied, *, as_json: bool) -> None:
                 "held": None if applied.held is None else len(applied.held),
             }
         )
-    else:
-        click.echo(str(applied))
+        return
+    click.echo(str(applied))
+    if applied.held is not None:
+        where = f"a plan of them is in {held}" if held else "say --held FILE for a plan of them"
+        click.echo(f"A policy holds {len(applied.held)} follow-ups: {where}.")
