@@ -16,6 +16,7 @@ import functools
 import ipaddress
 import pathlib
 import re
+import sys
 import types
 import typing
 import uuid
@@ -380,6 +381,37 @@ def test_every_problem_of_a_type_is_found() -> None:
 def test_one_class_in_two_places_is_a_problem_of_both() -> None:
     """The path leads to the first; fixing it shows whether there are more."""
     assert kinds_of_refusal(tuple[Line, Line])[0] == ("[].tags", "has the mutable type list[str]")
+
+
+# -- aliases of PEP 695 ---------------------------------------------------------------------------
+
+ALIASES = """
+type Tree = tuple[Tree, ...] | int
+type Never = Never
+type Many[T] = list[T]
+type Pair[T] = tuple[T, T]
+type Rotten = tuple[Rotten, ...] | set[int]
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is from Python 3.12")
+@pytest.mark.parametrize(
+    ("alias", "found"),
+    [
+        ("Tree", []),
+        ("Never", []),
+        ("Pair[int]", []),
+        ("Many[int]", ["has the mutable type list[int]"]),
+        ("Pair[list[int]]", ["has the mutable type list[int]"]),
+        ("Rotten", ["has the mutable type set[int]"]),
+    ],
+)
+def test_aliases_are_looked_through_once(alias: str, found: list[str]) -> None:
+    """They may hold themselves, and may be generic."""
+    space: dict[str, Any] = {}
+    exec(compile(ALIASES, "<aliases>", "exec"), space)
+    texts = [problem.text for problem in problems(eval(alias, space))]
+    assert texts[: len(found) or 1] == found
 
 
 # -- models ---------------------------------------------------------------------------------------

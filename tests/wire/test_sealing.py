@@ -14,24 +14,10 @@ from airlock import field, intent
 from airlock.errors import DeclarationError, MissingExtraError, SensitiveFieldError, WireError
 from airlock.wire import AesGcm, Envelope, Wire
 from tests.wire import vocabulary as v
+from tests.wire.holding import Rot
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 CARD = "4111 1111 1111 1111"
-
-
-class Rot:
-    """A cipher of two methods, which anybody can write; this one is for tests."""
-
-    def __init__(self) -> None:
-        self.contexts: list[bytes] = []
-
-    def encrypt(self, clear: bytes, context: bytes, /) -> bytes:
-        self.contexts.append(context)
-        return bytes(byte ^ 0x55 for byte in clear)
-
-    def decrypt(self, sealed: bytes, context: bytes, /) -> bytes:
-        self.contexts.append(context)
-        return bytes(byte ^ 0x55 for byte in sealed)
 
 
 def wires(key: bytes = KEY) -> list[Wire]:
@@ -214,5 +200,9 @@ def test_the_schema_tells_which_fields_are_sealed() -> None:
     schema = Wire().schema_of(v.Charge)
     data = schema["properties"]["data"]
     assert data["required"] == ["order_id"]
-    assert data["properties"]["card"] == {"type": "string", "x-airlock-sealed": True}
+    assert data["properties"]["card"] == {
+        "type": "string",
+        "x-airlock-sealed": True,
+        "x-airlock-required": True,
+    }
     assert schema["required"] == ["kind", "version", "data", "sealed"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -14,37 +13,14 @@ from uuid import UUID
 import attrs
 import pytest
 
-from airlock import Json, field, intent
+from airlock import Json, intent
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire import Limits, TypeForm, Wire
 from tests.wire import vocabulary as v
+from tests.wire.holding import WIRE, holder, read, refused, written
 
-WIRE = Wire()
 UUID_ = UUID("12345678-1234-5678-1234-567812345678")
 VIENNA = timezone(timedelta(hours=1))
-
-
-def holder(hint: Any) -> Any:
-    """An intent class with one field of a type."""
-    namespace = {"__annotations__": {"it": hint}, "__module__": __name__}
-    namespace["it"] = field(hash=False)
-    return intent(kind="wire.holder")(type("Holder", (), namespace))
-
-
-def written(hint: Any, value: Any, wire: Wire = WIRE) -> Any:
-    return wire.dump(holder(hint)(value))["data"]["it"]
-
-
-def read(hint: Any, value: Any, wire: Wire = WIRE) -> Any:
-    holder(hint)
-    return wire.load({"kind": "wire.holder", "version": 1, "data": {"it": value}}).it
-
-
-def refused(call: Callable[[], object]) -> str:
-    """Where, and what for."""
-    with pytest.raises(WireError) as caught:
-        call()
-    return f"{caught.value.path} {caught.value.problem}"
 
 
 @pytest.mark.parametrize(
@@ -475,7 +451,7 @@ def test_a_document_has_a_depth() -> None:
         deep = [deep]
     wire = Wire(limits=Limits(depth=400))
     assert refused(lambda: read(Json, deep, wire)) == (
-        "$.data.it expected a JSON document that is less deep"
+        "$.data.it expected a JSON document that is finite and less deep"
     )
 
 

@@ -89,7 +89,7 @@ def problems(hint: Any, path: str = "") -> Iterator[Problem]:
 
 
 def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
-    hint = _bare(hint)
+    hint = _bare(hint, seen)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or origin is typing.Literal:
         return
@@ -112,17 +112,39 @@ def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
             yield from _problems(argument, f"{path}[]", seen)
 
 
-def _bare(hint: Any) -> Any:
-    """Without what says nothing about mutability: Annotated, Final, NewType, a type alias."""
+def _bare(hint: Any, seen: set[Any]) -> Any:
+    """Without what says nothing about mutability: Annotated, Final, NewType, a type alias.
+
+    Of an alias that was seen already, which may hold itself, there is nothing more to say.
+    """
     while True:
         if typing.get_origin(hint) in (typing.Annotated, typing.Final, typing.ClassVar):
             hint = typing.get_args(hint)[0]
         elif isinstance(hint, typing.NewType):
             hint = hint.__supertype__
-        elif type(hint).__name__ == "TypeAliasType":
-            hint = hint.__value__
-        else:
+        elif not _is_alias(hint):
             return hint
+        elif hint in seen:
+            return Any
+        else:
+            seen.add(hint)
+            hint = _meant(hint)
+
+
+def _is_alias(hint: Any) -> bool:
+    """Whether it is an alias of PEP 695, or a generic one with its arguments."""
+    return "TypeAliasType" in (type(hint).__name__, type(typing.get_origin(hint)).__name__)
+
+
+def _meant(alias: Any) -> Any:
+    """What an alias stands for."""
+    origin = typing.get_origin(alias)
+    if origin is None:
+        return alias.__value__
+    chosen = dict(zip(origin.__type_params__, typing.get_args(alias), strict=False))
+    value = origin.__value__
+    variables = getattr(value, "__parameters__", ())
+    return value[tuple(chosen.get(one, one) for one in variables)] if variables else value
 
 
 def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Problem]:

@@ -23,7 +23,11 @@ class Cipher(Protocol):
         ...
 
     def decrypt(self, sealed: bytes, context: bytes, /) -> bytes:
-        """What was encrypted with this context. Raises any exception if that is not so."""
+        """What was encrypted with this context.
+
+        Raises any exception if that is not so. An ``OSError`` says that it cannot be known now,
+        since a key service is out of reach, say: it goes on as it is.
+        """
         ...
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import attrs
 from cattrs import Converter
-from cattrs.cols import namedtuple_dict_structure_factory
 from cattrs.errors import AttributeValidationNote, ClassValidationError, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, override
+from cattrs.gen import make_dict_structure_fn_from_attrs, override
 
 from airlock.effects.stable import name_of
-from airlock.wire.form import Field, Form, Misfit, expected, unwritable
-from airlock.wire.hints import is_named_tuple
+from airlock.wire.form import Field, Form, Misfit, Parts, expected, pending, unwritable
+from airlock.wire.hints import positional
 from airlock.wire.leaves import LEAVES
 
 __all__ = ["OPEN", "Manner", "class_form", "fill"]
@@ -24,18 +23,10 @@ _CONVERTER = Converter()
 
 def class_form(hint: Any, cls: type[Any], reference: str) -> Form:
     """The form of a class, still empty: its fields may be of the class itself."""
-
-    def write(value: Any) -> Any:
-        return form.write(value)
-
-    def read(value: Any, _: Any = None) -> Any:
-        return form.read(value, None)
-
-    form = Form(title(hint, cls), frozenset({"object"}), (cls,), {"$ref": reference}, write, read)
-    return form
+    return pending(_title(hint, cls), frozenset({"object"}), (cls,), reference)
 
 
-def title(hint: Any, cls: type[Any]) -> str:
+def _title(hint: Any, cls: type[Any]) -> str:
     """``Line``, ``Box[int]``."""
     arguments = getattr(hint, "__args__", ()) if hint is not cls else ()
     names = ", ".join(getattr(argument, "__name__", str(argument)) for argument in arguments)
@@ -59,11 +50,11 @@ OPEN = Manner()
 """That of intents: a field which is not known here was added by a newer sender."""
 
 
-def fill(form: Form, hint: Any, fields: tuple[Field, ...], manner: Manner) -> None:
+def fill(form: Form, fields: tuple[Field, ...], manner: Manner) -> None:
     """Give a class its fields, and the functions that write and read them."""
     form.fields = fields
     cls = form.types[0]
-    written, structured = _writer(fields), _reader(hint, cls, fields, manner)
+    written, structured = _writer(fields), _reader(cls, fields, manner)
     what, name = f"an object ({form.name})", form.name
 
     def write(value: Any) -> Any:
@@ -89,9 +80,7 @@ def fill(form: Form, hint: Any, fields: tuple[Field, ...], manner: Manner) -> No
         form.read = structured if any(field.required for field in fields) else read
 
 
-def _parts(
-    cls: type[Any], fields: tuple[Field, ...]
-) -> Callable[[Any], Iterator[tuple[str, Form, Any]]]:
+def _parts(cls: type[Any], fields: tuple[Field, ...]) -> Parts:
     def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
         if type(value) is cls:
             for field in fields:
@@ -123,26 +112,25 @@ def _writer(fields: tuple[Field, ...]) -> Callable[[Any], dict[str, Any]]:
 _PLAIN = frozenset(LEAVES[cls].write for cls in (int, str, bool))
 
 
-def _reader(
-    hint: Any, cls: type[Any], fields: tuple[Field, ...], manner: Manner
-) -> Callable[[Any, Any], Any]:
-    hooks: Any = {
-        field.name: override(
-            rename=None if field.key == field.name else field.key, struct_hook=field.form.read
+def _reader(cls: type[Any], fields: tuple[Field, ...], manner: Manner) -> Callable[[Any, Any], Any]:
+    """A function of cattrs, told of the fields as they are here: it would look for types itself."""
+    required = [field.key for field in fields if field.required]
+    by_name = positional(cls)[: len(required)] != required  # by position is faster
+    told = {
+        field.name: attrs.field(
+            default=attrs.NOTHING if field.required else None, alias=field.key, kw_only=by_name
         )
         for field in fields
     }
-    if is_named_tuple(cls):
-        return namedtuple_dict_structure_factory(
-            cls, _CONVERTER, manner.careful, manner.closed, **hooks
-        )
-    if unbound := getattr(hint, "__parameters__", ()):  # cattrs asks for them; each hook knows
-        hint = hint[(Any,) * len(unbound)]
-    return make_dict_structure_fn(
-        hint,
+    hooks: Any = {field.name: override(struct_hook=field.form.read) for field in fields}
+    return make_dict_structure_fn_from_attrs(
+        list(attrs.fields(attrs.make_class(cls.__name__, told))),
+        cls,
         _CONVERTER,
+        {variable.__name__: Any for variable in getattr(cls, "__parameters__", ())},
         _cattrs_forbid_extra_keys=manner.closed,
         _cattrs_detailed_validation=manner.careful,
+        _cattrs_use_alias=True,
         **hooks,
     )
 
@@ -153,17 +141,24 @@ def _first(errors: ClassValidationError, form: Form) -> Misfit:
     if isinstance(error, RecursionError | MemoryError):
         raise error
     if isinstance(error, ForbiddenExtraKeysError):
-        return Misfit("was not expected").within(f".{min(error.extra_fields)[:80]}")
+        return Misfit("was not expected").within(f".{min(map(str, error.extra_fields))[:80]}")
     notes = [n for n in getattr(error, "__notes__", ()) if isinstance(n, AttributeValidationNote)]
     if not notes:
-        return Misfit(_refusal(error, form))
+        return _refusal(error, form)
     # The last note is ours: those before it were left by classes further in.
     key = next(field.key for field in form.fields if field.name == notes[-1].name)
-    misfit = error if isinstance(error, Misfit) else Misfit("is required, and missing")
-    return misfit.within(f".{key}")
+    return _of_field(error).within(f".{key}")
 
 
-def _refusal(error: Exception, form: Form) -> str:
-    """The words of a validator, which may show the value: not where there is something secret."""
-    said = "" if form.secret() else f": {error}"
-    return f"{form.name} refuses it ({type(error).__name__}{said})"
+def _of_field(error: Exception) -> Misfit:
+    if isinstance(error, Misfit):
+        return error
+    if isinstance(error, KeyError):
+        return Misfit("is required, and missing")
+    return Misfit(f"cannot be read ({type(error).__name__})")  # a set of what has no hash, say
+
+
+def _refusal(error: Exception, form: Form) -> Misfit:
+    """What a validator says."""
+    what, kind = f"{form.name} refuses it", type(error).__name__
+    return Misfit(f"{what} ({kind})", f"{what} ({kind}: {f'{error}'[:200]})")

@@ -11,14 +11,15 @@ from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.custom import TypeForm, custom
+from airlock.wire.decoding import Decoder, strictly
 from airlock.wire.entries import Entries, Entry
 from airlock.wire.envelope import Envelope
-from airlock.wire.form import Misfit, Unwritable
-from airlock.wire.message import Message, check_message, named, read_envelope, write_envelope
+from airlock.wire.form import Unwritable
+from airlock.wire.message import check_message, named, read_envelope, write_envelope
 from airlock.wire.schema import message_schema, schemas
-from airlock.wire.sealing import opened, refuse_clear, seal
+from airlock.wire.sealing import seal
 from airlock.wire.text import Flaw, Limits, as_bytes, text_of
-from airlock.wire.versions import Steps, Upcaster, Versions
+from airlock.wire.versions import Upcaster, Versions
 
 __all__ = ["Wire"]
 
@@ -59,6 +60,7 @@ class Wire:
         json: Literal["stdlib", "orjson"] = "stdlib",
         forms: Mapping[type[Any], TypeForm] = MappingProxyType({}),
     ) -> None:
+        _check(cipher, limits)
         self.limits = Limits() if limits is None else limits
         self._glance = min(self.limits.size, self.limits.items, 2 * self.limits.depth)
         self._cipher = cipher
@@ -66,6 +68,7 @@ class Wire:
         own = {cls: custom(cls, form) for cls, form in forms.items()}
         self._entries = Entries(intents, own, sealed=cipher is not None)
         self._versions = Versions()
+        self._decoder = Decoder(self._entries, self._versions, cipher, self.limits)
 
     # -- encoding ---------------------------------------------------------------------------------
 
@@ -82,7 +85,13 @@ class Wire:
                 "Envelope(...), or use dumps for the intent alone."
             )
         intent = envelope.intent
-        return self._texted(intent, write_envelope(envelope, self.dump(intent)))
+        message = self.dump(intent)
+        try:
+            return self._texted(intent, write_envelope(envelope, message))
+        except Unwritable as unfit:
+            problem = str(unfit)
+        name = type(intent).__qualname__
+        raise UnencodableError(name, "'s causation", problem, "Give Envelope(...) a Causation.")
 
     def dumps(self, intent: Any) -> bytes:
         """An intent alone, as JSON text: kind, version and data.
@@ -107,13 +116,21 @@ class Wire:
         """
         entry = self._entries.of_value(intent)
         try:
-            data = entry.form.write(intent)
+            return self._message(entry, entry.form.write(intent))
         except Unwritable:
-            raise entry.unfit(intent) from None
+            error = entry.unfit(intent)
+        except Flaw as flaw:
+            error = _too_large(intent, flaw)
+        except RecursionError:
+            error = _too_large(intent, Flaw("is too deep"))
+        raise error  # out here, where no value hangs on its context
+
+    def _message(self, entry: Entry, data: dict[str, Any]) -> dict[str, Any]:
         message = {"kind": entry.kind, "version": entry.version, "data": data}
         if entry.secrets and self._cipher is not None:
             secrets = {key: data.pop(key) for key in entry.secrets}
-            message["sealed"] = seal(self._cipher, secrets, entry.kind, entry.version)
+            sealed = seal(self._cipher, self.limits, secrets, entry.kind, entry.version)
+            message["sealed"] = sealed
         return message
 
     def _texted(self, intent: Any, document: dict[str, Any]) -> bytes:
@@ -122,12 +139,10 @@ class Wire:
             if not self.limits.ample(text):
                 self.limits.measure(document)
         except Flaw as flaw:
-            hint = (
-                "Send an id, and load the rest in the handler; or raise Wire(limits=Limits(...))."
-            )
-            name = type(intent).__qualname__
-            raise UnencodableError(name, "", flaw.problem, hint) from None
-        return text
+            error = _too_large(intent, flaw)
+        else:
+            return text
+        raise error
 
     # -- decoding ---------------------------------------------------------------------------------
 
@@ -140,11 +155,8 @@ class Wire:
             SensitiveFieldError: it has a sensitive field, and there is no cipher.
         """
         document = self._document(text)
-        try:
-            message, options, causation = read_envelope(document)
-        except Misfit as misfit:
-            raise _bad(document, misfit) from None
-        return Envelope(self._intent(*message), options, self._versions.renamed(causation))
+        message, options, causation = strictly(read_envelope, document)
+        return Envelope(self._decoder.intent(*message), options, self._versions.renamed(causation))
 
     def loads(self, text: bytes | str) -> Any:
         """What ``dumps`` wrote: the intent.
@@ -155,7 +167,9 @@ class Wire:
         document = self._document(text)
         try:
             if len(document) == 3:
-                return self._at_once(document["kind"], document["version"], document["data"])
+                return self._decoder.at_once(
+                    document["kind"], document["version"], document["data"]
+                )
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
         return self._read(document)
@@ -166,7 +180,8 @@ class Wire:
         Raises:
             WireError: as ``decode`` does.
         """
-        return self._read(message if self._versions.empty else copy.deepcopy(message))
+        document = dict(message) if isinstance(message, Mapping) else message
+        return self._read(document if self._versions.empty else copy.deepcopy(document))
 
     def _document(self, text: bytes | str) -> Any:
         try:
@@ -177,59 +192,13 @@ class Wire:
             if not ample:
                 self.limits.measure(document)
         except Flaw as flaw:
-            raise WireError(*named(flaw.document), flaw.path, flaw.problem) from None
-        return document
+            error = WireError(*named(flaw.document), flaw.path, flaw.problem)
+        else:
+            return document
+        raise error
 
     def _read(self, document: Any) -> Any:
-        try:
-            message = check_message(document)
-        except Misfit as misfit:
-            raise _bad(document, misfit) from None
-        return self._intent(*message)
-
-    def _at_once(self, kind: str, version: int, data: Any) -> Any:
-        """The intent of a message that is what most are. Any exception means that it is not."""
-        entry = self._entries.named(kind, version)
-        if entry is None or entry.secrets or type(version) is not int or not self._versions.empty:
-            raise LookupError
-        return entry.form.read(data, entry.cls)
-
-    def _intent(self, kind: str, version: int, data: dict[str, Any], sealed: str | None) -> Any:
-        if sealed is None:
-            try:
-                return self._at_once(kind, version, data)
-            except Exception:  # noqa: BLE001, S110 - as in dumps
-                pass
-        route = self._versions.route(kind, version)
-        entry = self._entries.named(*route.end)
-        if entry is None:
-            raise self._unknown(kind, version)
-        try:
-            data = self._prepared(entry, route.steps, (kind, version, data, sealed))
-            return self._entries.read(entry, data)
-        except Misfit as misfit:
-            raise WireError(kind, version, f"${misfit.path}", misfit.problem) from None
-
-    def _prepared(self, entry: Entry, steps: Steps, message: Message) -> Any:
-        """The data of a message, with what was sealed, as of the version that is declared."""
-        kind, version, data, sealed = message
-        if not steps:
-            refuse_clear(data, entry.secrets)
-        if sealed is not None:
-            if self._cipher is None:
-                problem = "was not expected, for no field of this kind is sensitive"
-                raise Misfit(problem).within(".sealed")
-            data = data | opened(self._cipher, sealed, kind, version)
-        for upcast in steps:
-            data = upcast(data)
-        return data
-
-    def _unknown(self, kind: str, version: int) -> WireError:
-        known = self._entries.versions(self._versions.newest(kind))
-        if not known:
-            return WireError(kind[:200], version, "$.kind", "is not declared here")
-        listed = ", ".join(map(str, known))
-        return WireError(kind, version, "$.version", f"is not declared here, only {listed}")
+        return self._decoder.intent(*strictly(check_message, document))
 
     # -- versions ---------------------------------------------------------------------------------
 
@@ -297,5 +266,16 @@ class Wire:
         return {**schemas(entries, self._entries.forms.definitions), **self._versions.told()}
 
 
-def _bad(document: Any, misfit: Misfit) -> WireError:
-    return WireError(*named(document), f"${misfit.path}", misfit.problem)
+def _check(cipher: object, limits: object) -> None:
+    if not isinstance(limits, Limits | None):
+        raise DeclarationError(f"Wire(limits=...) takes Limits(...), not {describe(limits)}.")
+    if cipher is not None and not (hasattr(cipher, "encrypt") and hasattr(cipher, "decrypt")):
+        raise DeclarationError(
+            f"Wire(cipher=...) takes what has encrypt and decrypt, not a {type(cipher).__qualname__}: "
+            "give AesGcm(key)."
+        )
+
+
+def _too_large(intent: Any, flaw: Flaw) -> UnencodableError:
+    hint = "Send an id, and load the rest in the handler; or raise Wire(limits=Limits(...))."
+    return UnencodableError(type(intent).__qualname__, "", flaw.problem, hint)

@@ -58,16 +58,17 @@ def incompatibilities(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[
         if not isinstance(document, Mapping) or "intents" not in document:
             raise DeclarationError("incompatibilities takes two documents of Wire.schemas().")
     declared = {_key(intent): intent for intent in now["intents"]}
+    read_before = {_key(intent): intent for intent in saved["intents"]}
     found = list[Incompatibility]()
-    for intent in saved["intents"]:
-        kind, version = _key(intent)
-        other = declared.get((kind, version))
-        if other is not None and not _moves(now, kind, version):
-            problems = _Comparison(intent, other).data()
-            found += [Incompatibility(kind, version, path, problem) for path, problem in problems]
-        elif _end(now, kind, version) not in declared:
+    for kind, version in dict.fromkeys((*read_before, *_older(saved, read_before))):
+        end, changed = _end(now, kind, version)
+        intent = read_before.get((kind, version))
+        if end not in declared:
             problem = "is not declared any more, and no upcaster or new name leads on from it"
             found.append(Incompatibility(kind, version, "", problem))
+        elif intent is not None and not changed:
+            problems = _Comparison(intent, declared[end]).data()
+            found += [Incompatibility(kind, version, path, problem) for path, problem in problems]
     return found
 
 
@@ -76,20 +77,30 @@ def _key(intent: Schema) -> tuple[str, int]:
     return properties["kind"]["const"], properties["version"]["const"]
 
 
-def _moves(document: Schema, kind: str, version: int) -> bool:
-    return _end(document, kind, version) != (kind, version)
+def _older(
+    document: Schema, declared: Mapping[tuple[str, int], Schema]
+) -> Iterator[tuple[str, int]]:
+    """What was not declared then, but could be read: older versions, and kinds by an old name."""
+    for step in document.get("upcasters", ()):
+        if _end(document, step["kind"], step["version"])[0] in declared:
+            yield step["kind"], step["version"]
+    for kind in document.get("renames", {}):
+        for _, version in declared:
+            if _end(document, kind, version)[0] in declared:
+                yield kind, version
 
 
-def _end(document: Schema, kind: str, version: int) -> tuple[str, int]:
-    """Where upcasters and new names lead."""
+def _end(document: Schema, kind: str, version: int) -> tuple[tuple[str, int], bool]:
+    """Where upcasters and new names lead, and whether an upcaster changes the data on the way."""
     steps = {(step["kind"], step["version"]) for step in document.get("upcasters", ())}
     renames = document.get("renames", {})
+    first = version
     while (kind, version) in steps or kind in renames:
         if (kind, version) in steps:
             version += 1
         else:
             kind = renames[kind]
-    return kind, version
+    return (kind, version), version > first
 
 
 class _Comparison:
@@ -98,7 +109,7 @@ class _Comparison:
     def __init__(self, saved: Schema, now: Schema) -> None:
         self._saved = saved
         self._now = now
-        self._assumed: set[tuple[str, str]] = set()
+        self._assumed: set[tuple[int, int]] = set()
 
     def data(self) -> Problems:
         """What breaks in the data."""
@@ -109,12 +120,11 @@ class _Comparison:
         if saved.get("x-airlock-sealed") != now.get("x-airlock-sealed"):
             yield path, "is sealed now" if now.get("x-airlock-sealed") else "is sealed no longer"
             return
-        if "$ref" in saved and "$ref" in now:
-            pair = saved["$ref"], now["$ref"]
-            if pair in self._assumed:
-                return
-            self._assumed.add(pair)
         saved, now = _resolved(saved, self._saved), _resolved(now, self._now)
+        pair = id(saved), id(now)  # of nodes of the two documents
+        if pair in self._assumed:
+            return
+        self._assumed.add(pair)
         members = _members(saved)
         if members is not None:
             for member in members:
@@ -140,53 +150,64 @@ class _Comparison:
     def _plain(self, saved: Schema, now: Schema, path: str) -> Problems:
         if not set(now) - _REMARKS:
             return
-        if "enum" in now or "enum" in saved:
+        if "enum" in saved:
             yield from _enum(saved, now, path)
+        elif "enum" in now:
+            yield path, f"does not take every {saved.get('type', 'value')} any more"
+        elif (saved.get("type"), now.get("type")) == ("integer", "number"):
+            yield path, "takes a number now, which cannot hold every integer"
         elif not _fits(saved, now):
             yield path, f"does not take {_said(saved)} any more, but {_said(now)}"
-        elif now["type"] == "array":
+        elif now.get("type") == "array":
             yield from self._array(saved, now, path)
-        elif now["type"] == "object":
+        elif now.get("type") == "object":
             yield from self._object(saved, now, path)
 
     def _array(self, saved: Schema, now: Schema, path: str) -> Problems:
         if now.get("uniqueItems") and not saved.get("uniqueItems"):
             yield path, "does not take an item twice any more"
-        before, after = saved.get("prefixItems"), now.get("prefixItems")
+        before, after = _record(saved), _record(now)
         if after is not None and (before is None or len(before) != len(after)):
             yield path, f"takes just {len(after)} items now"
         elif before is not None:
-            others = after or [now["items"]] * len(before)
+            others = after or [now.get("items", _ANY)] * len(before)
             for i, (one, other) in enumerate(zip(before, others, strict=True)):
                 yield from self._compare(one, other, f"{path}[{i}]")
         else:
-            yield from self._compare(saved["items"], now["items"], f"{path}[]")
+            yield from self._compare(saved.get("items", _ANY), now.get("items", _ANY), f"{path}[]")
 
     def _object(self, saved: Schema, now: Schema, path: str) -> Problems:
-        before, after = saved.get("properties", {}), now.get("properties", {})
+        before, after = saved.get("properties", _ANY), now.get("properties", _ANY)
         for key, schema in before.items():
             if key not in after:
                 yield f"{path}.{key}", "was removed"
             else:
                 yield from self._compare(schema, after[key], f"{path}.{key}")
-        for key in now.get("required", ()):
-            if key not in before:
-                yield f"{path}.{key}", "is new, and required"
-            elif key not in saved.get("required", ()) and not before[key].get("x-airlock-sealed"):
-                yield f"{path}.{key}", "is required now"
-        values = now.get("additionalProperties")
-        if isinstance(values, Mapping):
-            yield from self._compare(saved.get("additionalProperties") or {}, values, f"{path}[]")
+        for key in [key for key in after if _required(now, key) and not _required(saved, key)]:
+            yield f"{path}.{key}", "is required now" if key in before else "is new, and required"
+        yield from self._mapping(saved, now, path)
+
+    def _mapping(self, saved: Schema, now: Schema, path: str) -> Problems:
+        before, after = saved.get("additionalProperties"), now.get("additionalProperties")
+        if isinstance(before, Mapping) and not isinstance(after, Mapping):
+            yield path, "does not take any keys any more"
+        elif isinstance(after, Mapping) and (
+            isinstance(before, Mapping) or "properties" not in saved
+        ):
+            yield from self._compare(before or _ANY, after, f"{path}[]")
 
 
-_REMARKS = {"default", "title", "description", "x-airlock-sealed"}
+_ANY: Schema = {}
+_REMARKS = {"default", "title", "description", "x-airlock-sealed", "x-airlock-required"}
+_STRUCTURE = {
+    *("type", "properties", "required", "additionalProperties", "items", "prefixItems"),
+    *("minItems", "maxItems", "uniqueItems", "minimum", "maximum", "x-airlock-flags"),
+}
 
 
 def _resolved(schema: Schema, document: Schema) -> Schema:
-    reference = schema.get("$ref")
-    if reference is None:
-        return schema
-    found: Schema = document["$defs"][reference.removeprefix("#/$defs/")]
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    found: Schema = document.get("$defs", _ANY).get(name, schema)
     return found
 
 
@@ -195,28 +216,47 @@ def _members(schema: Schema) -> list[Schema] | None:
     return members
 
 
+def _record(schema: Schema) -> list[Schema] | None:
+    """The items of an array that has just these."""
+    none: list[Schema] | None = [] if schema.get("maxItems") == 0 else None
+    items: list[Schema] | None = schema.get("prefixItems", none)
+    return items
+
+
+def _required(schema: Schema, key: str) -> bool:
+    sealed = schema.get("properties", _ANY).get(key, _ANY).get("x-airlock-required", False)
+    return key in schema.get("required", ()) or bool(sealed)
+
+
 def _fits(saved: Schema, now: Schema) -> bool:
-    before, after = saved.get("type"), now.get("type")
-    if before != after and (before, after) != ("integer", "number"):
-        return False
-    return all(
-        key not in now or saved.get(key) == now[key] for key in ("format", "contentEncoding")
+    """Whether type and format are those that they were. What a type of yours says must be, too."""
+    said = [key for key in now if key not in _REMARKS | _STRUCTURE]
+    return (
+        saved.get("type") == now.get("type")
+        and all(saved.get(key) == now[key] for key in said)
+        and _takes_flags(now, saved.get("x-airlock-flags", -1))
     )
 
 
+def _takes_flags(schema: Schema, flags: int) -> bool:
+    """Whether there are no others among them; a negative number stands for all."""
+    return "x-airlock-flags" not in schema or flags & ~schema["x-airlock-flags"] == 0
+
+
 def _enum(saved: Schema, now: Schema, path: str) -> Problems:
-    if "enum" not in now:
-        names = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
-        if any(names.get(type(value)) != now.get("type") for value in saved["enum"]):
-            yield path, f"takes {_said(now)} now"
-        return
-    known = [(type(value), value) for value in now["enum"]]
-    if "enum" not in saved:
-        yield path, f"does not take every {saved.get('type', 'value')} any more"
-        return
-    gone = [repr(value) for value in saved["enum"] if (type(value), value) not in known]
+    gone = [repr(value) for value in saved["enum"] if not _takes(now, value)]
     if gone:
         yield path, f"does not take {', '.join(gone)} any more"
+
+
+def _takes(schema: Schema, constant: Any) -> bool:
+    if "enum" in schema:
+        return (type(constant), constant) in [(type(value), value) for value in schema["enum"]]
+    names = {bool: "boolean", int: "integer", str: "string", type(None): "null"}
+    flags = constant if isinstance(constant, int) else 0
+    return _fits({"type": names.get(type(constant))}, {**schema, "x-airlock-flags": -1}) and (
+        _takes_flags(schema, flags)
+    )
 
 
 def _said(schema: Schema) -> str:
@@ -224,4 +264,6 @@ def _said(schema: Schema) -> str:
         return f"one of {', '.join(map(repr, schema['enum']))}"
     kind = str(schema.get("title") or schema.get("type", "any value"))
     detail = schema.get("format") or schema.get("contentEncoding")
+    if "x-airlock-flags" in schema:
+        detail = f"flags {schema['x-airlock-flags']}"
     return f"{kind} ({detail})" if detail else kind

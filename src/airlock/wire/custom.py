@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from airlock.effects.registry import KNOWN, describe
+from airlock.errors import DeclarationError
 from airlock.wire.form import Form, Misfit, Unwritable, found, unwritable
 from airlock.wire.leaves import ANYTHING
 
@@ -34,16 +36,28 @@ class TypeForm:
 
 
 def custom(cls: type[Any], form: TypeForm) -> Form:
-    """The form of a type of the user's, from functions that know nothing of ours."""
+    """The form of a type of the user's, from functions that know nothing of ours.
+
+    Raises:
+        DeclarationError: it is no type, or one of intents, or this is no ``TypeForm``.
+    """
+    if not isinstance(cls, type) or cls in KNOWN or not isinstance(form, TypeForm):
+        raise DeclarationError(
+            f"Wire(forms={{{describe(cls)}: {describe(form)}}}): give a TypeForm for a class that is "
+            "the type of a field, not for an intent, a generic type or a name."
+        )
 
     def written(value: Any) -> Any:
         if not isinstance(value, cls):
             raise unwritable(cls.__name__, value)
-        said = form.write(value)
+        try:
+            said = form.write(value)
+        except Exception as error:  # noqa: BLE001 - its words may show the value
+            raise Unwritable(f"was refused by its TypeForm ({type(error).__name__})") from None
         try:
             json.dumps(said, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise Unwritable(f"is written as what is not JSON ({error})") from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Unwritable(f"is written as what is not JSON ({type(error).__name__})") from None
         return said
 
     def was_read(value: Any, _: Any = None) -> Any:

@@ -12,7 +12,7 @@ from airlock.effects.place import shown
 from airlock.effects.registry import declared, describe, spec_of, type_named, types_named
 from airlock.errors import DeclarationError, SensitiveFieldError, UnencodableError
 from airlock.wire.classes import Manner
-from airlock.wire.form import Form, Misfit, locate
+from airlock.wire.form import Form, Misfit, discreet, locate
 from airlock.wire.forms import Forms, NoForm
 
 __all__ = ["Entries", "Entry"]
@@ -41,6 +41,8 @@ class Entry:
     def unfit(self, intent: Any) -> UnencodableError:
         """Why an intent could not be written."""
         path, problem = locate(self.form, intent)
+        if self.secrets:
+            path = discreet(path)
         hint = "Nothing was written. Make the value what the annotation says, or change that."
         return UnencodableError(self.cls.__qualname__, path, problem, hint)
 
@@ -57,10 +59,13 @@ class Entries:
     def __init__(
         self, intents: Iterable[Any] | None, custom: Mapping[Any, Form], *, sealed: bool
     ) -> None:
+        if not isinstance(intents, Iterable | None) or isinstance(intents, type):
+            raise DeclarationError(
+                f"Wire(intents=...) takes several intent classes, not {describe(intents)}: "
+                "put it in a list."
+            )
         chosen = None if intents is None else [getattr(i, "intent_type", i) for i in intents]
-        for cls in chosen or ():
-            spec_of(cls)
-        self._chosen = None if chosen is None else frozenset(chosen)
+        self._chosen = None if chosen is None else frozenset(map(_name, chosen))
         self.forms = Forms(custom)
         self._careful = Forms(custom, Manner(careful=True))
         self._sealed = sealed
@@ -113,7 +118,7 @@ class Entries:
         return [cls for cls in declared() if self._passes(cls)]
 
     def _passes(self, cls: type[Any]) -> bool:
-        return self._chosen is None or cls in self._chosen
+        return self._chosen is None or _name(cls) in self._chosen
 
     def _make(self, cls: type[Any]) -> Entry:
         entry = self.described(cls)
@@ -146,11 +151,9 @@ class Entries:
         except NoForm as none:
             problem = f"{none.problem} (declared at {shown(spec.place)})"
             raise UnencodableError(cls.__qualname__, none.path, problem, none.hint) from None
-        secrets = tuple(f.key for f in form.fields if f.secret or f.form.secret())
-
-        head = (
-            f'{{"kind":{json.dumps(spec.kind, ensure_ascii=False)},"version":{spec.version},"data":'
-        )
+        secrets = tuple(field.key for field in form.fields if field.secret)
+        kind = json.dumps(spec.kind, ensure_ascii=False)
+        head = f'{{"kind":{kind},"version":{spec.version},"data":'
         return Entry(cls, spec.kind, spec.version, form, secrets, head.encode())
 
     def read(self, entry: Entry, data: Any) -> Any:
@@ -163,3 +166,9 @@ class Entries:
             return self._careful.of(entry.cls).read(data)
         except Misfit as misfit:
             raise misfit.within(".data") from None
+
+
+def _name(cls: type[Any]) -> tuple[str, int]:
+    """Kind and version: those of a class stay when its module is loaded again."""
+    spec = spec_of(cls)
+    return spec.kind, spec.version

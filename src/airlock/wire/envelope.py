@@ -10,7 +10,8 @@ import attrs
 
 from airlock.effects.causation import Causation
 from airlock.effects.options import Options
-from airlock.effects.registry import spec_of
+from airlock.effects.registry import describe, spec_of
+from airlock.errors import DeclarationError
 
 if TYPE_CHECKING:
     from airlock.dispatch import Delivery
@@ -21,6 +22,8 @@ __all__ = ["Envelope"]
 def _with_id(options: Options | None) -> Options:
     if options is None:
         return Options(id=uuid4())
+    if not isinstance(options, Options):
+        raise DeclarationError(f"Envelope takes Options(...), not {describe(options)}.")
     return options if options.id is not None else attrs.evolve(options, id=uuid4())
 
 
@@ -60,8 +63,8 @@ class Envelope:
     @property
     def id(self) -> UUID:
         """The id of the intent, everywhere it goes."""
-        id_ = self.options.id
-        return id_ if id_ is not None else uuid4()
+        id_: Any = self.options.id  # made by now
+        return id_  # type: ignore[no-any-return]
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -6,15 +6,31 @@ the codec turns them into an ``UnencodableError`` or a ``WireError``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-__all__ = ["Field", "Form", "Misfit", "Unwritable", "expected", "found", "locate", "unwritable"]
+__all__ = [
+    "Field",
+    "Form",
+    "Misfit",
+    "Parts",
+    "Unwritable",
+    "Write",
+    "discreet",
+    "expected",
+    "found",
+    "key_segment",
+    "locate",
+    "pending",
+    "unwritable",
+]
 
 Read = Callable[..., Any]
 Write = Callable[[Any], Any]
+Parts = Callable[[Any], Iterator[tuple[str, "Form", Any]]]
 
 _FOUND = {
     dict: "an object",
@@ -30,20 +46,30 @@ _FOUND = {
 class Misfit(Exception):  # noqa: N818 - internal; becomes a WireError
     """A JSON value that does not fit. It says what was expected, never the value.
 
-    Attributes:
+    Args:
         problem: what is wrong.
+        openly: the same with the words of a validator, which may show the value.
+
+    Attributes:
         path: where, from the value that was being read: ``.lines[2].qty``.
     """
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, openly: str | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
+        self.openly = problem if openly is None else openly
         self.path = ""
 
     def within(self, segment: str) -> Misfit:
         """The same, told from one level further out."""
         self.path = segment + self.path
         return self
+
+    def told(self, *, secret: bool) -> tuple[str, str]:
+        """Path and problem; of a secret without what may show a part of it."""
+        if secret:
+            return discreet(self.path), self.problem
+        return self.path, self.openly
 
 
 class Unwritable(Exception):  # noqa: N818 - internal; becomes an UnencodableError
@@ -60,6 +86,16 @@ def expected(what: str, value: object) -> Misfit:
     return Misfit(f"expected {what}, found {found(value)}")
 
 
+def key_segment(key: object) -> str:
+    """Of a path: the key of a mapping, which came with the data."""
+    return f"[{key!r:.80}]"
+
+
+def discreet(path: str) -> str:
+    """A path as far as the first key of a mapping."""
+    return re.split(r"\[['\"]", path)[0]
+
+
 def unwritable(what: str, value: object) -> Unwritable:
     """For ``raise``: the value is of another type than the annotation says."""
     return Unwritable(f"holds a {type(value).__qualname__}, and its annotation says {what}")
@@ -74,7 +110,7 @@ class Field:
         key: its name in JSON.
         form: of its values.
         required: whether it has no default.
-        secret: whether it was declared sensitive.
+        secret: whether something sensitive is in it, however deep.
     """
 
     name: str
@@ -100,7 +136,6 @@ class Form:
         write: from a value to JSON's dicts, lists, strings, numbers; raises ``Unwritable``.
         write_known: ``write`` where the class of the value is known to be that of the form.
         read: back again, called as cattrs calls its hooks; raises ``Misfit``.
-        inner: the forms it is made of.
         fields: of a class.
         parts: a value's own parts: ``(segment of the path, form, value)``.
     """
@@ -114,21 +149,27 @@ class Form:
     write_known: Write = attrs.field(
         default=attrs.Factory(lambda form: form.write, takes_self=True), kw_only=True
     )
-    inner: tuple[Form, ...] = ()
     fields: tuple[Field, ...] = ()
-    parts: Callable[[Any], Iterator[tuple[str, Form, Any]]] = _no_parts
+    parts: Parts = _no_parts
 
-    def secret(self) -> bool:
-        """Whether something sensitive is in it, however deep."""
-        return any(field.secret for form in self.reachable() for field in form.fields)
 
-    def reachable(self) -> list[Form]:
-        """Itself and every form that it is made of. Types may hold themselves."""
-        reached: list[Form] = [self]
-        for form in reached:
-            inner = (*form.inner, *(field.form for field in form.fields))
-            reached += [other for other in dict.fromkeys(inner) if other not in reached]
-        return reached
+def pending(name: str, json: frozenset[str], types: tuple[type[Any], ...], reference: str) -> Form:
+    """A form that others may use before it is made, since types may hold themselves.
+
+    Whoever asks for it must give it ``write``, ``read`` and ``parts``.
+    """
+
+    def write(value: Any) -> Any:
+        return form.write(value)
+
+    def read(value: Any, _: Any = None) -> Any:
+        return form.read(value, None)
+
+    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
+        return form.parts(value)
+
+    form = Form(name, json, types, {"$ref": reference}, write, read, parts=parts)
+    return form
 
 
 def locate(form: Form, value: Any) -> tuple[str, str]:

@@ -6,7 +6,8 @@ import collections.abc
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -14,17 +15,11 @@ import attrs
 
 from airlock.wire.choices import enum_form, literal_form
 from airlock.wire.classes import OPEN, Manner, class_form, fill
-from airlock.wire.compounds import (
-    AmbiguousUnion,
-    array_form,
-    mapping_form,
-    record_form,
-    set_form,
-    union_form,
-)
-from airlock.wire.form import Field, Form, Unwritable
-from airlock.wire.hints import UNBOUND, Member, bare, has_members, members
+from airlock.wire.compounds import array_form, mapping_form, record_form, set_form
+from airlock.wire.form import Field, Form, Unwritable, pending
+from airlock.wire.hints import UNBOUND, Member, bare, has_members, has_secrets, members, unfilled
 from airlock.wire.leaves import LEAVES
+from airlock.wire.unions import AmbiguousUnion, union_form
 
 __all__ = ["Forms", "NoForm"]
 
@@ -38,8 +33,13 @@ _SETS: Mapping[Any, tuple[tuple[type[Any], ...], Callable[[list[Any]], Any]]] = 
     set: ((set,), set),
     collections.abc.Set: ((frozenset, set), frozenset),
 }
-_MAPPINGS = (dict, collections.abc.Mapping)
+_MAPPINGS: Mapping[Any, tuple[type[Any], ...]] = {
+    dict: (dict,),
+    collections.abc.Mapping: (collections.abc.Mapping,),
+}
 _COLLECTIONS = (*_ARRAYS, *_SETS, *_MAPPINGS)
+_EMPTY = (tuple[()], typing.Tuple[()])  # noqa: UP006 - its other spelling
+_DEFINITIONS = "#/$defs/"
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -65,9 +65,6 @@ class Forms:
     Args:
         custom: forms of types that airlock knows nothing of, by type.
         manner: how objects are read.
-
-    Attributes:
-        definitions: JSON Schemas of the classes met so far, by name.
     """
 
     def __init__(
@@ -75,13 +72,19 @@ class Forms:
         custom: Mapping[Any, Form] = types.MappingProxyType({}),
         manner: Manner = OPEN,
     ) -> None:
-        self.definitions: dict[str, dict[str, Any]] = {}
+        self._definitions: dict[str, Callable[[], Mapping[str, Any]]] = {}
         self._custom = custom
         self._manner = manner
         self._ready: dict[Any, Form] = {}
         self._made: dict[Any, Form] = {}
+        self._open: dict[Any, Form | None] = {}
         self._names: dict[str, Any] = {}
         self._lock = RLock()
+
+    @property
+    def definitions(self) -> dict[str, Mapping[str, Any]]:
+        """JSON Schemas of the classes met so far, by name."""
+        return {name: describe() for name, describe in dict(self._definitions).items()}
 
     def of(self, hint: Any) -> Form:
         """The form of a type.
@@ -92,19 +95,43 @@ class Forms:
         hint = bare(hint)
         if hint not in self._ready:
             with self._lock:
-                before = dict(self._made)
-                try:
-                    self._ready[hint] = self._form(hint)
-                except NoForm:
-                    self._made = before  # what was half made would be found the next time
-                    raise
+                self._ready[hint] = self._whole(hint)
         return self._ready[hint]
 
+    def _whole(self, hint: Any) -> Form:
+        before = dict(self._made)
+        try:
+            return self._form(hint)
+        except BaseException as error:
+            self._made = before  # what was half made would be found the next time
+            if isinstance(error, RecursionError):
+                raise NoForm("has a type without end", "Give it one that ends.") from None
+            raise
+
     def _form(self, hint: Any) -> Form:
-        hint = bare(hint)
-        if hint not in self._made:
-            self._made[hint] = self._make(hint)
-        return self._made[hint]
+        kind = bare(hint)
+        if kind in self._made:
+            return self._made[kind]
+        if kind in self._open:  # again, inside a class that holds itself, or inside an alias
+            return self._make(kind) if hint is kind else self._again(hint, kind)
+        self._open[kind] = None
+        try:
+            made = self._made[kind] = self._make(kind)
+        finally:
+            ahead = self._open.pop(kind)
+        if ahead is not None:
+            ahead.write, ahead.read, ahead.parts = made.write, made.read, made.parts
+            name = str(ahead.schema["$ref"]).removeprefix(_DEFINITIONS)
+            self._definitions[name] = lambda: made.schema
+        return made
+
+    def _again(self, hint: Any, kind: Any) -> Form:
+        """The form of an alias that holds itself, where it does."""
+        ahead = self._open[kind]
+        if ahead is None:
+            reference = _DEFINITIONS + self._name(hint)
+            ahead = self._open[kind] = pending(_shown(kind), *_outline(kind), reference)
+        return ahead
 
     def _make(self, hint: Any) -> Form:
         kind, args = typing.get_origin(hint) or hint, typing.get_args(hint)
@@ -115,7 +142,7 @@ class Forms:
             return self._union(args)
         if kind is typing.Literal:
             return literal_form(args) or _refuse(hint, "Literals are strings, integers, booleans.")
-        if kind in _COLLECTIONS and (args or hint == tuple[()]):
+        if kind in _COLLECTIONS and (args or hint in _EMPTY):
             return self._collection(hint, kind, args)
         return self._of_class(hint, kind)
 
@@ -133,8 +160,7 @@ class Forms:
             return make(_shown(hint), self._item("", args[0]), *{**_ARRAYS, **_SETS}[kind])
         if bare(args[0]) is not str:
             return _refuse(hint, "Keys of JSON objects are strings: use a tuple of pairs.")
-        accepted = (dict,) if kind is dict else (collections.abc.Mapping,)
-        return mapping_form(_shown(hint), self._item("", args[1]), accepted)
+        return mapping_form(_shown(hint), self._item("", args[1]), _MAPPINGS[kind])
 
     def _item(self, segment: object, hint: Any) -> Form:
         try:
@@ -145,7 +171,7 @@ class Forms:
 
     def _union(self, args: tuple[Any, ...]) -> Form:
         try:
-            return union_form([self._form(arg) for arg in args])
+            return union_form([self._form(arg) for arg in _flat(args, set())])
         except AmbiguousUnion as union:
             raise NoForm(
                 f"is a union whose members share a name ({union})", "Rename one of the classes."
@@ -154,12 +180,15 @@ class Forms:
     # -- classes ----------------------------------------------------------------------------------
 
     def _class(self, hint: Any, cls: type[Any]) -> Form:
-        name = self._name(hint, cls)
-        form = self._made[hint] = class_form(hint, cls, f"#/$defs/{name}")
+        name = self._name(hint)
+        form = self._made[hint] = class_form(hint, cls, _DEFINITIONS + name)
         declared = members(hint)
+        asked = unfilled(cls, declared)
+        if asked is not None:
+            _refuse(hint, f"Its constructor asks for {asked!r}, which is no field of it.")
         fields = tuple(self._field(member) for member in declared)
-        fill(form, hint, fields, self._manner)
-        self.definitions[name] = _definition(form, declared, closed=self._manner.closed)
+        fill(form, fields, self._manner)
+        self._definitions[name] = partial(_definition, form, declared, closed=self._manner.closed)
         return form
 
     def _field(self, member: Member) -> Field:
@@ -168,17 +197,41 @@ class Forms:
         except NoForm as none:
             none.path = f".{member.key}{none.path}"
             raise
-        return Field(member.name, member.key, form, member.required, member.secret)
+        secret = member.secret or has_secrets(member.hint)
+        return Field(member.name, member.key, form, member.required, secret)
 
-    def _name(self, hint: Any, cls: type[Any]) -> str:
-        """A name for ``$defs``: that of the class, longer only where two have the same."""
-        words = [cls.__name__, *(bare(a).__name__ for a in typing.get_args(hint) if _is_class(a))]
+    def _name(self, hint: Any) -> str:
+        """A name for ``$defs``: that of the class or alias, longer only where two have the same."""
+        own = getattr(typing.get_origin(hint) or hint, "__name__", "Alias")
+        words = [own, *(bare(a).__name__ for a in typing.get_args(hint) if _is_class(a))]
         name = "_".join(words)
         number = 2
         unique = name
-        while self._names.setdefault(unique, hint) != hint:
+        while self._names.setdefault(unique, bare(hint)) != bare(hint):
             unique, number = f"{name}_{number}", number + 1
         return unique
+
+
+def _flat(hints: tuple[Any, ...], seen: set[Any]) -> Iterator[Any]:
+    """The members of a union, each once; those of an alias of a union are members, too."""
+    for hint in hints:
+        kind = bare(hint)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        if typing.get_origin(kind) in _UNIONS:
+            yield from _flat(typing.get_args(kind), seen)
+        else:
+            yield hint
+
+
+def _outline(hint: Any) -> tuple[frozenset[str], tuple[type[Any], ...]]:
+    """Types of JSON and classes of a type that is being made, for unions that it is in."""
+    kind = typing.get_origin(hint)
+    if kind in _MAPPINGS:
+        return frozenset({"object"}), _MAPPINGS[kind]
+    arrays = {**_ARRAYS, **_SETS}
+    return (frozenset({"array"}), arrays[kind][0]) if kind in arrays else (frozenset(), ())
 
 
 def _definition(form: Form, declared: list[Member], *, closed: bool) -> dict[str, Any]:

@@ -12,7 +12,16 @@ import attrs
 
 from airlock.effects.intent import resolve_late
 
-__all__ = ["UNBOUND", "Member", "bare", "has_members", "is_named_tuple", "members"]
+__all__ = [
+    "UNBOUND",
+    "Member",
+    "bare",
+    "has_members",
+    "has_secrets",
+    "members",
+    "positional",
+    "unfilled",
+]
 
 UNBOUND = object()
 """What a type variable stands for that nobody bound: nothing can be said of its values."""
@@ -40,8 +49,12 @@ class Member:
 
 
 def bare(hint: Any) -> Any:
-    """A type without what says nothing about its form: Annotated, Final, NewType, an alias."""
-    while True:
+    """A type without what says nothing about its form: Annotated, Final, NewType, an alias.
+
+    Raises:
+        RecursionError: an alias stands for itself.
+    """
+    for _ in range(_MOST_NAMES):
         origin = typing.get_origin(hint)
         if hint is None:
             return type(None)
@@ -59,6 +72,11 @@ def bare(hint: Any) -> Any:
             hint = _choice(hint)
         else:
             return hint
+    raise RecursionError
+
+
+_MOST_NAMES = 100
+"""How many names a type may have, one for the other, before it is taken for one without end."""
 
 
 def _choice(variable: TypeVar) -> Any:
@@ -67,7 +85,7 @@ def _choice(variable: TypeVar) -> Any:
     return UNBOUND if variable.__bound__ is None else variable.__bound__
 
 
-def is_named_tuple(cls: Any) -> bool:
+def _is_named_tuple(cls: Any) -> bool:
     """Whether a class is a named tuple."""
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
@@ -75,7 +93,7 @@ def is_named_tuple(cls: Any) -> bool:
 def has_members(cls: Any) -> bool:
     """Whether the values of a class are made of its fields."""
     return isinstance(cls, type) and (
-        attrs.has(cls) or dataclasses.is_dataclass(cls) or is_named_tuple(cls)
+        attrs.has(cls) or dataclasses.is_dataclass(cls) or _is_named_tuple(cls)
     )
 
 
@@ -83,14 +101,56 @@ def members(hint: Any) -> list[Member]:
     """The fields of a class that its constructor takes, with their types."""
     cls: Any = typing.get_origin(hint) or hint
     resolve_late(cls)
-    types = _types(cls)
     bound = _bindings(hint)
     found = []
     for member in _declared(cls):
         owner = next((c for c in cls.__mro__ if member.name in _annotations(c)), cls)
-        hint = types.get(member.name, member.hint)
-        found.append(attrs.evolve(member, hint=_substituted(hint, bound.get(owner, {}))))
+        said = _resolved(member.hint, owner)
+        found.append(attrs.evolve(member, hint=_substituted(said, bound.get(owner, {}))))
     return found
+
+
+def has_secrets(hint: Any) -> bool:
+    """Whether a value of a type may hold something sensitive, however deep."""
+    return _has_secrets(hint, set())
+
+
+def _has_secrets(hint: Any, seen: set[Any]) -> bool:
+    hint = bare(hint)
+    if hint in seen:
+        return False
+    seen.add(hint)
+    inner = list(typing.get_args(hint))
+    if has_members(typing.get_origin(hint) or hint):
+        own = members(hint)
+        if any(member.secret for member in own):
+            return True
+        inner += [member.hint for member in own]
+    return any(_has_secrets(one, seen) for one in inner)
+
+
+def unfilled(cls: Any, declared: list[Member]) -> str | None:
+    """An argument that the constructor of a class asks for, and none of its fields gives."""
+    keys = {member.key for member in declared}
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    for parameter in _parameters(cls):
+        required = parameter.default is parameter.empty and parameter.kind not in several
+        if required and parameter.name not in keys:
+            return parameter.name
+    return None
+
+
+def positional(cls: Any) -> list[str]:
+    """The arguments that the constructor of a class takes by position."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [parameter.name for parameter in _parameters(cls) if parameter.kind is kind]
+
+
+def _parameters(cls: Any) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(cls).parameters.values())
+    except (ValueError, TypeError):  # it does not say
+        return []
 
 
 def _declared(cls: Any) -> Iterator[Member]:
@@ -100,7 +160,7 @@ def _declared(cls: Any) -> Iterator[Member]:
             secret = bool(a.metadata.get("airlock.sensitive"))
             required = a.default is attrs.NOTHING
             if a.init:
-                yield Member(a.name, a.alias, a.type, required, default, secret)
+                yield Member(a.name, a.alias, _type_of(a, cls), required, default, secret)
     elif dataclasses.is_dataclass(cls):
         for f in dataclasses.fields(cls):
             made = f.default_factory is not dataclasses.MISSING
@@ -119,16 +179,25 @@ def _declared(cls: Any) -> Iterator[Member]:
 _FACTORY: Any = attrs.Factory  # a class, typed as a function
 
 
-def _types(cls: Any) -> Mapping[str, Any]:
-    """The types that can be resolved. An intent's are already, even those of local names."""
-    if attrs.has(cls):
-        known = {a.name: a.type for a in attrs.fields(cls)}
-        if not any(isinstance(hint, str) for hint in known.values()):
-            return known
+def _type_of(attribute: Any, cls: Any) -> Any:
+    """``None`` is a type, and what attrs says of a field without one."""
+    if attribute.type is None and not any(attribute.name in _annotations(c) for c in cls.__mro__):
+        return Any
+    return attribute.type
+
+
+def _resolved(hint: Any, owner: type[Any]) -> Any:
+    """A type with what its names stand for; as it was if one of them is not to be found.
+
+    An intent's own types are resolved already, even those of local names.
+    """
+    names = {owner.__name__: owner}
+    names |= {variable.__name__: variable for variable in getattr(owner, "__type_params__", ())}
+    holder = type("Holder", (), {"__annotations__": {"it": hint}, "__module__": owner.__module__})
     try:
-        return typing.get_type_hints(cls, localns={cls.__name__: cls})
-    except (NameError, TypeError, AttributeError):
-        return {}
+        return typing.get_type_hints(holder, localns=names)["it"]
+    except Exception:  # noqa: BLE001 - as in _resolve of the intent: whatever is wrong with a name
+        return hint
 
 
 def _annotations(cls: type[Any]) -> Mapping[str, Any]:

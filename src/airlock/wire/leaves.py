@@ -68,15 +68,17 @@ def _write_int(value: Any) -> Any:
     if type(value) is int:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
+        return int.__int__(value)
     raise unwritable("int", value)
 
 
 def _float(value: Any, _: Any = None) -> Any:
-    if type(value) is float:
+    if type(value) is float and isfinite(value):
         return value
     if type(value) is int:
         return _exact(value)
+    if type(value) is float:  # JSON has no infinity, but 1e999
+        raise Misfit("expected a number that a float can hold, found a larger one")
     raise expected("a number", value)
 
 
@@ -93,14 +95,14 @@ def _exact(value: int) -> float:
 def _write_float(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         try:
-            return _exact(int(value))
+            return _exact(int.__int__(value))
         except Misfit:
             raise Unwritable("holds an integer that a float cannot hold") from None
     if not isinstance(value, float):
         raise unwritable("float", value)
     if not isfinite(value):
         raise Unwritable("is NaN or infinite, which JSON cannot say")
-    return float(value)
+    return float.__float__(value)
 
 
 def _null(value: Any, _: Any = None) -> Any:
@@ -187,6 +189,12 @@ def _date_text(value: date) -> str:
     return date.isoformat(value)
 
 
+def _time_text(value: time) -> str:
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise Unwritable("is a time in a zone whose offset depends on the day")
+    return time.isoformat(value)
+
+
 def _duration_text(value: timedelta) -> str:
     size = abs(value)
     days = f"{size.days}D" if size.days else ""
@@ -222,7 +230,7 @@ def _document(value: Any, _: Any = None) -> Any:
     try:
         return Json(value)
     except DeclarationError:
-        raise Misfit("expected a JSON document that is less deep") from None
+        raise Misfit("expected a JSON document that is finite and less deep") from None
 
 
 def _write_document(value: Any) -> Any:
@@ -244,7 +252,7 @@ LEAVES: dict[Any, Form] = {
     str: _leaf(str, _write_text, _text, type="string"),
     Decimal: _leaf(Decimal, _write_decimal, _decimal, type="string", format="decimal"),
     bytes: _texts(bytes, _bytes_text, _bytes, "base64", contentEncoding="base64"),
-    UUID: _texts(UUID, str, _matching(_UUID, UUID), "a UUID", format="uuid"),
+    UUID: _texts(UUID, UUID.__str__, _matching(_UUID, UUID), "a UUID", format="uuid"),
     datetime: _texts(
         datetime,
         _datetime_text,
@@ -255,7 +263,7 @@ LEAVES: dict[Any, Form] = {
     date: _texts(date, _date_text, _matching(_DATE, date.fromisoformat), "a date", format="date"),
     time: _texts(
         time,
-        time.isoformat,
+        _time_text,
         _matching(_TIME, time.fromisoformat),
         "a time of day",
         format="time",

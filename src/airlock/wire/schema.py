@@ -45,12 +45,14 @@ def _message(entry: Entry, used: dict[str, Any]) -> dict[str, Any]:
 
 def _open(entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
     """What is not sealed is in the data; of what is, the schema tells the type."""
-    sealed = {
-        key: {**schema, "x-airlock-sealed": True} if key in entry.secrets else schema
-        for key, schema in data["properties"].items()
-    }
+    properties = dict(data["properties"])
+    for key in entry.secrets:
+        marks = {"x-airlock-sealed": True}
+        if key in data["required"]:
+            marks["x-airlock-required"] = True
+        properties[key] = {**properties[key], **marks}
     required = [key for key in data["required"] if key not in entry.secrets]
-    return {**data, "properties": sealed, "required": required}
+    return {**data, "properties": properties, "required": required}
 
 
 def envelope_schema() -> dict[str, Any]:
@@ -76,7 +78,7 @@ def _used(schema: Any, definitions: Definitions) -> dict[str, Any]:
     used: dict[str, Any] = {}
     names = list(_references(schema))
     for name in names:
-        if name not in used:
+        if name not in used and name in definitions:  # a default, or a type of yours, may have any
             used[name] = copy.deepcopy(dict(definitions[name]))
             names += _references(used[name])
     return used

@@ -123,6 +123,8 @@ class Stdlib:
             return self._write(document).encode()
         except UnicodeEncodeError:
             raise Flaw("has half a surrogate pair in a string, which is no character") from None
+        except RecursionError:
+            raise Flaw("is too deep") from None
         except ValueError:  # Python writes no integers of more than 4,300 digits
             raise Flaw("has an integer that is too long") from None
 

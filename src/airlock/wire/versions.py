@@ -123,9 +123,9 @@ def _upcast(upcaster: Upcaster, version: int, data: Any) -> dict[str, Any]:
     name = f"upcaster {describe(upcaster)} from version {version}"
     try:
         upcast = upcaster(data)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
         # Only the type: the words of an error may show the value, and that may be a secret.
-        raise Misfit(f"is refused by {name} ({type(error).__name__})").within(".data") from error
+        raise Misfit(f"is refused by {name} ({type(error).__name__})").within(".data") from None
     if not isinstance(upcast, dict):
         raise Misfit(f"is lost by {name}: it must return the data").within(".data")
     return upcast
