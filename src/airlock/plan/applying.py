@@ -269,6 +269,7 @@ class Application:
         """Follow-ups, as far as the regions that their handler opened decide about them."""
         if wave is None:
             return
+        wave.spans = [span for span in wave.spans if span[2] is not self._stage.root]
         if wave.judged:
             judge(lambda: wave.decide({}))
         for i in range(len(wave.intents)):

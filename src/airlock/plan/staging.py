@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airlock.context import JUDGING, guards_of, here, judge, outwards
-from airlock.effects.emission import recorders_of
 from airlock.effects.flat import Flat, Span
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike
@@ -56,9 +55,13 @@ class Stage:
         self._ledger: Ledger = {}
         scope = Scope(engine)
         self.root = Region(
-            "plan", scope=scope, guards=guards_of(policies, "plan", place), place=place
+            "plan",
+            scope=scope,
+            policies=engine.policy,
+            enclosures=self._around,
+            guards=guards_of(policies, "plan", place),
+            place=place,
         )
-        self.root.recorders = recorders_of(policies)
         scope.resuming(self.root)
         self.resolved: dict[type[Any], Any] = {}
 
