@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import os
 
     from airlock.plan.applied import Applied
-    from airlock.plan.applying import Request
     from airlock.plan.document import Plan
     from airlock.plan.doubts import MaybeDone
+    from airlock.plan.opening import Request
     from airlock.plan.progress import Progress
 
 __all__ = ["Boundary"]
@@ -238,9 +238,10 @@ class Boundary:
             >>> with boundary.scope(policy=Hold()) as effects:
             ...     effects.emit(NotifyWarehouse(42))
             >>> print(boundary.apply(effects.plan()))
+            NotifyWarehouse(order_id=42)
             1 delivered
         """
-        from airlock.plan.applying import application  # noqa: PLC0415 - loads cattrs and sqlite3
+        from airlock.plan.opening import application  # noqa: PLC0415 - loads cattrs and sqlite3
 
         with application(
             self._engine,
@@ -257,7 +258,7 @@ class Boundary:
 
     async def aapply(self, plan: Plan, **request: Unpack[Request]) -> Applied:
         """``apply`` where handlers are async."""
-        from airlock.plan.applying import application  # noqa: PLC0415 - as above
+        from airlock.plan.opening import application  # noqa: PLC0415 - as above
 
         with application(self._engine, plan, **request) as applying:
             return await applying.arun()

@@ -182,8 +182,16 @@ def _summary(report: Report) -> str:
     if report.pending:
         text += f", {len(report.pending)} pending"
     if failed:
-        text += ": " + "; ".join(f"{e.intent!r}: {e.by!r}" for e in failed[:_NAMED])
+        text += ": " + "; ".join(f"{e.intent!r}: {_said(e.by)}" for e in failed[:_NAMED])
     return text + (f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else "")
+
+
+def _said(error: object) -> str:
+    """The ``repr`` of an error, which is the user's, and may fail itself."""
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - as above
+        return f"{type(error).__qualname__}(...)"
 
 
 _NAMED = 3

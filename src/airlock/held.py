@@ -33,7 +33,7 @@ def _held(wave: Wave) -> int:
         return 0
     return sum(
         wave.outcomes[i] == Outcome.HELD
-        and not (isinstance(decider, Recorder) and decider.exclusive)
+        and not (isinstance(decider, Recorder) and decider.exclusive and i in wave.emissions)
         for i, decider in wave.deciders.items()
     )
 

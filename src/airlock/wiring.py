@@ -262,7 +262,7 @@ class Expands(Handles[IntentT]):
     def __init__(  # pyright: ignore[reportInconsistentOverload]
         self, intent_type: Any = None, handler: Any = None, /, **dependencies: Any
     ) -> None:
-        super().__init__(intent_type, handler, **dependencies)
+        super().__init__(intent_type, handler, idempotent=True, **dependencies)
 
     def _provided(self, handler: Any) -> tuple[Any, ...]:
         return functools.partial, _expanding(handler)

@@ -14,8 +14,8 @@ import pytest
 
 from airlock import Boundary, Expands, HandlesBatch
 from airlock.plan import Plan, PlanEntry
-from airlock.plan.document import written
 from airlock.plan.entry import write_entry
+from airlock.plan.lines import written
 from airlock.wire import Envelope, Wire
 from tests.plan.vocabulary import Audit, Chain, container, ignore
 

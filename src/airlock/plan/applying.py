@@ -8,38 +8,33 @@ judged by the boundary's policy, and by the enclosures of now, as the waves of a
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import Protocol
 
 import attrs
 
 from airlock.context import judge
-from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
-from airlock.errors import ApplyError, DeclarationError, FlushError
+from airlock.errors import ApplyError, FlushError, WiringError
 from airlock.flush import Flush, Resolution, too_deep
 from airlock.plan.applied import Applied
-from airlock.plan.document import Plan, effects, written
-from airlock.plan.doubts import MaybeDone, check_maybe_done, settle
+from airlock.plan.document import Plan, effects
+from airlock.plan.doubts import MaybeDone, settle
 from airlock.plan.entry import PlanEntry, write_entry
-from airlock.plan.fitting import Choice, chosen, refuse_expired, sample
+from airlock.plan.fitting import Choice, sample
 from airlock.plan.journal import FollowUp, JournalFile
+from airlock.plan.lines import written
 from airlock.plan.making import entry_of
-from airlock.plan.progress import Progress, reporting
+from airlock.plan.progress import Progress
 from airlock.plan.staging import Stage
-from airlock.plan.telling import journal_of, said, state_of
+from airlock.plan.telling import said, state_of
 
-if TYPE_CHECKING:
-    from airlock.engine import Engine
-
-__all__ = ["Application", "Request", "application"]
+__all__ = ["Application"]
 
 CHUNK = 1_000
 """How many effects are in memory at once, and how large a batch can be."""
@@ -52,59 +47,6 @@ class Step(Protocol):
 
     def run(self) -> None: ...
     async def arun(self) -> None: ...
-
-
-class Request(TypedDict, total=False):
-    """How a plan is to be applied: the arguments of ``boundary.apply``."""
-
-    kinds: Iterable[Any] | None
-    indices: Iterable[int] | None
-    maybe_done: MaybeDone
-    journal: str | os.PathLike[str] | None
-    progress: Progress | bool | None
-    fail_fast: bool | None
-    expired: bool
-
-
-@contextmanager
-def application(
-    engine: Engine,
-    plan: Plan,
-    *,
-    kinds: Iterable[Any] | None = None,
-    indices: Iterable[int] | None = None,
-    maybe_done: MaybeDone = None,
-    journal: str | os.PathLike[str] | None = None,
-    progress: Progress | bool | None = None,
-    fail_fast: bool | None = None,
-    expired: bool = False,
-) -> Iterator[Application]:
-    """Everything that applying a plan needs, checked and opened.
-
-    Raises:
-        DeclarationError: an argument makes no sense.
-        PlanExpiredError: the plan is too old.
-        JournalError: the journal is of another plan, in use, or damaged.
-    """
-    if not isinstance(plan, Plan):
-        raise DeclarationError(
-            f"apply takes a Plan, not {describe(plan)}: scope.plan() makes one, Plan.load(path) "
-            "reads one."
-        )
-    choice = chosen(plan, kinds, indices)
-    check_maybe_done(maybe_done)
-    refuse_expired(plan, expired=expired)
-    beside = plan.journal if journal is None else Path(journal)
-    with reporting(progress) as told, journal_of(plan, beside) as opened:
-        yield Application(
-            Stage(engine),
-            plan,
-            opened,
-            choice,
-            maybe_done=maybe_done,
-            progress=told,
-            fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
-        )
 
 
 class Application:
@@ -147,20 +89,28 @@ class Application:
     def run(self) -> Applied:
         """The sync driver."""
         for step in self._steps(awaits=False):
-            with suppress(FlushError):  # what failed is in the waves
+            with self._kept():
                 step.run()
         return self._applied()
 
     async def arun(self) -> Applied:
         """The async driver."""
         for step in self._steps(awaits=True):
-            try:
+            with self._kept():
                 await step.arun()
-            except FlushError:
-                pass
-            except ExceptionGroup as group:  # of handlers that ran at once; one has stopped it
-                raise group.exceptions[0] from None
         return self._applied()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What a step ends in, if the rest can be attempted all the same."""
+        try:
+            yield
+        except FlushError:
+            pass  # what failed is in the waves
+        except WiringError as error:  # of follow-ups: those of the plan were looked at first
+            self._errors.append(error)
+        except ExceptionGroup as group:  # of handlers that ran at once; one has stopped it
+            raise group.exceptions[0] from None
 
     # -- the steps --------------------------------------------------------------------------------
 
@@ -286,9 +236,8 @@ class Application:
         if self._errors:
             listed = "; ".join(map(said, self._errors[:3]))
             failed = self._counts["failed"]
-            raise ApplyError(
-                f"{effects(failed)} of {self._plan.name} failed: {listed}", self._errors, applied
-            )
+            what = effects(failed) if failed else "follow-ups"
+            raise ApplyError(f"{what} of {self._plan.name} failed: {listed}", self._errors, applied)
         return applied
 
     def _held(self) -> Plan | None:

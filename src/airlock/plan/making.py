@@ -15,9 +15,10 @@ from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import DeclarationError, PlanError
 from airlock.overrides import override_of
-from airlock.plan.document import Plan, written
+from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.holding import Holder
+from airlock.plan.lines import written
 from airlock.wire.codec import Wire
 from airlock.wire.envelope import Envelope
 

@@ -1,0 +1,77 @@
+"""What ``boundary.apply`` is asked for: checked, and everything that it needs opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from airlock.effects.registry import describe
+from airlock.errors import DeclarationError
+from airlock.plan.applying import Application
+from airlock.plan.document import Plan
+from airlock.plan.doubts import MaybeDone, check_maybe_done
+from airlock.plan.fitting import chosen, refuse_expired
+from airlock.plan.progress import Progress, reporting
+from airlock.plan.staging import Stage
+from airlock.plan.telling import journal_of
+
+if TYPE_CHECKING:
+    from airlock.engine import Engine
+
+__all__ = ["Request", "application"]
+
+
+class Request(TypedDict, total=False):
+    """How a plan is to be applied: the arguments of ``boundary.apply``."""
+
+    kinds: Iterable[Any] | None
+    indices: Iterable[int] | None
+    maybe_done: MaybeDone
+    journal: str | os.PathLike[str] | None
+    progress: Progress | bool | None
+    fail_fast: bool | None
+    expired: bool
+
+
+@contextmanager
+def application(
+    engine: Engine,
+    plan: Plan,
+    *,
+    kinds: Iterable[Any] | None = None,
+    indices: Iterable[int] | None = None,
+    maybe_done: MaybeDone = None,
+    journal: str | os.PathLike[str] | None = None,
+    progress: Progress | bool | None = None,
+    fail_fast: bool | None = None,
+    expired: bool = False,
+) -> Iterator[Application]:
+    """Everything that applying a plan needs, checked and opened.
+
+    Raises:
+        DeclarationError: an argument makes no sense.
+        PlanExpiredError: the plan is too old.
+        JournalError: the journal is of another plan, in use, or damaged.
+    """
+    if not isinstance(plan, Plan):
+        raise DeclarationError(
+            f"apply takes a Plan, not {describe(plan)}: scope.plan() makes one, Plan.load(path) "
+            "reads one."
+        )
+    choice = chosen(plan, kinds, indices)
+    check_maybe_done(maybe_done)
+    refuse_expired(plan, expired=expired)
+    beside = plan.journal if journal is None else Path(journal)
+    with reporting(progress) as told, journal_of(plan, beside) as opened:
+        yield Application(
+            Stage(engine),
+            plan,
+            opened,
+            choice,
+            maybe_done=maybe_done,
+            progress=told,
+            fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
+        )
