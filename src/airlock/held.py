@@ -10,14 +10,14 @@ from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import UnplannedWarning
 
-__all__ = ["watch"]
+__all__ = ["unclaimed", "watch"]
 
 
 def watch(report: Report) -> None:
     """Warn when a report is gone, and nobody made a plan of what it says is held, or looked at it."""
-    holding = [wave for wave in report.waves if wave.deciders and _held(wave)]
+    holding = [(wave, held) for wave in report.waves if wave.deciders and (held := unclaimed(wave))]
     if holding:
-        number, region = sum(map(_held, holding)), holding[0].root
+        number, region = sum(len(held) for _, held in holding), holding[0][0].root
         file, line = region.place or ("<unknown>", 0)
         message = (
             f"{number} intent(s) were held in {region.described()}, and nobody made a plan of them: "
@@ -27,15 +27,18 @@ def watch(report: Report) -> None:
         report.unattended = finalize(report, _warn, message, file, line).detach
 
 
-def _held(wave: Wave) -> int:
-    """How many intents of a wave are held, but by what takes care of them itself."""
+def unclaimed(wave: Wave) -> list[int]:
+    """Positions of what is held in a wave, but for what a recorder holds and takes care of itself."""
     if not wave.outcomes.count(Outcome.HELD):
-        return 0
-    return sum(
-        wave.outcomes[i] == Outcome.HELD
-        and not (isinstance(decider, Recorder) and decider.exclusive and i in wave.emissions)
-        for i, decider in wave.deciders.items()
-    )
+        return []
+    return [
+        i for i, code in enumerate(wave.outcomes) if code == Outcome.HELD and not _cared(wave, i)
+    ]
+
+
+def _cared(wave: Wave, position: int) -> bool:
+    decider = wave.deciders.get(position)
+    return isinstance(decider, Recorder) and decider.exclusive and position in wave.emissions
 
 
 def _warn(message: str, file: str, line: int) -> None:

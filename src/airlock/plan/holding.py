@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from airlock.effects.emission import Emission, Recorder
 from airlock.effects.place import shown
@@ -16,10 +16,9 @@ from airlock.effects.wave import Outcome, Wave
 from airlock.enclosure import enclose
 from airlock.errors import PlanError
 from airlock.lifetime import State
-
-if TYPE_CHECKING:
-    from airlock.plan.document import Plan
-    from airlock.wire.codec import Wire
+from airlock.plan.document import Plan
+from airlock.plan.making import plan_of
+from airlock.wire.codec import Wire
 
 __all__ = ["Holder", "holding"]
 
@@ -93,8 +92,6 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
                 intent was emitted under an override, or before the block began.
             UnencodableError: an intent has no form on the wire.
         """
-        from airlock.plan.making import plan_of  # noqa: PLC0415 - which knows Holder
-
         self._refuse_unsettled()
         self._refuse_unrecorded()
         return plan_of(self._held(), expires, wire)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -12,12 +12,12 @@ from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.stable import stable_repr
-from airlock.effects.wave import Outcome, Wave
+from airlock.effects.wave import Wave
 from airlock.errors import DeclarationError, PlanError
+from airlock.held import unclaimed
 from airlock.overrides import override_of
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry, write_entry
-from airlock.plan.holding import Holder
 from airlock.plan.lines import written
 from airlock.wire.codec import Wire
 from airlock.wire.envelope import Envelope
@@ -30,14 +30,8 @@ Position = tuple[Wave, int]
 
 def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
     """A plan of what a scope holds."""
-    return plan_of(_held(report), expires, wire)
-
-
-def _held(report: Report) -> Iterator[Position]:
-    for wave in report.waves:
-        for i, outcome in enumerate(wave.outcomes):
-            if outcome == Outcome.HELD and not isinstance(wave.deciders.get(i), Holder):
-                yield wave, i
+    held = ((wave, i) for wave in report.waves for i in unclaimed(wave))
+    return plan_of(held, expires, wire)
 
 
 def plan_of(
