@@ -43,7 +43,8 @@ def _output(command: str, folder: Path) -> str:
     """What a command prints, and its exit code if it is not 0."""
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    # What is printed is seen at once, as on a terminal, whatever ends the program.
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     ended = subprocess.run(
         command,
         shell=True,
