@@ -31,7 +31,7 @@ from airlock.errors import NoScopeError
 pytest_plugins = ["airlock.pytest_plugin", "pytester"]
 
 ROOT = Path(__file__).parent
-PLACE = re.compile(r"[\w./-]+\.(?:md|py):\d+")
+PLACE = re.compile(r"(?:(?<![\w.])/[^\n:]*|[\w./-]+)\.(?:md|py):\d+")
 DIGEST = re.compile(r"sha256:[0-9a-f]+")
 
 

@@ -236,6 +236,7 @@ class Expands(Handles[IntentT]):
     Args:
         intent_type: an intent class, the event.
         handler: a function from the event to the intents it means, in order.
+        idempotent: as for ``Handles``; by default it is, for it only says what is to happen.
         **dependencies: providers or values, by parameter name.
 
     Example:
@@ -248,6 +249,8 @@ class Expands(Handles[IntentT]):
         intent_type: type[IntentT],
         handler: Callable[[IntentT], Iterable[Intent] | Awaitable[Iterable[Intent]]],
         /,
+        *,
+        idempotent: bool = True,
     ) -> None: ...
     @overload
     def __init__(
@@ -257,12 +260,20 @@ class Expands(Handles[IntentT]):
             Concatenate[IntentT, ...], Iterable[Intent] | Awaitable[Iterable[Intent]]
         ],
         /,
+        *,
+        idempotent: bool = True,
         **dependencies: Any,
     ) -> None: ...
     def __init__(  # pyright: ignore[reportInconsistentOverload]
-        self, intent_type: Any = None, handler: Any = None, /, **dependencies: Any
+        self,
+        intent_type: Any = None,
+        handler: Any = None,
+        /,
+        *,
+        idempotent: bool = True,
+        **dependencies: Any,
     ) -> None:
-        super().__init__(intent_type, handler, idempotent=True, **dependencies)
+        super().__init__(intent_type, handler, idempotent=idempotent, **dependencies)
 
     def _provided(self, handler: Any) -> tuple[Any, ...]:
         return functools.partial, _expanding(handler)

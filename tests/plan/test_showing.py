@@ -35,7 +35,7 @@ from tests.plan.vocabulary import (
 )
 
 GOLDEN = Path(__file__).parent / "golden"
-PLACE = re.compile(r"[^\s']*(test_showing|vocabulary)\.py:\d+")
+PLACE = re.compile(r"(?:/[^\n:']*/|[^\s']*)(test_showing|vocabulary)\.py:\d+")
 CHANGING = re.compile(r"sha256:[0-9a-f]+|UUID\('[^']+'\)")
 CIPHERED = Wire(cipher=AesGcm(b"k" * 32))
 
