@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.transcripts import copied, played
+from tests.cli.transcripts import copied, measuring, played
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"), key=lambda p: p.name)
@@ -78,7 +78,9 @@ def typed(arguments: list[str], folder: Path, answer: bytes = b"") -> str:
     """What a command shows on a terminal, where somebody answers."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "airlock", *arguments]
-    environment = os.environ | {"TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = (
+        os.environ | measuring() | {"TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"}
+    )
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ):

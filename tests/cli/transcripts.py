@@ -39,10 +39,21 @@ def played(text: str, folder: Path) -> str:
     return "\n".join(said)
 
 
+def measuring() -> dict[str, str]:
+    """What makes other processes measure their coverage, if this one does."""
+    coverage = sys.modules.get("coverage")
+    if coverage is None or coverage.Coverage.current() is None:
+        return {}
+    here = Path(__file__).parent
+    start, root = str(here / "coverage.ini"), str(here.parents[1])
+    return {"COVERAGE_PROCESS_START": start, "AIRLOCK_COVERAGE": root}
+
+
 def _output(command: str, folder: Path) -> str:
     """What a command prints, and its exit code if it is not 0."""
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    environment |= measuring()
     # What is printed is seen at once, as on a terminal, whatever ends the program.
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     ended = subprocess.run(
