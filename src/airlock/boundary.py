@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from airlock import arrival
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.registry import declared, describe
+from airlock.effects.report import Report
 from airlock.engine import Engine
 from airlock.errors import DeclarationError
-from airlock.lifetime import Keep
-from airlock.observers import Observer, Observers
-from airlock.release import Release
+from airlock.observers import Observer, Observers, check_observers
+from airlock.release import OnFlushError, Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
 from airlock.settings import Settings
 from airlock.signatures import is_async
+from airlock.stages import Keep
 from airlock.wiring import Binding, Wiring, handler_table
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from airlock.plan.doubts import MaybeDone
     from airlock.plan.opening import Request
     from airlock.plan.progress import Progress
+    from airlock.wire.envelope import Envelope
 
 __all__ = ["Boundary"]
 
@@ -98,6 +101,7 @@ class Boundary:
             concurrency,
         )
         default = () if policy is None else seats(policy)
+        self._known: Iterable[Observer] = ()
         self._engine = Engine(self._settings, default, fail_fast=fail_fast)
 
     # -- scopes -----------------------------------------------------------------------------------
@@ -111,6 +115,7 @@ class Boundary:
         headers: Mapping[str, str] | None = None,
         keep: Keep | None = None,
         fail_fast: bool | None = None,
+        observers: Iterable[Observer] = (),
         cause: Causation = NO_CAUSE,
     ) -> Scope:
         """A unit of work, for ``with`` or ``async with``.
@@ -127,13 +132,18 @@ class Boundary:
             keep: decides, from the block's exception or None, whether to deliver; by default
                 what a block that raised has emitted is thrown away.
             fail_fast: overrides the boundary's.
+            observers: are told of this scope, after those of the boundary.
             cause: of an envelope, ``scope(cause=envelope.causation)``: what led here in other
                 processes counts for ``OncePerChain`` and towards ``max_depth``.
 
         Raises:
-            DeclarationError: ``policy`` is not a policy.
+            DeclarationError: ``policy`` is not a policy, or another argument makes no sense.
             OptionError: ``headers`` are not.
         """
+        if observers is not self._known:  # an integration gives the same ones each time
+            observers = tuple(observers)
+            check_observers("scope", observers)
+            self._known = observers
         return Scope(
             self._engine,
             policy=policy,
@@ -142,6 +152,7 @@ class Boundary:
             headers=headers,
             keep=keep,
             fail_fast=fail_fast,
+            observers=observers,
             cause=cause,
         )
 
@@ -186,6 +197,45 @@ class Boundary:
             )
 
         return lambda function: scoped(function, open_scope)
+
+    # -- what comes from other processes ----------------------------------------------------------
+
+    def deliver(
+        self, envelope: Envelope, *, attempt: int = 1, on_flush_error: OnFlushError = "report"
+    ) -> Report:
+        """Run the handler of an intent that a dispatch handed over to this process.
+
+        It is a scope of its own, with the headers and causes of the envelope. The handler runs
+        here, whatever the dispatch says; its follow-ups go where the dispatch says, if it succeeds.
+
+        Args:
+            envelope: of the intent.
+            attempt: which try this is, from 1, if whoever calls tries again after an error.
+            on_flush_error: what to do with an error of the follow-ups, when the handler has
+                succeeded and must not run again: ``"report"`` logs it, ``"raise"`` raises it. It
+                is in the report either way.
+
+        Returns:
+            What became of it, and of its follow-ups.
+
+        Raises:
+            Exception: what the handler raised; its follow-ups are thrown away then.
+            WiringError: there is no handler for it here, or it does not fit.
+            FlushError: follow-ups failed, and ``on_flush_error`` is ``"raise"``.
+
+        Example:
+            >>> from airlock.wire import Envelope
+            >>> boundary.deliver(Envelope(NotifyWarehouse(42)))
+            NotifyWarehouse(order_id=42)
+            <Report: 1 delivered>
+        """
+        return arrival.deliver(self._engine, envelope, attempt, on_flush_error)
+
+    async def adeliver(
+        self, envelope: Envelope, *, attempt: int = 1, on_flush_error: OnFlushError = "report"
+    ) -> Report:
+        """``deliver`` where handlers are async."""
+        return await arrival.adeliver(self._engine, envelope, attempt, on_flush_error)
 
     # -- plans ------------------------------------------------------------------------------------
 
@@ -298,16 +348,14 @@ class Boundary:
         unused = [
             binding
             for cls, binding in settings.handlers.items()
-            if not any(settings.binding(c) is binding and c not in routed for c in wanted)
+            if not any(settings.binding(c) is binding for c in wanted)
         ]
         return Check(
             unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
             unused=tuple(
                 f"{b.name} handles {named(b.intent_type)}, which "
                 + (
-                    "is dispatched elsewhere"
-                    if b.intent_type in routed
-                    else "is not among the intents"
+                    "is not among the intents"
                     if current(b.intent_type)
                     else "was declared again since"
                 )

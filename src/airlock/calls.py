@@ -9,7 +9,7 @@ from operator import methodcaller
 from typing import Any
 
 from airlock.context import here
-from airlock.dispatch import INLINE, Attempt, Delivery, dispatch_of
+from airlock.dispatch import INLINE, Attempt, Delivery, Dispatcher
 from airlock.effects.flat import Flat
 from airlock.effects.region import Region
 from airlock.effects.registry import located
@@ -18,6 +18,7 @@ from airlock.errors import (
     AsyncHandlerError,
     OpenRegionsError,
     PartialFailure,
+    UnavailableError,
     UnhandledIntentError,
 )
 from airlock.overrides import Next, overridden, override_of
@@ -40,7 +41,7 @@ class Call:
         *,
         batch: bool = False,
         retry: RetryPolicy | None = None,
-        ended: Outcome = Outcome.DELIVERED,
+        to: Dispatcher | None = None,
     ) -> None:
         self.positions = positions
         self._flush = flush
@@ -48,11 +49,13 @@ class Call:
         self._handler = handler
         self._batch = batch
         self._retry = retry
-        self._ended = ended
+        self._to = to  # where it is handed over; None if it runs here
         self._partial: Mapping[int, Exception] = {}
         self._stop: StopIteration | None = None
 
     def run(self) -> None:
+        if self._to in self._flush.down:
+            return  # and is pending
         with self._outcome():
             if self._retry is None:
                 self._once()
@@ -60,6 +63,8 @@ class Call:
                 self._retry.call(self._once)
 
     async def arun(self) -> None:
+        if self._to in self._flush.down:
+            return
         with self._outcome():
             if self._retry is None:
                 await self._aonce()
@@ -87,7 +92,7 @@ class Call:
         """One attempt, in a region of its own; yields what must be awaited."""
         wave = self._wave
         outer = here.get()
-        attempt = Attempt(wave, self.positions)
+        attempt = Attempt(wave, self.positions, inline=self._to is None)
         region = attempt.region(outer)
         wave.tries.update(zip(self.positions, attempt.numbers, strict=True))
         here.set(region)
@@ -121,14 +126,14 @@ class Call:
 
     def _subject(self) -> Any:
         intents = [self._wave.intents[i] for i in self.positions]
-        if self._ended is Outcome.HANDED_OVER:
+        if self._to is not None:
             last = self.positions[-1]
             return Delivery(self._wave, last, self._wave.tries.get(last, 1))
         return intents if self._batch else intents[0]
 
     def _intercepted(self) -> Handler:
         handler = self._handler
-        if self._ended is not Outcome.HANDED_OVER:
+        if self._to is None:
             for interceptor in reversed(self._flush.settings.interceptors):
                 handler = Next(interceptor, handler)
         return handler
@@ -155,19 +160,26 @@ class Call:
         try:
             yield
         except BaseException as error:
+            if isinstance(error, UnavailableError) and self._to is not None and journal is None:
+                self._flush.down[self._to] = error
+                return
             for position in self.positions:
                 self._wave.fail(position, error)
             if not isinstance(error, Exception):
                 self._wave.interrupted.update(self.positions)
                 raise
         else:
-            for i, position in enumerate(self.positions):
-                if i in self._partial:
-                    self._wave.fail(position, self._partial[i])
-                else:
-                    self._wave.outcomes[position] = self._ended
+            self._succeeded()
         if journal is not None:
             journal.end(self._wave, self.positions)
+
+    def _succeeded(self) -> None:
+        done = Outcome.DELIVERED if self._to is None else Outcome.HANDED_OVER
+        for i, position in enumerate(self.positions):
+            if i in self._partial:
+                self._wave.fail(position, self._partial[i])
+            else:
+                self._wave.outcomes[position] = done
 
 
 def _check_finished(attempt: Region) -> None:
@@ -267,9 +279,8 @@ def calls_of(flush: Underway, wave: Wave) -> WaveCalls:
                 wave.batches[i] = chunk
                 retry = None if binding is None else binding.retry
                 calls.append(Call(flush, wave, chunk, flush.resolved[cls], batch=True, retry=retry))
-        elif (dispatch := dispatch_of(settings.dispatch, cls)) is not INLINE:
-            handed_over = Outcome.HANDED_OVER
-            calls.append(Call(flush, wave, (i,), dispatch.dispatch, ended=handed_over))
+        elif (dispatch := settings.dispatch_in(wave, cls)) is not INLINE:
+            calls.append(Call(flush, wave, (i,), dispatch.dispatch, to=dispatch))
         else:
             binding = settings.binding(cls)
             retry = None if binding is None else binding.retry
@@ -297,7 +308,7 @@ def _chunks(flush: Underway, wave: Wave, positions: Any) -> dict[int, tuple[int,
     for i in positions:
         cls = type(wave.intents[i])
         binding = flush.settings.binding(cls)
-        inline = dispatch_of(flush.settings.dispatch, cls) is INLINE
+        inline = flush.settings.dispatch_in(wave, cls) is INLINE
         if binding is not None and binding.batch and inline and not override_of(wave, i):
             groups.setdefault((id(binding), _surroundings(wave, i)), []).append(i)
     chunks: dict[int, tuple[int, ...]] = {}

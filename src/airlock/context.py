@@ -32,7 +32,14 @@ class ScopelessRegion(Region):
     __slots__ = ()
 
     def append(self, intent: Any, /) -> None:
-        raise NoScopeError(f"cannot emit {intent!r}")
+        if not fallbacks:
+            raise NoScopeError(f"cannot emit {intent!r}")
+        fallbacks[-1](intent, None)
+
+    def put(self, intent: Any, options: Options) -> None:
+        if not fallbacks:
+            raise NoScopeError(f"cannot emit {intent!r}")
+        fallbacks[-1](intent, options)
 
     def extend(self, intents: Any, /) -> None:
         for intent in intents:
@@ -53,9 +60,15 @@ class JudgingRegion(ScopelessRegion):
     def append(self, intent: Any, /) -> None:
         raise EmittedInPolicyError(f"emit {intent!r}")
 
+    def put(self, intent: Any, options: Options) -> None:  # noqa: ARG002 - as the base
+        self.append(intent)
+
     def as_parent(self) -> Region:
         raise EmittedInPolicyError("open a region or scope")
 
+
+fallbacks: list[Callable[[Any, Options | None], None]] = []
+"""What takes intents where no scope is open, in the whole process; the last one does."""
 
 NOWHERE = ScopelessRegion("outside of any scope")
 JUDGING = JudgingRegion("policy")
@@ -200,8 +213,10 @@ def leave(region: Region, *, owner: Any = None) -> None:
 
 def running_task() -> Any:
     """The asyncio or trio task that is running; None outside of them. Imports neither."""
-    if in_asyncio():
-        return sys.modules["asyncio"].current_task()
+    asyncio = sys.modules.get("asyncio")
+    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
+    if asyncio is not None and loop is not None:
+        return asyncio.current_task(loop)
     trio = sys.modules.get("trio")
     return (
         trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None

@@ -51,13 +51,15 @@ FARTHEST = 256
 class Delivery:
     """One intent on its way: what a handler may ask about it, and what a dispatcher is given."""
 
-    __slots__ = ("_position", "_wave", "attempt")
+    __slots__ = ("_position", "_wave", "attempt", "inline")
 
-    def __init__(self, wave: Wave, position: int, attempt: int) -> None:
+    def __init__(self, wave: Wave, position: int, attempt: int, *, inline: bool = True) -> None:
         self._wave = wave
         self._position = position
         self.attempt = attempt
         """Which try this is, from 1."""
+        self.inline = inline
+        """Whether its handler runs here; False if it is handed over."""
 
     @property
     def intent(self) -> Any:
@@ -87,6 +89,11 @@ class Delivery:
     def ancestors(self) -> Iterator[Any]:
         """The intents that caused it, its direct cause first."""
         return self._wave.ancestors(self._position)
+
+    @property
+    def arrived(self) -> bool:
+        """Whether a dispatch handed it over to this process, where it is delivered now."""
+        return self._wave.arrived
 
     @property
     def causation(self) -> Causation:
@@ -138,11 +145,13 @@ class Attempt:
     Attributes:
         positions: of its intents in the wave.
         numbers: which try this is for each, from 1.
+        inline: whether a handler runs here.
     """
 
-    __slots__ = ("numbers", "positions", "wave")
+    __slots__ = ("inline", "numbers", "positions", "wave")
 
-    def __init__(self, wave: Wave, positions: tuple[int, ...]) -> None:
+    def __init__(self, wave: Wave, positions: tuple[int, ...], *, inline: bool = True) -> None:
+        self.inline = inline
         self.wave = wave
         self.positions = positions
         self.numbers = tuple(wave.tries.get(position, 0) + 1 for position in positions)
@@ -150,7 +159,9 @@ class Attempt:
     def deliveries(self) -> tuple[Delivery, ...]:
         """One for each intent."""
         tries = zip(self.positions, self.numbers, strict=True)
-        return tuple(Delivery(self.wave, position, number) for position, number in tries)
+        return tuple(
+            Delivery(self.wave, position, number, inline=self.inline) for position, number in tries
+        )
 
     def region(self, outer: Region) -> Region:
         """A region for what it emits; a failed attempt's is thrown away."""

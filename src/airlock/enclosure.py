@@ -252,24 +252,24 @@ def _current_scope_region() -> Region | None:
     return None if now.scope is None or now.is_closed else now
 
 
-def process_policies(known: Iterable[PolicyLike]) -> list[PolicyLike]:
+def process_policies(known: Iterable[PolicyLike]) -> tuple[PolicyLike, ...]:
     """The policies of process-wide enclosures, but for those that are ``known``.
 
     An exclusive recorder leaves alone what another one records: tests that run side by side.
     """
     if not _process:
-        return []
+        return ()
     seen, recorded = set[int](), False
     for policy in known:
         seen.add(id(policy))
         recorded = recorded or _is_exclusive(policy)
-    return [
+    return tuple(
         policy
         for shared in tuple(_process)
         if not (recorded and any(map(_is_exclusive, shared.policies)))
         for policy in shared.policies
         if id(policy) not in seen
-    ]
+    )
 
 
 def _is_exclusive(policy: PolicyLike) -> bool:

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
+import attrs
+
 from airlock.effects.policy import PolicyLike
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError
 from airlock.flush import Flush
-from airlock.lifetime import How
+from airlock.observers import Observer, Observers
 from airlock.overrides import checked_overrides
 from airlock.scope import Scope
 from airlock.settings import Settings
 from airlock.signatures import is_async
+from airlock.stages import How
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -69,9 +72,9 @@ class Engine:
         """An empty report, which can be resumed."""
         return Report(self)
 
-    def note_discarded(self, report: Report) -> None:
+    def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None:
         """Tell the observers of a discarded scope."""
-        self.settings.observers.tell(lambda observer: observer.discarded(report))
+        self._settings(observers).observers.tell(lambda observer: observer.discarded(report))
 
     def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
         """Deliver some waves, and fill the report."""
@@ -83,20 +86,29 @@ class Engine:
 
     def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
         fail_fast = self.fail_fast if how["fail_fast"] is None else how["fail_fast"]
-        return Flush(self.settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
+        settings = self._settings(how["observers"])
+        return Flush(settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
+
+    def _settings(self, observers: tuple[Observer, ...]) -> Settings:
+        """Those of the boundary, with the observers of one scope."""
+        if not observers:
+            return self.settings
+        return attrs.evolve(
+            self.settings, observers=Observers(observers, before=self.settings.observers)
+        )
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""
         report = Report(self, before.ledger)
         with self._scope_of(report, before, waves):
-            self.flush(report, waves, refused=None, fail_fast=None)
+            self.flush(report, waves, refused=None, fail_fast=None, observers=())
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """``resume``, awaiting async handlers."""
         report = Report(self, before.ledger)
         with self._scope_of(report, before, waves):
-            await self.aflush(report, waves, refused=None, fail_fast=None)
+            await self.aflush(report, waves, refused=None, fail_fast=None, observers=())
         return report
 
     @contextmanager

@@ -6,7 +6,8 @@
     ├── DeclarationError            an intent, effect function or policy was declared wrongly
     │   ├── FieldError              a field that is mutable, private, or not annotated
     │   ├── DuplicateKindError
-    │   └── ExpectationError        a test expects what cannot be
+    │   ├── ExpectationError        a test expects what cannot be
+    │   └── SettingError            an integration is configured wrongly
     ├── EmissionError               an emission that cannot be taken; nothing was recorded
     │   ├── NoScopeError
     │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
@@ -30,6 +31,8 @@
     │   ├── UnsupportedOptionError  the dispatch cannot honour an emission option
     │   └── MissingExtraError
     ├── PolicyError                 a policy raised, or answered nonsense
+    ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
+    ├── NotHereError                this worker cannot deliver a message; another or a later one may
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
     ├── ResumeError                 a report cannot be resumed (again)
@@ -68,10 +71,10 @@ __all__ = [
     "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
     "FieldError", "FlushError",
     "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
+    "NotAnIntentError", "NotHereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
     "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
     "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
-    "ScopeStateError", "SensitiveFieldError", "UnencodableError", "UnfakedIntentError",
+    "ScopeStateError", "SensitiveFieldError", "SettingError", "UnavailableError", "UnencodableError", "UnfakedIntentError",
     "UnhandledIntentError", "UnplannedWarning", "UnsupportedOptionError", "WireError", "WiringError",
 ]  # fmt: skip
 
@@ -139,6 +142,19 @@ class ExpectationError(DeclarationError):
 
     def __str__(self) -> str:
         return f"{self.what} {self.problem}. {self.hint}"
+
+
+@facts
+class SettingError(DeclarationError):
+    """An integration is configured wrongly; nothing was set up."""
+
+    where: str
+    name: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.name!r} {self.problem}. {self.hint}"
 
 
 class EmissionError(AirlockError):
@@ -443,6 +459,38 @@ class PolicyError(AirlockError):
             "nothing of this wave ran, and nothing is lost (report.resume() asks again). A "
             "policy answers one verdict for each intent it is shown: ALLOW, DROP, HOLD or "
             "MERGED(into=index)."
+        )
+
+
+@facts
+class UnavailableError(AirlockError, ConnectionError):
+    """The broker that a dispatch hands intents to cannot be reached."""
+
+    queue: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"nothing can be handed over to {self.queue}: {self.problem}. What was to go there is "
+            "pending in the report, and report.resume() tries again when it is back."
+        )
+
+
+@facts
+class NotHereError(AirlockError):
+    """This worker cannot deliver a message, and another or a later one may: it is to be kept.
+
+    Its kind or version is not declared here, it has no handler here, or the boundary cannot be
+    made. The error that says so is the cause.
+    """
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} cannot be delivered by this worker: {self.problem}. Leave it in its "
+            "queue, and try again later, here or in a worker of a newer release."
         )
 
 

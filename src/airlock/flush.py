@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from airlock.calls import calls_of, close, forget
 from airlock.context import in_asyncio, judge
-from airlock.dispatch import INLINE, dispatch_of
+from airlock.dispatch import INLINE, Dispatcher
 from airlock.effects.flat import Flat
 from airlock.effects.place import shown
 from airlock.effects.registry import spec_of
@@ -27,6 +27,7 @@ from airlock.errors import (
     CascadeError,
     FlushError,
     OpenRegionsError,
+    UnavailableError,
     UnhandledIntentError,
     UnsupportedOptionError,
     WiringError,
@@ -74,6 +75,7 @@ class Flush:
         self.fail_fast = fail_fast
         self.journal = journal
         self.resolved: dict[type[Any], Any] = {}
+        self.down: dict[Dispatcher, UnavailableError] = {}
         self._queue = deque(waves)
         self._running: Wave | None = None
         self._ran = False
@@ -82,6 +84,7 @@ class Flush:
 
     def run(self) -> None:
         """The sync driver."""
+        self._begin()
         try:
             for step in self._steps(awaits=False):
                 step.run()
@@ -91,12 +94,16 @@ class Flush:
 
     async def arun(self) -> None:
         """The async driver."""
+        self._begin()
         try:
             for step in self._steps(awaits=True):
                 await step.arun()
         finally:
             self._close()
         self._raise()
+
+    def _begin(self) -> None:
+        self.settings.observers.tell(lambda observer: observer.flushing(self.report))
 
     def _steps(self, *, awaits: bool) -> Iterator[Step]:
         while self._queue:
@@ -164,16 +171,19 @@ class Flush:
 
     def _raise(self) -> None:
         """One error for everything that went wrong, with the report."""
-        if not (self._refusals or self._refused or any(w.errors for w in self.report.waves)):
+        failed = any(w.errors for w in self.report.waves)
+        if not (failed or self._refusals or self._refused or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
         refusals = [*self._refusals, *([self._refused] if self._refused else [])]
+        refusals += self.down.values()
         if not failures and len(refusals) == 1 and (not self._ran or refusals[0] is self._refused):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes
                 alone.report = self.report
             raise alone
-        raise FlushError(_summary(self.report), [*failures, *refusals], self.report)
+        text = "; ".join((_summary(self.report), *map(str, self.down.values())))
+        raise FlushError(text, [*failures, *refusals], self.report)
 
 
 def _summary(report: Report) -> str:
@@ -224,7 +234,7 @@ def _simple(flush: Flush, wave: Wave) -> bool:
         binding = settings.binding(cls)
         if binding is not None and (binding.batch or binding.retry is not None):
             return False
-        if dispatch_of(settings.dispatch, cls) is not INLINE:
+        if settings.dispatch_in(wave, cls) is not INLINE:
             return False
     return True
 
@@ -278,7 +288,7 @@ class Resolution:
         self._check_options()
         missing = list[type[Any]]()
         for cls in sorted(needing | asking, key=_order):
-            dispatch = dispatch_of(settings.dispatch, cls)
+            dispatch = settings.dispatch_in(self._wave, cls)
             if dispatch is not INLINE:
                 if cls in needing:  # what an override stands for is not carried
                     dispatch.check(cls)
@@ -325,7 +335,7 @@ class Resolution:
         wave = self._wave
         for i, options in wave.options.items():
             if wave.outcomes[i] == Outcome.PENDING:
-                dispatch = dispatch_of(self._flush.settings.dispatch, type(wave.intents[i]))
+                dispatch = self._flush.settings.dispatch_in(wave, type(wave.intents[i]))
                 for name in options.given():
                     if name not in dispatch.options:
                         raise UnsupportedOptionError(repr(wave.intents[i]), name, repr(dispatch))

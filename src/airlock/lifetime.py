@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import enum
 import logging
-from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import ref
 
-from airlock.context import JUDGING, guards_of, here, leave, outside, outwards, running_task
-from airlock.effects.buffer import EffectBuffer
-from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.block import Block
 from airlock.effects.flat import Flat
-from airlock.effects.options import headers_of
-from airlock.effects.place import caller
-from airlock.effects.policy import PolicyLike, seats
-from airlock.effects.region import Region
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave, chain
-from airlock.enclosure import ABANDONED, landed, leave_block, process_policies, succeeded
+from airlock.enclosure import ABANDONED, process_policies, succeeded
 from airlock.errors import (
-    DeclarationError,
-    EmittedInPolicyError,
     NoTransactionError,
     OpenRegionsError,
-    ReleaseError,
-    ScopeStateError,
 )
 from airlock.release import (
     Fate,
-    Release,
     against,
-    end_block,
     segments,
     stranded_only,
     stranding,
     throw_stranded,
+)
+from airlock.stages import (
+    CAPTURED,
+    CLOSED,
+    DISCARDED,
+    FLUSHED,
+    FLUSHING,
+    OPEN,
+    WAITING,
+    How,
 )
 
 if TYPE_CHECKING:
@@ -45,66 +41,12 @@ if TYPE_CHECKING:
     from airlock.plan.document import Plan
     from airlock.wire.codec import Wire
 
-__all__ = ["Flushes", "How", "Keep", "Lifetime", "State"]
-
-_WANTED = {
-    "release": "give a Release, such as on_commit(connection)",
-    "keep": "give a function of the block's exception, or None, that returns a bool",
-    "fail_fast": "give True, False, or None for what the boundary says",
-    "cause": "give the causation of an envelope",
-}
+__all__ = ["Lifetime"]
 
 log = logging.getLogger("airlock")
 
-Keep = Callable[[BaseException | None], bool]
-"""Decides whether what a block emitted is kept. Called with its exception, or None.
 
-It is asked where no transaction decides.
-"""
-
-
-class How(TypedDict):
-    """How a flush goes.
-
-    Keys:
-        refused: an error to raise at the end, whatever else happens.
-        fail_fast: stop at the first failure; None for the boundary's default.
-    """
-
-    refused: Exception | None
-    fail_fast: bool | None
-
-
-class Flushes(Protocol):
-    """What a scope needs of its boundary: an engine."""
-
-    policy: tuple[PolicyLike, ...]
-
-    def new_report(self) -> Report: ...
-    def note_discarded(self, report: Report) -> None: ...
-    def flush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
-    async def aflush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
-    def check_sync(self, intents: Iterable[Any]) -> None: ...
-    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]: ...
-    def plan(
-        self, report: Report, expires: datetime | timedelta | None, wire: Wire | None
-    ) -> Plan: ...
-
-
-class State(enum.Enum):
-    """Where a scope is in its life."""
-
-    NEW = "has not been entered"
-    OPEN = "is open"
-    CLOSED = "was left, and not flushed yet"
-    WAITING = "waits for the end of its transaction"
-    FLUSHING = "is being flushed"
-    FLUSHED = "was flushed"
-    DISCARDED = "was discarded"
-    CAPTURED = "was left; its intents belong to the scope around it"
-
-
-class Lifetime(EffectBuffer):
+class Lifetime(Block):
     """A buffer that is entered, left, and then flushed or discarded.
 
     ::
@@ -118,60 +60,13 @@ class Lifetime(EffectBuffer):
     there was an exception. With one the transaction decides, now or when it ends.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_captor",
-        "_cause",
-        "_fail_fast",
-        "_headers",
-        "_independent",
-        "_keep",
-        "_policy",
-        "_report",
-        "_task",
-        "engine",
-        "release",
-        "state",
-    )
-
-    def __init__(
-        self,
-        engine: Flushes,
-        *,
-        policy: PolicyLike | None = None,
-        release: Release | None = None,
-        independent: bool = False,
-        headers: Mapping[str, str] | None = None,
-        keep: Keep | None = None,
-        fail_fast: bool | None = None,
-        cause: Causation = NO_CAUSE,
-    ) -> None:
-        for name, given, wrong in (
-            ("release", release, release is not None and not hasattr(release, "segment")),
-            ("keep", keep, keep is not None and not callable(keep)),
-            ("fail_fast", fail_fast, fail_fast not in (None, True, False)),
-            ("cause", cause, not isinstance(cause, Causation)),
-        ):
-            if wrong:
-                raise DeclarationError(f"scope({name}={given!r}): {_WANTED[name]}.")
-        self.region = Region("scope")
-        self.engine = engine
-        self.release = release
-        self.state = State.NEW
-        self._captor: Lifetime | None = None
-        self._policy = () if policy is None else seats(policy)
-        self._independent = independent
-        self._headers = headers_of(headers)
-        self._keep = keep
-        self._fail_fast = fail_fast
-        self._cause = cause
-        self._report: Report | None = None
-        self._task: Any = None
+    __slots__ = ()
 
     @property
     def outermost(self) -> Lifetime:
         """The scope that delivers its intents: itself, or the one it is nested in."""
-        return self if self._captor is None else self._captor
+        outermost: Lifetime = self if self._captor is None else self._captor
+        return outermost
 
     @property
     def report(self) -> Report:
@@ -181,6 +76,8 @@ class Lifetime(EffectBuffer):
             ScopeStateError: it was neither flushed nor discarded yet.
         """
         report = self._report if self._captor is None else self._captor.report
+        if report is None and self.state is FLUSHED:  # nothing was emitted
+            report = self._report = self.engine.new_report()
         if report is None:
             self._wrong("has no report yet", "It has one once its outermost scope is flushed.")
         return report
@@ -212,109 +109,6 @@ class Lifetime(EffectBuffer):
             )
         return self.engine.plan(self.report, expires, wire)
 
-    # -- the lifetime -----------------------------------------------------------------------------
-
-    def enter(self) -> Self:
-        """Open the scope and make it current.
-
-        Raises:
-            ScopeStateError: it was entered before.
-            ReleaseError: a release on a nested scope.
-            EmittedInPolicyError: called from a policy.
-        """
-        if self.state is not State.NEW:
-            self._wrong("was entered before", "A scope is one unit of work: open a new one.")
-        now = here.get()
-        if now is JUDGING:
-            raise EmittedInPolicyError("open a scope")
-        enclosing, passed = self._surroundings(now)
-        captured = enclosing is not None and not self._independent
-        if captured:
-            self._check_nested()
-        policies = self._policy
-        around = [policy for enclosure in passed for policy in enclosure.enclosures]
-        if enclosing is None:
-            policies += self.engine.policy
-            around += process_policies(around)
-        if captured and enclosing is not None:
-            self._captor = enclosing.scope.outermost
-            if passed:  # each encloses a part of that scope, this one included
-                enclosing, around = landed(passed, enclosing), []
-        segment: Callable[[], object] | None = None
-        if self.release is not None:
-            segment = self.release.segment
-        if captured and enclosing is not None:
-            segment = enclosing.segment
-        place = caller()
-        region = Region(
-            "scope",
-            scope=self,
-            up=enclosing,
-            outer=now,
-            policies=policies,
-            enclosures=tuple(around),
-            headers=self._headers,
-            guards=guards_of((*policies, *around), "scope", place),
-            segment=segment,
-            place=place,
-        )
-        if captured and enclosing is not None:
-            enclosing.adopt(region)
-        self.region = region
-        self.state = State.OPEN
-        self._task = running_task()
-        here.set(region)
-        return self
-
-    def _check_nested(self) -> None:
-        if self.release is not None:
-            raise ReleaseError(
-                "a nested scope",
-                "was given a release, and releases belong to the outermost scope",
-                "Give it to the outermost one, or open this one with independent=True.",
-            )
-        if self._cause is not NO_CAUSE:
-            raise ScopeStateError(
-                "a nested scope",
-                "was given a cause, and its intents have that of the outermost scope",
-                "Give it to the outermost one, or open this one with independent=True.",
-            )
-
-    def _surroundings(self, now: Region) -> tuple[Region | None, list[Region]]:
-        """The nearest open region of the same boundary, and the enclosures on the way to it."""
-        passed: list[Region] = []
-        for region in outwards(now):
-            if region.is_closed:
-                continue
-            if region.scope is not None and region.scope.engine is self.engine:
-                return region.as_parent(), passed
-            if region.encloses:
-                passed.append(region)
-        return None, passed
-
-    def resuming(self, root: Region) -> None:
-        """Stand for the scope of a region while its report is resumed, and no more after that."""
-        self.region = root
-        self.state = State.FLUSHED
-
-    def free(self) -> None:
-        """Let it be left in another task than it was entered in."""
-        self._task = None
-
-    def exit(self, error: BaseException | None = None) -> None:
-        """Leave the scope: nothing more can be emitted. A nested scope is captured thereby.
-
-        Args:
-            error: what the block raised; a nested scope is thrown away then.
-
-        Raises:
-            ScopeStateError: it is not open.
-            ScopeOrderError: it is not the current one, or was entered in another task.
-        """
-        self._must_be_open()
-        leave(self.region, owner=self._task)
-        self._closed(error)
-
     def settle(self, error: BaseException | None = None) -> None:
         """Flush or discard, after ``exit``: what the end of a ``with`` block does.
 
@@ -328,12 +122,12 @@ class Lifetime(EffectBuffer):
             PolicyError: nothing ran, because of a policy.
             OpenRegionsError: nothing ran, because a region below is still open.
         """
-        if self._due(error):
+        if not self._idle(error) and self._due(error):
             self.flush()
 
     async def asettle(self, error: BaseException | None = None) -> None:
         """``settle`` where handlers are async."""
-        if self._due(error):
+        if not self._idle(error) and self._due(error):
             await self.aflush()
 
     def flush(self) -> None:
@@ -368,19 +162,19 @@ class Lifetime(EffectBuffer):
         Raises:
             ScopeStateError: it is open, or was flushed or discarded before.
         """
-        captured = self.state is State.CAPTURED
-        if captured and self.outermost.state not in (State.OPEN, State.CLOSED, State.WAITING):
+        captured = self.state is CAPTURED
+        if captured and self.outermost.state not in (OPEN, CLOSED, WAITING):
             self._wrong("was flushed or discarded with the scope around it", "It is too late.")
-        if not captured and self.state not in (State.CLOSED, State.WAITING):
+        if not captured and self.state not in (CLOSED, WAITING):
             self._wrong(self.state.value, "Discard it after exit(), once.")
         for region in Flat(self.region).open:
             region.close("the scope around it was discarded")
         self.region.close("it was discarded", reason)
-        self.state = State.DISCARDED
+        self.state = DISCARDED
         if not captured:
             self._report = self.engine.new_report()
             self._report.thrown_away = Flat(self.region, keeps=against).discarded
-            self.engine.note_discarded(self._report)
+            self.engine.note_discarded(self._report, self._observers)
 
     def __enter__(self) -> Self:
         return self.enter()
@@ -388,8 +182,8 @@ class Lifetime(EffectBuffer):
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
-        self._exit_block(error)
-        if self.state is State.CLOSED:
+        self.exit_block(error)
+        if self.state is CLOSED:
             self.settle(error)
         return False
 
@@ -399,41 +193,24 @@ class Lifetime(EffectBuffer):
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
-        self._exit_block(error)
+        self.exit_block(error)
         await self.asettle(error)
         return False
 
-    # -- ending -----------------------------------------------------------------------------------
-
-    def _exit_block(self, error: BaseException | None) -> None:
-        """``exit``, but a block that ends with inner scopes left open does not leave them current."""
+    def _idle(self, error: BaseException | None) -> bool:
+        """Whether nothing was emitted, as in most requests: then nobody is told of a flush."""
         region = self.region
-        usual = error is None and self._task is None and self._keep is None
-        if usual and here.get() is region and self.state is State.OPEN:
-            # The same as below, in a tenth of the time: bulk work closes many scopes.
-            here.set(outside(region))
-            region.close("its block has ended")
-            self.state = State.CLOSED if self._captor is None else State.CAPTURED
-            return
-        self._must_be_open()
-        order = leave_block(self.region, self._task, error)
-        self._closed(error)
-        if order is not None:
-            raise order
-
-    def _closed(self, error: BaseException | None) -> None:
-        captured = self._captor is not None
-        self.state = State.CAPTURED if captured else State.CLOSED
-        try:
-            kept = not captured or (self._keep or succeeded)(error)
-        except BaseException as raised:
-            end_block(self.region, raised)
-            raise
-        end_block(self.region, None if kept else (error or "its keep hook"))
+        if error is not None or region or region.children or self.state is not CLOSED:
+            return False
+        if self._watched:
+            return False
+        self.state = FLUSHED
+        region.scope = None
+        return True
 
     def _due(self, error: BaseException | None) -> bool:
         """Whether to flush now; otherwise it is discarded, waits, or is not ours to flush."""
-        if self.state is not State.CLOSED:
+        if self.state is not CLOSED:
             return False
         kept = (self._keep or succeeded)(error)
         if self.release is None:
@@ -446,12 +223,16 @@ class Lifetime(EffectBuffer):
         if not unended:
             return True
         self.engine.check_sync(self)
-        self.state = State.WAITING
+        self.state = WAITING
         unended[0].transaction.when_ended(self._released)
         return False
 
     def _released(self) -> None:
-        """Its transaction has ended, after its block."""
+        """A transaction has ended, after its block."""
+        unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
+        if unended:
+            unended[0].transaction.when_ended(self._released)
+            return
         try:
             self.flush()
         except Exception:
@@ -464,15 +245,14 @@ class Lifetime(EffectBuffer):
 
     def _planned(self) -> tuple[list[Wave], How]:
         """What to flush, and how; everything about the scope is checked."""
-        how = How(refused=None, fail_fast=self._fail_fast)
-        if self.state is State.CAPTURED:
+        how = How(refused=None, fail_fast=self._fail_fast, observers=self._observers)
+        if self.state is CAPTURED:
             return [], how
-        waits = self.state is State.WAITING
-        if waits and any(s.fate is Fate.OPEN for s in segments(self.region)):
-            self._wrong(self.state.value, "It is flushed by the commit.")
-        if self.state is not State.CLOSED and not waits:
+        if self.state not in (CLOSED, WAITING):
             self._wrong(self.state.value, "A scope is flushed once, after exit().")
-        self.region.enclosures += tuple(process_policies(self.region.enclosures))
+        if self.release is not None and any(s.fate is Fate.OPEN for s in segments(self.region)):
+            self._wrong(WAITING.value, "It is flushed by the commit.")
+        self.region.enclosures += process_policies(self.region.enclosures)
         flat = Flat(self.region, keeps=stranding)
         if flat.open:
             names = tuple(region.described() for region in flat.open)
@@ -481,7 +261,7 @@ class Lifetime(EffectBuffer):
             raise OpenRegionsError(self.region.described(), names)
         above = [region for region in chain(self.region.up) if region.contextual]
         flat.spans += [(0, len(flat.intents), region) for region in above]
-        self.state = State.FLUSHING
+        self.state = FLUSHING
         report = self._report = self.engine.new_report()
         report.scope = ref(self)
         report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
@@ -497,6 +277,9 @@ class Lifetime(EffectBuffer):
     def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
         wave = Wave(0, self.region, flat, classes=classes)
         wave.origin = self._cause
+        if self._arrival is not None:
+            wave.arrived = True
+            wave.tries = dict.fromkeys(range(len(wave.intents)), self._arrival - 1)
         return wave
 
     def _stranded(self, count: int) -> NoTransactionError:
@@ -511,20 +294,8 @@ class Lifetime(EffectBuffer):
         )
 
     def _flushed(self) -> None:
-        if self.state is State.FLUSHING:
-            self.state = State.FLUSHED
+        if self.state is FLUSHING:
+            self.state = FLUSHED
             if not self.region.children:
                 # Nothing asks any more, and no reference cycle is left for the collector.
                 self.region.scope = None
-
-    def _must_be_open(self) -> None:
-        if self.state is State.FLUSHING:
-            self._wrong(self.state.value, "A handler cannot close the scope it runs in: return.")
-        if self.state is not State.OPEN:
-            self._wrong(self.state.value, "exit() leaves a scope that was entered, once.")
-        if self.region.is_closed:
-            self.state = State.CLOSED
-            self._wrong("was closed with the scope around it", "Leave inner scopes first.")
-
-    def _wrong(self, problem: str, hint: str) -> NoReturn:
-        raise ScopeStateError(self.region.described(), problem, hint)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from airlock.dispatch import Delivery
-from airlock.effects.registry import describe
+from airlock.effects.registry import describe, spec_of
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome
 from airlock.errors import DeclarationError
@@ -19,8 +19,12 @@ log = logging.getLogger("airlock")
 class Observer:
     """Base of observers: override what you want to know.
 
-    An observer that raises is disabled, and the error logged; the flush goes on.
+    An observer that raises is disabled, and the error logged; the flush goes on. Nobody is told of
+    a scope that ends well and in which nothing was emitted.
     """
+
+    def flushing(self, report: Report, /) -> None:
+        """A flush begins; ``flushed`` will be called with the same report, which is empty now."""
 
     def started(self, delivery: Delivery, /) -> None:
         """An attempt begins."""
@@ -38,6 +42,8 @@ class Observer:
 class Log(Observer):
     """Logs what became of every intent, when its scope is over.
 
+    Records have ``airlock_kind`` and ``airlock_outcome``, for formatters that write fields.
+
     Args:
         logger: where to; by default the logger ``airlock``.
         level: of what went well; failures are errors.
@@ -51,29 +57,48 @@ class Log(Observer):
         for entry in report:
             level = logging.ERROR if entry.outcome is Outcome.FAILED else self._level
             by = "" if entry.by is None else f" ({entry.by!r})"
-            self._logger.log(level, "%s %r%s", entry.outcome.word, entry.intent, by)
+            word, kind = entry.outcome.word, spec_of(type(entry.intent)).kind
+            extra = {"airlock_kind": kind, "airlock_outcome": word}
+            self._logger.log(level, "%s %r%s", word, entry.intent, by, extra=extra)
 
     def discarded(self, report: Report, /) -> None:
         self.flushed(report)
 
 
-class Observers:
-    """Some observers, told one after the other; one that raises is told no more."""
+def check_observers(where: str, observers: Iterable[object]) -> None:
+    """Refuse what is no observer.
 
-    def __init__(self, observers: Iterable[Observer]) -> None:
+    Raises:
+        DeclarationError: naming ``where`` it was given.
+    """
+    for observer in observers:
+        if not isinstance(observer, Observer):
+            raise DeclarationError(
+                f"{where}(observers=...) takes Observer objects, not {describe(observer)}."
+            )
+
+
+class Observers:
+    """Some observers, told one after the other; one that raises is told no more.
+
+    Args:
+        observers: of a boundary, or of one scope.
+        before: others, which are told first.
+    """
+
+    def __init__(self, observers: Iterable[Observer], before: Observers | None = None) -> None:
         self._observers = list(observers)
-        for observer in self._observers:
-            if not isinstance(observer, Observer):
-                raise DeclarationError(
-                    f"Boundary(observers=...) takes Observer objects, not {describe(observer)}."
-                )
-        self.watch_attempts = any(
+        self._before = before
+        check_observers("Boundary", self._observers)
+        self.watch_attempts: bool = (before is not None and before.watch_attempts) or any(
             type(o).started is not Observer.started or type(o).ended is not Observer.ended
             for o in self._observers
         )
 
     def tell(self, what: Callable[[Observer], object]) -> None:
         """Call every observer."""
+        if self._before is not None:
+            self._before.tell(what)
         if not self._observers:
             return
         for observer in tuple(self._observers):  # it may shrink meanwhile

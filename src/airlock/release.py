@@ -11,15 +11,26 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import attrs
 
 from airlock.effects.region import Region
+from airlock.errors import DeclarationError
 
 __all__ = ["Fate", "OnFlushError", "Release", "Segment"]
 
 OnFlushError = Literal["report", "raise"]
+
+
+def check_on_flush_error(where: str, value: object) -> None:
+    """Refuse what is not an ``OnFlushError``.
+
+    Raises:
+        DeclarationError: naming ``where`` it was given.
+    """
+    if value not in get_args(OnFlushError):
+        raise DeclarationError(f"{where}(on_flush_error={value!r}): 'report' or 'raise'.")
 
 
 class Fate(enum.Enum):
@@ -124,10 +135,11 @@ class Release(Protocol):
         """
         ...
 
-    def segment(self) -> Segment:
+    def segment(self) -> Segment | None:
         """The innermost transaction or savepoint that is open now.
 
-        Where none is open, a segment that waits for the next one to begin. Called at each
+        Where none is open, a segment that waits for the next one to begin; or None, where each
+        statement commits by itself: then the block decides, as without a release. Called at each
         emission; the same object as long as nothing begins or ends.
         """
         ...
@@ -167,7 +179,7 @@ def segments(root: Region) -> list[Segment]:
     """The segments in which something was emitted, below a region."""
     found = {
         id(segment): segment
-        for region in _below(root)
+        for region in below(root)
         for _, segment in region.stamps or ()
         if isinstance(segment, Segment)
     }
@@ -187,14 +199,28 @@ def end_block(region: Region, reason: object) -> None:
 
 def throw_stranded(root: Region, reason: object) -> None:
     """Throw away what was emitted without a transaction, below a region."""
-    for region in _below(root):
+    for region in below(root):
         region.stamps = [
-            (at, Thrown(reason) if stranding(segment) is Fate.WAITING else segment)
+            (at, Thrown(reason) if segment is None or waits(segment) else segment)
             for at, segment in region.stamps or ()
         ] or None
 
 
-def _below(root: Region) -> Iterator[Region]:
+def waits(segment: object) -> bool:
+    """Whether no transaction has begun for a segment."""
+    return stranding(segment) is Fate.WAITING
+
+
+def decide_from_here(root: Region, segment: Callable[[], object]) -> None:
+    """Let transactions decide about what is emitted below a region from now on."""
+    for region in below(root):
+        if len(region):
+            region.stamps = [(0, None)]
+        region.watch(segment)
+
+
+def below(root: Region) -> Iterator[Region]:
+    """A region and all in it."""
     stack = [root]
     while stack:
         region = stack.pop()

@@ -14,8 +14,9 @@ from airlock.effects.region import Mark, Region
 from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock, landed
 from airlock.errors import NoScopeError
-from airlock.lifetime import Lifetime, State
+from airlock.lifetime import Lifetime
 from airlock.release import against
+from airlock.stages import State
 
 __all__ = ["Scope", "current"]
 

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import attrs
 
-from airlock.dispatch import Dispatcher, Interceptor
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
 from airlock.effects.wave import Wave
+from airlock.errors import UnavailableError
 from airlock.observers import Observers
 from airlock.wiring import Binding, Handler
 
@@ -36,6 +37,10 @@ class Settings:
             binding = self._bindings[cls] = next(found, None)
             return binding
 
+    def dispatch_in(self, wave: Wave, cls: type[Any]) -> Dispatcher:
+        """How a class is delivered: here, if it was handed over to this process."""
+        return INLINE if wave.arrived else dispatch_of(self.dispatch, cls)
+
 
 class Journal(Protocol):
     """Writes down what happens, so that it does not happen twice.
@@ -60,9 +65,11 @@ class Underway(Protocol):
         resolved: handlers by intent class, once per flush.
         fail_fast: stop at the first failure.
         journal: is told of every call.
+        down: dispatchers that could not be reached, with what they said.
     """
 
     settings: Settings
     resolved: dict[type[Any], Handler]
     fail_fast: bool
     journal: Journal | None
+    down: dict[Dispatcher, UnavailableError]

@@ -91,13 +91,11 @@ def test_an_async_handler_does_not_fit_where_flushes_are_sync() -> None:
 
 
 def test_what_is_dispatched_elsewhere_needs_no_handler_here() -> None:
-    """And a handler for it is never reached."""
+    """And may have one: the worker may use the same boundary."""
     boundary = Boundary(Effects(), dispatch=Route({AuditEntry: Anywhere(), SendEmail: Anywhere()}))
     check = boundary.check([NotifyWarehouse, SendEmail, AuditEntry])
     assert check.unhandled == ()
-    (problem,) = check.unused
-    assert "email (" in problem
-    assert "dispatched elsewhere" in problem
+    assert check.unused == ()
     assert Boundary({}, dispatch=Anywhere()).check([NotifyWarehouse, SendEmail]).ok
 
 

@@ -45,6 +45,7 @@ from airlock import (
     needs,
     region,
 )
+from airlock.edges import Edge, QueueDispatch, Receiver, parse_mode
 from airlock.errors import (
     AirlockError,
     ApplyError,
@@ -65,6 +66,7 @@ from airlock.errors import (
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
+    NotHereError,
     NoTransactionError,
     OpenRegionsError,
     OptionError,
@@ -79,6 +81,8 @@ from airlock.errors import (
     ScopeOrderError,
     ScopeStateError,
     SensitiveFieldError,
+    SettingError,
+    UnavailableError,
     UnencodableError,
     UnfakedIntentError,
     UnhandledIntentError,
@@ -86,11 +90,11 @@ from airlock.errors import (
     WireError,
     WiringError,
 )
-from airlock.integrations.sqlite3 import on_commit
+from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.plan import Plan, holding
 from airlock.release import OnFlushError
 from airlock.testing import FakeHandler, expect_effects, fake_boundary, in_order, like
-from airlock.wire import Wire
+from airlock.wire import Envelope, Wire
 
 Misuse = Callable[[], object]
 
@@ -1119,3 +1123,72 @@ def hidden(module: str) -> Generator[None]:
 def orjson_without_the_extra() -> None:
     with hidden("orjson"):
         Wire(json="orjson")
+
+
+@raises(FlushError)
+def broker_that_is_down() -> None:
+    class Queue(QueueDispatch):
+        def send(self, envelope: Envelope, message: str, /) -> NoReturn:
+            raise UnavailableError("amqp://broker:5672", "connection refused")
+
+    with Boundary({}, dispatch=Queue()).scope() as effects:
+        effects.emit_all([NotifyWarehouse(7), NotifyWarehouse(8)])
+
+
+@raises(UnavailableError)
+def broker_that_is_down_by_itself() -> None:
+    raise UnavailableError("amqp://broker:5672", "connection refused")
+
+
+@raises(NotHereError)
+def message_of_a_newer_release() -> None:
+    known = Wire().encode(Envelope(NotifyWarehouse(7)))
+    Receiver(Boundary({})).receive(known.replace(b'"version":1', b'"version":2'))
+
+
+@raises(NotHereError)
+def message_that_this_worker_has_no_handler_for() -> None:
+    Receiver(Boundary({})).deliver(Envelope(NotifyWarehouse(7)))
+
+
+@raises(NotHereError)
+def message_for_a_boundary_that_cannot_be_made() -> None:
+    def boundary() -> NoReturn:
+        raise ConnectionRefusedError("no mail server")
+
+    Receiver(boundary).receive("{}")
+
+
+@raises(SettingError)
+def mode_that_is_none() -> None:
+    parse_mode("plan")
+
+
+@raises(DeclarationError)
+def edge_without_a_boundary() -> None:
+    Edge("shop.effects.boundary")  # type: ignore[arg-type]
+
+
+@raises(SettingError)
+def receiver_of_no_boundary() -> None:
+    Receiver(42)  # type: ignore[arg-type]
+
+
+@raises(SettingError)
+def receiver_of_a_path_without_a_colon() -> None:
+    Receiver("shop.effects.boundary")
+
+
+@raises(SettingError)
+def receiver_whose_function_returns_no_boundary() -> None:
+    Receiver(lambda: None).boundary  # type: ignore[return-value,arg-type]  # noqa: B018
+
+
+@raises(ReleaseError)
+def second_release() -> None:
+    database = connect(":memory:")
+    with (
+        contextlib.closing(database),
+        Boundary({}).scope(release=on_commit(database)) as effects,
+    ):
+        effects.release_with(on_commit(database))

@@ -120,7 +120,7 @@ GOOD: list[PolicyLike] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("policy", GOOD, ids=repr)
+@pytest.mark.parametrize("policy", GOOD, ids=lambda policy: repr(policy).partition(" at 0x")[0])
 def test_these_policies_keep_the_laws(policy: PolicyLike) -> None:
     policy_laws(policy, VALUES, settings=quickly)
 

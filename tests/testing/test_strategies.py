@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import enum
 import fractions
+import io
 import ipaddress
 import math
 import os
@@ -1021,3 +1022,23 @@ def test_type_statements_and_type_parameters_are_read() -> None:
         check()
     """)
     assert not done.stderr
+
+
+def test_a_class_of_the_program_that_can_be_hashed_is_not_asked_for() -> None:
+    """Of all classes that derive from ``Hashable`` none is meant: SQLAlchemy has one that cannot be made."""
+
+    @attrs.frozen
+    class Operator(abc.Hashable):
+        left: io.FileIO
+
+    @intent
+    class Keyed:
+        key: abc.Hashable
+
+    @quickly
+    @given(intents(Keyed))
+    def check(value: Any) -> None:
+        assert not isinstance(value.key, Operator)
+
+    check()
+    assert abc.Hashable.__subclasses__() != []

@@ -137,6 +137,15 @@ class Region(list[Any]):
         self.children.append((len(self), child))
         child.seen = self.seen
 
+    def watch(self, segment: Callable[[], object]) -> None:
+        """Note the transaction at each emission from now on."""
+        self.segment = segment
+        if type(self) is Region:
+            self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
+
+    def stamp(self) -> None:
+        """Note the transaction that is open now, if transactions decide."""
+
     def as_parent(self) -> Region:
         """The region that a child opened here goes into."""
         return self
@@ -184,7 +193,7 @@ class GuardedRegion(Region):
     def append(self, intent: Any, /) -> None:
         for guard in self.guards:
             guard(intent)
-        self._stamp()
+        self.stamp()
         list.append(self, intent)
         self._record(len(self) - 1)
 
@@ -192,7 +201,7 @@ class GuardedRegion(Region):
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)
-        self._stamp()
+        self.stamp()
         start = len(self)
         list.extend(self, intents)
         for position in range(start, len(self)):
@@ -208,8 +217,7 @@ class GuardedRegion(Region):
         for recorder in recorders:
             recorder.record(emission)
 
-    def _stamp(self) -> None:
-        """Note the transaction that is open now."""
+    def stamp(self) -> None:
         if self.segment is not None:
             segment = self.segment()
             if self.stamps is None:

@@ -81,6 +81,7 @@ class Wave:
         seen: the classes of what was emitted by its handlers.
         origin: what led to the block in other processes.
         origins: what led to single intents there, by position, where that differs.
+        arrived: it was handed over to this process, so that its handlers run here.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Wave:
         self.seen: set[type[Any]] = set()
         self.origin: Causation = NO_CAUSE if parent is None else parent.origin
         self.origins: dict[int, Causation] = {}
+        self.arrived = False
         self._classes = classes
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
@@ -377,6 +379,7 @@ class Wave:
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
         wave.origin = self.origin
         wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
+        wave.arrived = self.arrived
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, TypeVarTuple, get_args, overload
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, overload
 
 import attrs
 
-from airlock.errors import DeclarationError, ReleaseError
-from airlock.release import OnFlushError, Release, Segment
+from airlock.errors import ReleaseError
+from airlock.release import OnFlushError, Release, Segment, check_on_flush_error
 
 __all__ = ["Connection", "Cursor", "connect", "on_commit"]
 
@@ -84,10 +84,7 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
         <Report: 1 delivered, 1 discarded>
         >>> connection.close()
     """
-    if on_flush_error not in get_args(OnFlushError):
-        raise DeclarationError(
-            f"on_commit(on_flush_error={on_flush_error!r}): 'report' or 'raise'."
-        )
+    check_on_flush_error("on_commit", on_flush_error)
     return OnCommit(telling(connection, "on_commit()"), on_flush_error)
 
 

@@ -15,9 +15,9 @@ from airlock.effects.verdict import ALLOW, HOLD, Verdict
 from airlock.effects.wave import Outcome, Wave
 from airlock.enclosure import enclose
 from airlock.errors import PlanError
-from airlock.lifetime import State
 from airlock.plan.document import Plan
 from airlock.plan.making import plan_of
+from airlock.stages import State
 from airlock.wire.codec import Wire
 
 __all__ = ["Holder", "holding"]

@@ -144,6 +144,15 @@ class Wire:
             return text
         raise error
 
+    def check(self, cls: type[Any]) -> None:
+        """Whether intents of a class can be encoded, before there is one.
+
+        Raises:
+            UnencodableError: a field has no form on the wire, or the class may not pass.
+            SensitiveFieldError: a field is sensitive, and there is no cipher.
+        """
+        self._entries.of(cls)
+
     # -- decoding ---------------------------------------------------------------------------------
 
     def decode(self, text: bytes | str) -> Envelope:

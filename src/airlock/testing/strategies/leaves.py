@@ -22,7 +22,7 @@ from airlock.effects.json import Json
 from airlock.effects.options import Options
 from airlock.testing.strategies.hints import Unknown, is_told
 
-__all__ = ["decimals", "documents", "leaf_of", "moments", "options"]
+__all__ = ["decimals", "documents", "is_leaf", "leaf_of", "moments", "options"]
 
 
 _anything = st.none() | st.booleans() | st.integers() | st.text()
@@ -82,6 +82,11 @@ def options() -> SearchStrategy[Options]:
         dedupe_key=texts,
         headers=st.none() | st.dictionaries(st.text(), st.text(), max_size=3),
     )
+
+
+def is_leaf(kind: Any) -> bool:
+    """Whether it stands for values of ours, whatever classes derive from it: ``Hashable``."""
+    return kind in _FIXED
 
 
 def leaf_of(hint: Any, kind: Any) -> SearchStrategy[Any]:

@@ -33,7 +33,7 @@ from airlock.testing.strategies.hints import (
     substituted,
     without_none,
 )
-from airlock.testing.strategies.leaves import leaf_of
+from airlock.testing.strategies.leaves import is_leaf, leaf_of
 from airlock.testing.strategies.limits import (
     DEEP,
     IN,
@@ -74,7 +74,7 @@ class Maker:
             return self._one_of(args, at)
         if kind in COLLECTIONS or kind in MAPPINGS:
             return self._collection(hint, at)
-        if is_told(kind) or not is_made(kind):
+        if is_told(kind) or is_leaf(kind) or not is_made(kind):
             return leaf_of(hint, kind)
         return self._once((hint, min(at.depth, DEEPEST)), partial(self._nested, hint, at))
 

@@ -1,0 +1,106 @@
+"""The states of a scope, and what it needs to know of its boundary."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+
+from airlock.effects.policy import PolicyLike
+from airlock.effects.report import Report
+from airlock.effects.wave import Wave
+from airlock.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from airlock.observers import Observer
+    from airlock.plan.document import Plan
+    from airlock.wire.codec import Wire
+
+__all__ = [
+    "CAPTURED",
+    "CLOSED",
+    "DISCARDED",
+    "FLUSHED",
+    "FLUSHING",
+    "NEW",
+    "OPEN",
+    "WAITING",
+    "Flushes",
+    "How",
+    "Keep",
+    "State",
+    "is_release",
+    "unfit",
+]
+
+Keep = Callable[[BaseException | None], bool]
+"""Decides whether what a block emitted is kept. Called with its exception, or None.
+
+It is asked where no transaction decides.
+"""
+
+
+class How(TypedDict):
+    """How a flush goes.
+
+    Keys:
+        refused: an error to raise at the end, whatever else happens.
+        fail_fast: stop at the first failure; None for the boundary's default.
+        observers: of the scope, told beside those of the boundary.
+    """
+
+    refused: Exception | None
+    fail_fast: bool | None
+    observers: tuple[Observer, ...]
+
+
+class Flushes(Protocol):
+    """What a scope needs of its boundary: an engine."""
+
+    policy: tuple[PolicyLike, ...]
+
+    def new_report(self) -> Report: ...
+    def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None: ...
+    def flush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
+    async def aflush(self, report: Report, waves: list[Wave], **how: Unpack[How]) -> None: ...
+    def check_sync(self, intents: Iterable[Any]) -> None: ...
+    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]: ...
+    def plan(
+        self, report: Report, expires: datetime | timedelta | None, wire: Wire | None
+    ) -> Plan: ...
+
+
+class State(enum.Enum):
+    """Where a scope is in its life."""
+
+    NEW = "has not been entered"
+    OPEN = "is open"
+    CLOSED = "was left, and not flushed yet"
+    WAITING = "waits for the end of its transaction"
+    FLUSHING = "is being flushed"
+    FLUSHED = "was flushed"
+    DISCARDED = "was discarded"
+    CAPTURED = "was left; its intents belong to the scope around it"
+
+
+# Before Python 3.12 the member of an enum takes a tenth of a microsecond to look up.
+NEW, OPEN, CLOSED, WAITING, FLUSHING, FLUSHED, DISCARDED, CAPTURED = State
+
+_WANTED = {
+    "release": "a Release, such as on_commit(connection)",
+    "keep": "a function of the block's exception, or None, that returns a bool",
+    "fail_fast": "True, False, or None for what the boundary says",
+    "cause": "the causation of an envelope",
+}
+
+
+def unfit(name: str, given: object) -> DeclarationError:
+    """The error of an argument of ``boundary.scope(...)`` that makes no sense."""
+    return DeclarationError(f"scope({name}={given!r}): give {_WANTED[name]}.")
+
+
+def is_release(given: object) -> bool:
+    """Whether something is a ``Release``."""
+    return hasattr(given, "segment")
