@@ -1,0 +1,307 @@
+"""A release for SQLAlchemy's AsyncSession: what is awaited, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import attrs
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, event, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from airlock import Boundary, FlushError, Scope, emit, intent
+from airlock.errors import AsyncHandlerError, NoTransactionError, ReleaseError
+from airlock.integrations.sqlalchemy import on_commit
+from tests.integrations.services import postgresql
+
+
+@intent(kind="sqlalchemy-async.marker")
+class Marker:
+    n: int
+
+
+metadata = MetaData()
+markers = Table(f"markers_{uuid4().hex[:12]}", metadata, Column("n", Integer, primary_key=True))
+
+
+class SurpriseError(Exception):
+    """What goes wrong in a block."""
+
+
+@attrs.define
+class Shop:
+    """A session, and a boundary with an async handler that notes what it delivers."""
+
+    engine: AsyncEngine
+    session: AsyncSession
+    seen: list[int] = attrs.field(factory=list)
+
+    def scope(self, *, sync: bool = False, **options: Any) -> Scope:
+        async def awaited(marker: Marker) -> None:
+            await asyncio.sleep(0)
+            self.seen.append(marker.n)
+
+        handler = (lambda marker: self.seen.append(marker.n)) if sync else awaited
+        return Boundary({Marker: handler}).scope(release=on_commit(self.session), **options)
+
+    async def insert(self, n: int) -> None:
+        await self.session.execute(insert(markers).values(n=n))
+
+    async def stored(self) -> list[int]:
+        async with self.engine.connect() as connection:
+            return list(await connection.scalars(select(markers.c.n).order_by(markers.c.n)))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Shop]:
+    engine = create_async_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", begin_by_hand)
+        event.listen(engine.sync_engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    try:
+        async with AsyncSession(engine) as session:
+            yield Shop(engine, session)
+    finally:
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.drop_all)
+        await engine.dispose()
+
+
+def begin_by_hand(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+
+
+Test = Callable[[Callable[[Shop], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Test:
+    """Runs a coroutine function with a shop."""
+    if request.param == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
+    else:
+        url = postgresql().replace("postgresql:", "postgresql+asyncpg:", 1)
+
+    async def main(test: Callable[[Shop], Awaitable[None]]) -> None:
+        async with opened(url) as shop:
+            await test(shop)
+
+    return lambda test: asyncio.run(main(test))
+
+
+def test_async_handlers_are_awaited_at_the_end_of_the_block(run: Test) -> None:
+    """Each transaction in the block decides for itself."""
+
+    async def test(shop: Shop) -> None:
+        async with shop.scope() as effects:
+            for n in (1, 2, 3):
+                await shop.insert(n)
+                effects.emit(Marker(n))
+                await (shop.session.rollback() if n == 2 else shop.session.commit())
+            assert shop.seen == []
+        assert shop.seen == await shop.stored() == [1, 3]
+        assert effects.report.discarded == [Marker(2)]
+
+    run(test)
+
+
+def test_savepoints_and_begin_blocks_decide(run: Test) -> None:
+    """As for a Session."""
+
+    async def test(shop: Shop) -> None:
+        async with shop.scope(), shop.session.begin():
+            for n in (1, 2, 3, 4):
+                try:
+                    async with shop.session.begin_nested():
+                        await shop.insert(n)
+                        emit(Marker(n))
+                        if n % 2:
+                            raise SurpriseError
+                except SurpriseError:
+                    pass
+        assert shop.seen == await shop.stored() == [2, 4]
+
+    run(test)
+
+
+def test_async_handlers_are_refused_where_the_block_ends_inside_the_transaction(run: Test) -> None:
+    """The commit cannot await them; the error rolls back."""
+
+    async def test(shop: Shop) -> None:
+        async def block() -> None:
+            async with shop.session.begin():
+                await shop.insert(1)
+                async with shop.scope() as effects:
+                    effects.emit(Marker(1))
+
+        with pytest.raises(AsyncHandlerError):
+            await block()
+        assert shop.seen == await shop.stored() == []
+
+    run(test)
+
+
+def test_sync_handlers_run_at_the_commit(run: Test) -> None:
+    """In the task that commits, which need not be the one of the block."""
+
+    async def test(shop: Shop) -> None:
+        async with shop.session.begin():
+            await shop.insert(1)
+            async with shop.scope(sync=True) as effects:
+                effects.emit(Marker(1))
+            assert shop.seen == []
+        assert shop.seen == [1]
+        async with shop.scope(sync=True) as effects:
+            await shop.insert(2)
+            effects.emit(Marker(2))
+        await asyncio.create_task(shop.session.commit())
+        assert shop.seen == await shop.stored() == [1, 2]
+        assert effects.report.ok
+
+    run(test)
+
+
+def test_an_error_of_a_handler_is_raised_from_the_commit_on_request(run: Test) -> None:
+    """The commit stands."""
+
+    def fail(marker: Marker) -> None:
+        raise SurpriseError
+
+    async def test(shop: Shop) -> None:
+        release = on_commit(shop.session, on_flush_error="raise")
+        await shop.insert(1)
+        async with Boundary({Marker: fail}).scope(release=release) as effects:
+            effects.emit(Marker(1))
+        with pytest.raises(FlushError):
+            await shop.session.commit()
+        assert effects.report.failed == [Marker(1)]
+        assert await shop.stored() == [1]
+
+    run(test)
+
+
+def test_what_is_emitted_after_the_last_commit_is_refused(run: Test) -> None:
+    """Also where the session has read since."""
+
+    async def test(shop: Shop) -> None:
+        async def block(scope: Scope, *, reads: bool) -> None:
+            async with scope, shop.session:
+                emit(Marker(1))
+                await shop.session.commit()
+                if reads:
+                    await shop.session.execute(select(markers))
+                emit(Marker(2))
+
+        for reads in (False, True):
+            scope = shop.scope()
+            with pytest.raises(NoTransactionError):
+                await block(scope, reads=reads)
+            assert scope.report.delivered == [Marker(1)]
+            assert scope.report.pending == [Marker(2)]
+
+    run(test)
+
+
+def test_closing_rolls_back(run: Test) -> None:
+    """So does a task that is cancelled on its way to the commit."""
+
+    async def test(shop: Shop) -> None:
+        scope = shop.scope()
+        emitted = asyncio.Event()
+
+        async def block() -> None:
+            async with scope, shop.session:
+                await shop.insert(1)
+                scope.emit(Marker(1))
+                emitted.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(block())
+        await emitted.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert scope.report.discarded == [Marker(1)]
+        assert await shop.stored() == []
+
+    run(test)
+
+
+def test_a_commit_after_an_error_that_was_caught_may_be_none(run: Test) -> None:
+    """PostgreSQL rolls back then, and asyncpg does not say so."""
+
+    async def test(shop: Shop) -> None:
+        async with shop.scope() as effects:
+            await shop.insert(1)
+            effects.emit(Marker(1))
+            with pytest.raises(SQLAlchemyError):
+                await shop.session.execute(text("SELECT * FROM nowhere_at_all"))
+            await shop.session.commit()
+        assert shop.seen == await shop.stored()
+        assert len(shop.seen) == (shop.engine.dialect.name == "sqlite")
+
+    run(test)
+
+
+def test_the_current_one_of_an_async_scoped_session(run: Test) -> None:
+    """That of this task."""
+
+    async def test(shop: Shop) -> None:
+        sessions = async_scoped_session(
+            async_sessionmaker(shop.engine), scopefunc=asyncio.current_task
+        )
+        boundary = Boundary({Marker: lambda marker: shop.seen.append(marker.n)})
+        async with boundary.scope(release=on_commit(sessions)) as effects:
+            await sessions.execute(insert(markers).values(n=1))
+            effects.emit(Marker(1))
+            await sessions.commit()
+        await sessions.remove()
+        assert shop.seen == await shop.stored() == [1]
+
+    run(test)
+
+
+def test_tasks_with_sessions_of_their_own_do_not_mix(run: Test) -> None:
+    """One commits while the other is about to roll back."""
+
+    async def test(shop: Shop) -> None:
+        async def work(n: int) -> None:
+            async with AsyncSession(shop.engine) as session:
+                release = on_commit(session)
+                boundary = Boundary({Marker: lambda marker: shop.seen.append(marker.n)})
+                async with boundary.scope(release=release):
+                    emit(Marker(n))
+                    await asyncio.sleep(0.001 * (n % 3))
+                    await session.execute(select(1))
+                    await (session.rollback() if n % 2 else session.commit())
+
+        await asyncio.gather(*map(work, range(8)))
+        assert sorted(shop.seen) == [0, 2, 4, 6]
+
+    run(test)
+
+
+def test_an_async_connection_is_refused(run: Test) -> None:
+    """It tells of a commit before it has succeeded."""
+
+    async def test(shop: Shop) -> None:
+        async with shop.engine.connect() as connection:
+            given: Any = connection
+            with pytest.raises(ReleaseError, match="AsyncConnection, and only sessions"):
+                on_commit(given)
+
+    run(test)

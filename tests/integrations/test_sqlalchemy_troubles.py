@@ -1,0 +1,468 @@
+"""What goes wrong with SQLAlchemy sessions: a COMMIT that is none, lost connections, no close()."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext, suppress
+from typing import Any
+from uuid import uuid4
+
+import attrs
+import pytest
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    NullPool,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session, registry
+
+from airlock import Boundary, Scope, emit, intent
+from airlock.errors import NoTransactionError
+from airlock.integrations.sqlalchemy import on_commit
+from tests.integrations.services import postgresql
+
+
+@intent(kind="sqlalchemy-troubles.marker")
+class Marker:
+    n: int
+
+
+tables = registry(metadata=MetaData())
+markers = Table(
+    f"markers_{uuid4().hex[:12]}", tables.metadata, Column("n", Integer, primary_key=True)
+)
+
+
+class Row:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+
+tables.map_imperatively(Row, markers)
+
+
+@attrs.define
+class Shop:
+    """A session on PostgreSQL or SQLite, and a boundary that notes what it delivers."""
+
+    engine: Engine
+    session: Session
+    seen: list[int] = attrs.field(factory=list)
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    def scope(self, session: Session | None = None, **options: Any) -> Scope:
+        boundary = Boundary({Marker: lambda marker: self.seen.append(marker.n)})
+        return boundary.scope(release=on_commit(session or self.session), **options)
+
+    def write(self, n: int) -> None:
+        """Write and emit, so that both must share their fate."""
+        self.session.execute(insert(markers).values(n=n))
+        emit(Marker(n))
+
+    def fail(self) -> None:
+        """A statement fails, and nobody cares."""
+        with suppress(SQLAlchemyError):
+            self.session.execute(text("SELECT * FROM nowhere_at_all"))
+
+    @property
+    def stored(self) -> list[int]:
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(markers.c.n).order_by(markers.c.n)))
+
+
+def sqlite(path: object) -> Engine:
+    """As SQLAlchemy's documentation has it, so that savepoints work."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+    return engine
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Shop]:
+    """With a connection for each transaction, as others are lost here."""
+    if request.param == "sqlite":
+        engine = sqlite(tmp_path / "shop.db")
+    else:
+        url = postgresql().replace("postgresql:", "postgresql+psycopg:", 1)
+        options = "-c synchronous_commit=off -c lock_timeout=5000"
+        engine = create_engine(url, poolclass=NullPool, connect_args={"options": options})
+    tables.metadata.create_all(engine)
+    shop = Shop(engine, Session(engine))
+    try:
+        yield shop
+    finally:
+        with suppress(SQLAlchemyError):
+            shop.session.close()
+        tables.metadata.drop_all(engine)
+        engine.dispose()
+
+
+only_postgresql = pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
+
+
+class TestACommitThatIsNone:
+    """PostgreSQL rolls back what is committed after an error, and nobody says so."""
+
+    @pytest.mark.parametrize("ends", ["in the transaction", "after the commit"])
+    @pytest.mark.parametrize("order", ["write fail", "fail write", "write fail write"])
+    def test_what_is_delivered_is_what_is_stored(self, shop: Shop, order: str, ends: str) -> None:
+        """Whenever the statement failed, and whenever the block ends."""
+        numbers = iter((1, 2))
+        steps: dict[str, Callable[[], None]] = {
+            "write": lambda: shop.write(next(numbers)),
+            "fail": shop.fail,
+        }
+        with shop.scope() as effects:
+            for step in order.split():
+                with suppress(InternalError):
+                    steps[step]()
+            if ends == "after the commit":
+                shop.session.commit()
+        if ends == "in the transaction":
+            shop.session.commit()
+        assert shop.seen == shop.stored
+        assert bool(shop.seen) is not shop.is_postgresql
+        assert len(effects.report) == len(shop.seen) + len(effects.report.discarded)
+
+    def test_the_next_transaction_is_none_the_worse(self, shop: Shop) -> None:
+        """In the same session, on the same connection."""
+        with shop.engine.connect() as connection:
+            shop.session = Session(connection)
+            with shop.scope(), shop.session:
+                shop.write(1)
+                shop.fail()
+                shop.session.commit()
+                shop.write(2)
+                shop.session.commit()
+        assert shop.seen == shop.stored == ([2] if shop.is_postgresql else [1, 2])
+
+    @pytest.mark.parametrize("hook", ["before_commit", "before_flush", "after_flush"])
+    def test_a_hook_that_fails_in_silence_counts(self, shop: Shop, hook: str) -> None:
+        """However late it runs: what the connection says at its COMMIT counts."""
+        release = on_commit(shop.session)
+        event.listen(shop.session, hook, lambda *_: shop.fail())
+        boundary = Boundary({Marker: lambda marker: shop.seen.append(marker.n)})
+        with boundary.scope(release=release) as effects:
+            shop.session.add(Row(1))
+            effects.emit(Marker(1))
+            with suppress(InternalError):  # of the flush that follows
+                shop.session.commit()
+            shop.session.close()
+        assert shop.seen == shop.stored
+        assert bool(shop.seen) is not shop.is_postgresql
+
+    def test_a_hook_that_undoes_its_failure_does_not_count(self, shop: Shop) -> None:
+        """A savepoint that is rolled back makes the transaction whole again."""
+        release = on_commit(shop.session)
+
+        def audit(*_: object) -> None:
+            with suppress(SQLAlchemyError), shop.session.begin_nested():
+                shop.session.execute(text("SELECT * FROM nowhere_at_all"))
+
+        event.listen(shop.session, "before_commit", audit, once=True)
+        boundary = Boundary({Marker: lambda marker: shop.seen.append(marker.n)})
+        with boundary.scope(release=release):
+            shop.write(1)
+            shop.session.commit()
+        assert shop.seen == shop.stored == [1]
+
+    def test_an_error_in_a_savepoint_that_is_released_is_no_secret(self, shop: Shop) -> None:
+        """PostgreSQL refuses to release it, and all is rolled back."""
+        with shop.scope() as effects:
+            shop.write(1)
+            savepoint = shop.session.begin_nested()
+            shop.write(2)
+            shop.fail()
+            with pytest.raises(InternalError) if shop.is_postgresql else nullcontext():
+                savepoint.commit()
+            shop.session.rollback()
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1), Marker(2)]
+
+    def test_a_commit_after_a_close_that_failed_counts_as_what_it_is(self, shop: Shop) -> None:
+        """SQLAlchemy cannot roll back savepoints that are gone, and believes in the rest."""
+        with shop.scope():
+            shop.write(1)
+            shop.session.begin_nested()
+            shop.session.begin_nested()
+            shop.fail()
+            with suppress(InternalError):
+                shop.session.commit()
+            with suppress(SQLAlchemyError):
+                shop.session.close()
+            shop.session.commit()
+        assert shop.seen == shop.stored
+        assert bool(shop.seen) is not shop.is_postgresql
+
+    def test_the_failure_of_another_session_does_not_count(self, shop: Shop) -> None:
+        """Of the same engine."""
+        with shop.scope(), Session(shop.engine) as other:
+            on_commit(other)
+            shop.write(1)
+            with suppress(SQLAlchemyError):
+                other.execute(text("SELECT * FROM nowhere_at_all"))
+            shop.session.commit()
+        assert shop.seen == shop.stored == [1]
+
+    def test_a_transaction_in_a_transaction_of_a_test(self, shop: Shop) -> None:
+        """Its COMMIT is a RELEASE, which does not keep errors for itself."""
+        with shop.engine.connect() as connection, connection.begin() as outer:
+            shop.session = Session(connection, join_transaction_mode="create_savepoint")
+            with shop.scope() as effects, shop.session:
+                shop.write(1)
+                shop.fail()
+                with suppress(InternalError):
+                    shop.session.commit()
+            outer.rollback()
+        assert len(shop.seen) + len(effects.report.discarded) == 1
+        assert bool(shop.seen) is not shop.is_postgresql
+
+    def test_a_savepoint_on_a_connection_that_once_rolled_back(self, shop: Shop) -> None:
+        """What became of an earlier COMMIT there is over."""
+        with shop.engine.connect() as connection:
+            shop.session = Session(connection)
+            with shop.scope(), shop.session:
+                shop.write(1)
+                shop.fail()
+                shop.session.commit()
+            shop.seen.clear()
+            connection.begin()
+            shop.session = Session(connection, join_transaction_mode="create_savepoint")
+            with shop.scope(), shop.session:
+                shop.write(2)
+                shop.session.commit()
+            connection.commit()
+        assert shop.seen == [2]
+        assert 2 in shop.stored
+
+    def test_a_commit_asks_only_after_an_error_and_only_once(self, shop: Shop) -> None:
+        """The usual one costs no round trip."""
+        executed: list[str] = []
+        event.listen(
+            shop.engine, "before_cursor_execute", lambda c, cursor, sql, *_: executed.append(sql)
+        )
+        with shop.engine.connect() as connection:
+            shop.session = Session(connection)
+            asked = []
+            for fails in (False, True, False):
+                with shop.scope(), shop.session:
+                    with suppress(SQLAlchemyError), shop.session.begin_nested():
+                        shop.session.execute(text(f"SELECT {'nothing' if fails else 2}"))
+                    shop.session.commit()
+                asked.append(executed.count("SELECT 1"))
+        assert asked == [0, 1, 1]
+
+
+@only_postgresql
+class TestConnectionsThatAreLost:
+    def lose_connection(self, shop: Shop) -> None:
+        process = shop.session.scalar(text("SELECT pg_backend_pid()"))
+        with shop.engine.begin() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": process})
+
+    @pytest.mark.parametrize("ending", ["rollback", "close", "commit"])
+    def test_what_was_emitted_is_discarded(self, shop: Shop, ending: str) -> None:
+        """At the latest when the session begins its next transaction, and not with that."""
+        with shop.scope() as effects:
+            shop.write(1)
+            self.lose_connection(shop)
+        with pytest.raises(OperationalError):
+            getattr(shop.session, ending)()
+        assert shop.seen == []
+        if ending == "commit":
+            shop.session.rollback()
+        with shop.scope():
+            shop.write(2)
+            shop.session.commit()
+        assert shop.seen == shop.stored == [2]
+        assert effects.report.discarded == [Marker(1)]
+
+    def test_also_in_a_savepoint(self, shop: Shop) -> None:
+        """Whose rollback fails, as the transaction's does."""
+        with shop.scope() as effects:
+            shop.write(1)
+            with suppress(SQLAlchemyError), shop.session.begin_nested():
+                shop.write(2)
+                self.lose_connection(shop)
+            with suppress(SQLAlchemyError):
+                shop.session.close()
+            with suppress(SQLAlchemyError):
+                shop.session.close()
+            shop.write(3)
+            shop.session.commit()
+        assert shop.seen == shop.stored == [3]
+        assert effects.report.discarded == [Marker(1), Marker(2)]
+
+
+class TestSessionsThatAreDropped:
+    """Without ``close()``: their connections are returned, and rolled back, when they are collected."""
+
+    def test_a_scope_that_waits_is_discarded(self, shop: Shop) -> None:
+        """Nothing else would ever end it."""
+        with shop.scope() as effects:
+            shop.write(1)
+        shop.session = Session(shop.engine)
+        gc.collect()
+        assert effects.report.discarded == [Marker(1)]
+        assert shop.seen == shop.stored == []
+
+    def test_what_was_committed_before_is_delivered(self, shop: Shop) -> None:
+        """The scope waited for the second transaction only."""
+        with shop.scope() as effects:
+            shop.write(1)
+            shop.session.commit()
+            shop.write(2)
+        assert shop.seen == []
+        shop.session = Session(shop.engine)
+        gc.collect()
+        assert shop.seen == shop.stored == [1]
+        assert effects.report.discarded == [Marker(2)]
+
+    def test_a_scope_that_is_open_goes_on(self, shop: Shop) -> None:
+        """What is emitted after that has no transaction."""
+
+        def block() -> None:
+            shop.write(1)
+            shop.session = Session(shop.engine)
+            gc.collect()
+            emit(Marker(2))
+
+        with pytest.raises(NoTransactionError), shop.scope() as effects:
+            block()
+        assert shop.seen == []
+        assert effects.report.discarded == [Marker(1)]
+        assert effects.report.pending == [Marker(2)]
+
+    def test_a_thread_that_ends_drops_its_session(self, shop: Shop) -> None:
+        """As that of a ``scoped_session`` without ``remove()``."""
+        scopes: list[Scope] = []
+
+        def work() -> None:
+            session = Session(shop.engine)
+            with shop.scope(session) as effects:
+                session.execute(insert(markers).values(n=1))
+                effects.emit(Marker(1))
+            scopes.append(effects)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        gc.collect()
+        assert scopes[0].report.discarded == [Marker(1)]
+        assert shop.stored == []
+
+    def test_one_that_was_closed_leaves_nothing_to_say(self, shop: Shop) -> None:
+        """The usual case."""
+        with shop.scope() as effects:
+            shop.write(1)
+            shop.session.commit()
+        shop.session.close()
+        shop.session = Session(shop.engine)
+        gc.collect()
+        assert shop.seen == [1]
+        assert effects.report.delivered == [Marker(1)]
+
+
+@only_postgresql
+class TestTwoPhases:
+    @pytest.fixture
+    def prepares(self, shop: Shop) -> bool:
+        """Whether the server takes prepared transactions; without them, its refusal is tested."""
+        shop.session = Session(shop.engine, twophase=True)
+        with shop.engine.connect() as connection:
+            return bool(connection.scalar(text("SHOW max_prepared_transactions")) != "0")
+
+    @pytest.mark.parametrize("ends", ["in the transaction", "after the commit"])
+    def test_a_commit_delivers_once_both_have_succeeded(
+        self, shop: Shop, prepares: bool, ends: str
+    ) -> None:
+        """And discards if the transaction cannot be prepared."""
+        with shop.scope() as effects:
+            shop.write(1)
+            if ends == "after the commit":
+                self.commit(shop, fails=not prepares)
+        if ends == "in the transaction":
+            self.commit(shop, fails=not prepares)
+        assert shop.seen == shop.stored == ([1] if prepares else [])
+        assert len(effects.report) == 1
+
+    def test_prepared_and_committed_by_hand(self, shop: Shop, prepares: bool) -> None:
+        """Preparing is no commit."""
+        with shop.scope():
+            shop.write(1)
+        with nullcontext() if prepares else pytest.raises(SQLAlchemyError):
+            shop.session.prepare()
+        assert shop.seen == []
+        if prepares:
+            shop.session.commit()
+        assert shop.seen == shop.stored == ([1] if prepares else [])
+
+    def test_prepared_and_rolled_back(self, shop: Shop, prepares: bool) -> None:
+        """What was prepared may still be undone."""
+        with shop.scope() as effects:
+            shop.write(1)
+        with suppress(SQLAlchemyError):
+            shop.session.prepare()
+        assert shop.seen == []
+        shop.session.rollback()
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1)]
+
+    def test_after_an_error_that_was_caught(self, shop: Shop, prepares: bool) -> None:
+        """PREPARE rolls back without a word, and COMMIT PREPARED finds nothing."""
+        with shop.scope() as effects:
+            shop.write(1)
+            shop.fail()
+            self.commit(shop, fails=True)
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1)]
+
+    def commit(self, shop: Shop, *, fails: bool) -> None:
+        with closing(shop.session):
+            if not fails:
+                shop.session.commit()
+                return
+            with pytest.raises(SQLAlchemyError):
+                shop.session.commit()
+
+
+class TestSavepointsThatAreClosed:
+    def test_what_was_not_flushed_outlives_them(self, shop: Shop) -> None:
+        """SQLAlchemy keeps new objects then, and writes them with the transaction around."""
+        with shop.scope() as effects:
+            shop.write(1)
+            savepoint = shop.session.begin_nested()
+            shop.write(2)
+            shop.session.add(Row(3))
+            effects.emit(Marker(3))
+            savepoint.close()
+            shop.session.commit()
+        assert shop.stored == [1, 3]
+        assert shop.seen == [1]
+        assert effects.report.discarded == [Marker(2), Marker(3)]
+
+    @pytest.mark.parametrize("failing", [False, True])
+    def test_the_end_of_a_block_rolls_them_back(self, shop: Shop, failing: bool) -> None:
+        """With what was not flushed: the usual way to end one."""
+        with shop.scope():
+            with suppress(ZeroDivisionError), shop.session.begin_nested():
+                shop.session.add(Row(1))
+                emit(Marker(1))
+                _ = 1 // (not failing)
+            shop.session.commit()
+        assert shop.stored == shop.seen == ([] if failing else [1])
