@@ -1,0 +1,50 @@
+"""What a Django connection knows of its database."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["aborted", "autocommits", "in_transaction"]
+
+# Of both psycopg and psycopg2.
+IDLE, FAILED, UNKNOWN = 0, 3, 4
+
+
+def autocommits(connection: BaseDatabaseWrapper) -> bool:
+    """Whether each statement commits by itself, outside of ``atomic()``; without connecting."""
+    if connection.connection is None:
+        return bool(connection.settings_dict["AUTOCOMMIT"])
+    return connection.autocommit
+
+
+def aborted(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a COMMIT would roll back, and not say so.
+
+    PostgreSQL does that where a statement failed in the transaction, and the error was caught.
+    """
+    return status(connection) == FAILED
+
+
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a transaction is open in the database; yes, where that cannot be told."""
+    raw = connection.connection
+    if raw is None or connection.closed_in_transaction:
+        return False
+    if connection.vendor != "sqlite":
+        return status(connection) not in (IDLE, UNKNOWN)
+    try:
+        return bool(raw.in_transaction)
+    except sqlite3.Error:  # closed behind Django's back
+        return False
+
+
+def status(connection: BaseDatabaseWrapper) -> int | None:
+    """Of the transaction, as PostgreSQL's drivers tell it; None for another database."""
+    if connection.vendor != "postgresql":
+        return None
+    info = getattr(connection.connection, "info", None)
+    return None if info is None else int(info.transaction_status)

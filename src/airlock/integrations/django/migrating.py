@@ -1,0 +1,266 @@
+"""``install_on_commit``: lets the functions given to ``transaction.on_commit`` go through scopes.
+
+A step on the way from ``on_commit(lambda: send_mail(...))`` to an effect: the function is called by
+the flush, in the order of the other effects, and a policy may drop it. It is a callable all the
+same, so that it cannot be stored, sent or compared; what it does should become an ``@effect``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from threading import RLock
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self, get_args
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from airlock import field, intent
+from airlock.boundary import Boundary
+from airlock.context import emit, here
+from airlock.edges.observing import Observations
+from airlock.edges.shadows import Noted
+from airlock.effects.place import Place, shown
+from airlock.effects.registry import describe
+from airlock.errors import SettingError
+from airlock.integrations.django.transactions import OnCommit
+
+__all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callback"]
+
+log = logging.getLogger("airlock")
+
+Mode = Literal["observe", "buffer"]
+WRAPPERS = frozenset({"celery", "contextlib", "django", "functools", "sentry_sdk"})
+"""Packages that are no call sites of ``on_commit``: they pass the call on."""
+
+
+class Callback:
+    """A function that waits for two: the commit, and the scope that releases it.
+
+    Args:
+        function: as ``on_commit`` was given it.
+        robust: log what it raises, as Django does.
+        committed: the scope's release knows of the commit, and need not wait for it.
+    """
+
+    def __init__(self, function: Callable[[], object], *, robust: bool, committed: bool) -> None:
+        self._function = function
+        self._robust = robust
+        self._committed = committed
+        self._released = False
+        self._lock = RLock()
+
+    def commit(self) -> None:
+        """The transaction was committed."""
+        with self._lock:
+            self._committed, due = True, self._released
+        if due:
+            self._function()  # Django looks after its errors
+
+    def release(self) -> None:
+        """The scope lets it run."""
+        with self._lock:
+            self._released, due = True, self._committed
+        if due:
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        except Exception as error:
+            if not self._robust:
+                raise
+            log.exception("Error calling %s in on_commit() (%s).", name_of(self._function), error)  # noqa: TRY401 - Django's words
+
+
+@intent(kind="django.on-commit")
+class RunCallback:
+    """Call a function that was given to ``transaction.on_commit``. Its handler is ``run_callback``.
+
+    Two are equal if they were made at the same place with functions of the same name. It has no
+    form on the wire: it can be dropped or delivered, in this process, and not held in a plan.
+    """
+
+    name: str
+    place: str
+    callback: Callback | None = field(default=None, eq=False, repr=False, kw_only=True)
+
+
+def run_callback(intent: RunCallback) -> None:
+    """The handler of ``RunCallback``."""
+    if intent.callback is not None:
+        intent.callback.release()
+
+
+def install_on_commit(
+    *,
+    mode: Mode,
+    boundary: Boundary | None = None,
+    modules: Iterable[str] | None = None,
+) -> InstalledOnCommit:
+    """Catch what is given to Django's ``on_commit``, whichever way that was imported.
+
+    It is in force from here on, in this process; ``with install_on_commit(...)`` or ``uninstall()``
+    ends it. Where no scope is open, ``on_commit`` does what it always does.
+
+    Args:
+        mode: ``"observe"`` leaves everything as it is, and counts by call site what the current
+            scope would have done. ``"buffer"`` emits a ``RunCallback`` instead. It runs when its
+            transaction has committed and its scope has released it, whichever is later; never if
+            the transaction is rolled back.
+        boundary: with ``run_callback`` as the handler of ``RunCallback``; needed to buffer.
+        modules: only calls in these modules and packages; by default all.
+
+    Returns:
+        What tells of it, and undoes it.
+
+    Raises:
+        SettingError: an argument makes no sense.
+    """
+    if mode not in get_args(Mode):
+        raise _wrong("mode", mode, "Give 'observe' or 'buffer'")
+    if isinstance(modules, str):
+        raise _wrong("modules", modules, f"Give several: modules=({modules!r},)")
+    if mode == "buffer" and not isinstance(boundary, Boundary):
+        raise _wrong("boundary", boundary, "Give the Boundary that runs what is buffered")
+    if boundary is not None and RunCallback not in boundary.handlers:
+        raise SettingError(
+            "install_on_commit",
+            "boundary",
+            "has no handler for RunCallback",
+            "Add one: Boundary({..., RunCallback: run_callback})",
+        )
+    return InstalledOnCommit(mode, None if modules is None else tuple(modules))
+
+
+def _wrong(name: str, given: object, hint: str) -> SettingError:
+    return SettingError("install_on_commit", name, f"is {describe(given)}", hint)
+
+
+_INSTALLED: list[InstalledOnCommit] = []
+_ORIGINAL = BaseDatabaseWrapper.on_commit
+
+
+def _on_commit(self: Any, func: Any, robust: bool = False) -> None:  # noqa: FBT001, FBT002 - as Django has it
+    """Stands for ``BaseDatabaseWrapper.on_commit``."""
+    site = call_site()
+    if site is not None and callable(func):
+        module, place = site
+        for installed in reversed(_INSTALLED):
+            if installed.wants(module):
+                installed.caught(self, func, place, robust=robust)
+                return
+    _ORIGINAL(self, func, robust=robust)
+
+
+class InstalledOnCommit:
+    """An installation. Made by ``install_on_commit``.
+
+    Attributes:
+        mode: observe or buffer.
+        observations: the counts by call site; ``print(installed.observations)``.
+    """
+
+    def __init__(self, mode: Mode, modules: tuple[str, ...] | None) -> None:
+        self.mode = mode
+        self.observations = Observations()
+        self._modules = modules
+        _INSTALLED.append(self)
+        BaseDatabaseWrapper.on_commit = _on_commit  # type: ignore[method-assign]  # undone below
+
+    def uninstall(self) -> None:
+        """Leave Django as it was. What was buffered stays so."""
+        if self in _INSTALLED:
+            _INSTALLED.remove(self)
+        if not _INSTALLED:
+            BaseDatabaseWrapper.on_commit = _ORIGINAL  # type: ignore[method-assign]  # as it was
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> Literal[False]:
+        self.uninstall()
+        return False
+
+    def summary(self) -> str:
+        """What was seen so far: a line, and a table of the call sites, the worst first."""
+        done = "observed" if self.mode == "observe" else "buffered"
+        return f"{done} {self.observations.summary()}\n{self.observations.table()}"
+
+    # -- what is caught ---------------------------------------------------------------------------
+
+    def wants(self, module: str) -> bool:
+        """Whether it is about calls in a module."""
+        if self._modules is None:
+            return True
+        return any(module == one or module.startswith(f"{one}.") for one in self._modules)
+
+    def caught(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
+        """A function was given to ``on_commit``."""
+        if self.mode == "observe":
+            self._observe(connection, function, place, robust=robust)
+        else:
+            self._buffer(connection, function, place, robust=robust)
+
+    def _observe(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
+        name = name_of(function)
+        self.observations.count(place, name, "count")
+        if not connection.in_atomic_block:
+            self.observations.count(place, name, "at once")
+        noted = Noted(place, name)
+        try:
+            value = partial(RunCallback, name, shown(place))
+            noted = self.observations.note(name, place, value, here.get())
+        except Exception:  # nobody asked the code for it: it must not notice
+            log.exception("%s was given to on_commit, and not observed", name)
+        noted.happened = False
+
+        def called() -> None:
+            noted.happened = True
+            function()
+
+        _ORIGINAL(connection, called, robust=robust)
+
+    def _buffer(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
+        name = name_of(function)
+        region = here.get()
+        self.observations.count(place, name, "count")
+        if region.scope is None or region.is_closed:
+            self.observations.count(place, name, "no scope")
+            _ORIGINAL(connection, function, robust=robust)
+            return
+        release = region.scope.outermost.release
+        told = isinstance(release, OnCommit) and release.using == connection.alias
+        callback = Callback(function, robust=robust, committed=told)
+        if not told:
+            _ORIGINAL(connection, callback.commit, robust=robust)
+        emit(RunCallback(name, shown(place), callback=callback))
+
+
+def name_of(function: Any) -> str:
+    """The name of a function, that of its task or of what a ``partial`` calls."""
+    while isinstance(function, partial):
+        function = function.func
+    task: Any = getattr(function, "__self__", None)
+    if function.__class__.__name__ == "method" and isinstance(getattr(task, "name", None), str):
+        return f"{task.name}.{function.__name__}"
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).replace("<locals>.", "")
+
+
+def call_site() -> tuple[str, Place] | None:
+    """The module and the place of a call of ``on_commit``; None if airlock made it."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        module: str = frame.f_globals.get("__name__", "")
+        package = module.partition(".")[0]
+        if package == "airlock":
+            return None
+        if package not in WRAPPERS:
+            return module, (frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,144 @@
+"""What may be in the setting ``AIRLOCK``: a function for each name, which refuses what makes no sense."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from airlock import Boundary
+from airlock.effects.registry import describe
+from airlock.errors import SettingError
+from airlock.release import OnFlushError
+
+__all__ = ["READERS", "problem", "suggestion"]
+
+NO_SCOPE = ("raise", "run", "drop")
+
+
+def problem(name: str, what: str, hint: str) -> SettingError:
+    """An error of a setting."""
+    return SettingError("settings.AIRLOCK", name, what, hint)
+
+
+def suggestion(given: object, known: Iterable[str]) -> str:
+    """What was meant, or what there is."""
+    names = [*known]
+    near = get_close_matches(str(given), names, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"There is {', '.join(names)}."
+
+
+def imported(name: str, value: Any) -> Any:
+    """What a path names; what is no string stands for itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except Exception as error:
+        module = value.rpartition(".")[0] or value
+        raise problem(
+            name,
+            f"is {value!r}, which does not import: {type(error).__qualname__}: {error}",
+            f"Write module.name, such as 'shop.effects.boundary'; `python -c 'import {module}'` "
+            "shows where it fails.",
+        ) from error
+
+
+def boundary(name: str, value: Any) -> Boundary:
+    if value is None:
+        raise problem(name, "is missing", f'Write "{name}": "shop.effects.boundary".')
+    found = imported(name, value)
+    if not isinstance(found, Boundary) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            what = f"cannot be called: {type(error).__qualname__}: {error}"
+            raise problem(name, what, "Name a boundary, or what makes one.") from error
+    if not isinstance(found, Boundary):
+        raise problem(
+            name,
+            f"is {describe(found)}",
+            "Name a Boundary, or a function without arguments that returns one.",
+        )
+    return found
+
+
+def database(name: str, value: Any) -> str | None:
+    if value is not None and value not in [*connections]:
+        hint = f"{suggestion(value, connections)} None is for no database at all."
+        raise problem(name, f"is {value!r}, which is not in DATABASES", hint)
+    return value  # type: ignore[no-any-return]  # one of them
+
+
+def function(*arguments: object) -> Callable[[str, Any], Any]:
+    """Reads a function, or the path of one, that is called with so many arguments."""
+
+    def read(name: str, value: Any) -> Any:
+        found = imported(name, value)
+        wanted = {"KEEP": "(error, status) that returns a bool", "HEADERS": "(request)"}[name]
+        if not callable(found):
+            raise problem(name, f"is {describe(found)}", f"Name a function of {wanted}.")
+        try:
+            inspect.signature(found).bind(*arguments)
+        except TypeError as error:
+            what = f"cannot be called as it will be: {error}"
+            raise problem(name, what, f"Name a function of {wanted}.") from None
+        except ValueError:
+            pass  # a builtin without a signature
+        return found
+
+    return read
+
+
+def headers(name: str, value: Any) -> Any:
+    return None if value is None else function(object())(name, value)
+
+
+def one_of(*words: str) -> Callable[[str, Any], str]:
+    """Reads one of some words."""
+
+    def read(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise problem(name, f"is {value!r}", suggestion(value, words))
+        return value
+
+    return read
+
+
+def commands(name: str, value: Any) -> Mapping[str, str | None]:
+    if not isinstance(value, Mapping):
+        example = 'Write modes by command, such as {"*": "run", "loaddata": "drop"}.'
+        raise problem(name, f"is {describe(value)}", example)
+    for command, mode in value.items():
+        if mode is not None and mode not in ("run", "drop"):
+            raise problem(
+                name,
+                f"says {mode!r} for {command!r}",
+                "Say 'run', 'drop', or None for no scope. A plan is asked for each time: "
+                f"`airlock run --plan FILE -- manage.py {command}`.",
+            )
+    return dict(value)
+
+
+def slow(name: str, value: Any) -> timedelta | None:
+    if value is not None and not isinstance(value, timedelta):
+        hint = "Give a timedelta, such as timedelta(milliseconds=100), or None for no warnings."
+        raise problem(name, f"is {value!r}", hint)
+    return value
+
+
+READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "BOUNDARY": boundary,
+    "DATABASE": database,
+    "KEEP": function(None, 200),
+    "HEADERS": headers,
+    "ON_FLUSH_ERROR": one_of(*get_args(OnFlushError)),
+    "NO_SCOPE": one_of(*NO_SCOPE),
+    "COMMANDS": commands,
+    "SLOW": slow,
+}

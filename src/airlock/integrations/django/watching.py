@@ -1,0 +1,293 @@
+"""What becomes of the transactions of a Django connection.
+
+Django calls back after a commit. It says nothing of a rollback, which drops the callbacks; one that
+raises costs those after it their turn; and there are callbacks in ``atomic()`` only. So the methods
+by which Django itself ends transactions are watched, on each connection that is used::
+
+    savepoint, savepoint_commit, savepoint_rollback     an inner atomic(), transaction.savepoint()
+    commit, rollback, close                             the end
+    set_autocommit                                      the connection can be used again
+
+An ``on_commit`` callback releases the effects in turn with the callbacks of others. There is at most
+one for each savepoint, and as a released one shares the fate of the transaction, mostly one at all.
+
+In a ``TestCase``, whose own transaction never commits, the outermost ``atomic()`` of the code under
+test is the transaction, and its end the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import finalize, ref
+
+import attrs
+
+from airlock.integrations.django.database import aborted, autocommits, in_transaction
+from airlock.release import Fate, Segment
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["transactions_of"]
+
+KEY = "_airlock_transactions"  # in the attributes of a connection
+WATCHED = (
+    "savepoint",
+    "savepoint_commit",
+    "savepoint_rollback",
+    "commit",
+    "rollback",
+    "close",
+    "set_autocommit",
+)
+
+
+def transactions_of(connection: BaseDatabaseWrapper) -> Transactions:
+    """The transactions of a connection, which is watched from the first time on."""
+    found: Transactions | None = vars(connection).get(KEY)
+    if found is not None:
+        return found
+    made = Transactions(connection.savepoint_ids)
+    for name in WATCHED:
+        watch = partial(getattr(made, name), connection, getattr(connection, name))
+        setattr(connection, name, watch)
+    setattr(connection, KEY, made)
+    finalize(connection, made.lost).atexit = False
+    return made
+
+
+@attrs.define(eq=False)
+class Level:
+    """The transaction, or a savepoint in it that is open.
+
+    Attributes:
+        sid: Django's id of the savepoint; None for the transaction.
+        segment: what stands for it, once something was emitted in it.
+        calls_back: Django will call back after the commit, unless this is rolled back.
+    """
+
+    sid: str | None = None
+    segment: Segment | None = None
+    calls_back: bool = False
+
+
+class Transactions:
+    """The open transaction of a connection, and its savepoints.
+
+    The methods named in ``WATCHED`` stand for those of the connection.
+
+    Args:
+        sids: of the savepoints that are open already.
+    """
+
+    def __init__(self, sids: list[str]) -> None:
+        self._levels = [Level(), *(Level(sid) for sid in sids if sid is not None)]
+        self._base = 0  # the level of the transaction; below it are those of a TestCase
+        self._case: Any = None  # the outermost atomic() of the code under test
+        self._manual = False  # Django leaves commits to the code
+        self._ended: list[Callable[[], None]] = []  # not told yet
+
+    def current(self, connection: BaseDatabaseWrapper) -> Segment | None:
+        """The segment of the innermost savepoint or transaction; None in autocommit mode."""
+        if connection.in_atomic_block:
+            if connection.closed_in_transaction:
+                return LOST
+            blocks = connection.atomic_blocks
+            if blocks and of_test_case(blocks[0]) and not self._under_test(connection):
+                return None
+        elif autocommits(connection):
+            return None
+        level = self._levels[-1]
+        if level.segment is not None and level.calls_back:
+            return level.segment
+        segment = self._segment(connection, len(self._levels) - 1)
+        if not self._manual and not any(one.calls_back for one in self._levels[self._base :]):
+            connection.on_commit(partial(self.called_back, connection))
+        level.calls_back = True
+        return segment
+
+    def _segment(self, connection: BaseDatabaseWrapper, at: int) -> Segment:
+        level = self._levels[at]
+        if level.segment is None and at > self._base:
+            level.segment = self._segment(connection, at - 1).nested()
+        elif level.segment is None:
+            self._manual = not (connection.in_atomic_block and connection.commit_on_exit)
+            level.segment = Segment(begun=True) if self._case is None else UnderTest(connection)
+        return level.segment
+
+    # -- what Django does -------------------------------------------------------------------------
+
+    def savepoint(self, _: object, create: Callable[[], str | None]) -> str | None:
+        sid = create()
+        if sid is not None:  # as it is in autocommit mode
+            self._levels.append(Level(sid))
+        return sid
+
+    def savepoint_commit(
+        self, connection: BaseDatabaseWrapper, commit: Callable[[str], None], sid: str
+    ) -> None:
+        commit(sid)
+        if not in_transaction(connection):  # SQLite commits, where the savepoint was the outermost
+            self._over(committed=True)
+        at = self._position(sid)
+        if not at:
+            return
+        if at <= self._base:
+            self._end(committed=True)
+        self._levels[at - 1].calls_back |= any(one.calls_back for one in self._levels[at:])
+        del self._levels[at:]
+        self._tell()
+
+    def savepoint_rollback(self, _: object, roll_back: Callable[[str], None], sid: str) -> None:
+        roll_back(sid)
+        at = self._position(sid)  # 0 if it was opened unseen, and so before anything was emitted
+        if at <= self._base:
+            self._end(committed=False)
+        elif (segment := self._levels[at].segment) is not None:
+            segment.roll_back()
+        if at:
+            self._levels[at:] = [Level(sid)]  # it stays open
+        self._tell()
+
+    def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
+        rolls_back = aborted(connection)
+        try:
+            commit()
+        except Exception:
+            if not in_transaction(connection):
+                self._over(committed=False)
+            raise
+        self._over(committed=not rolls_back)
+
+    def rollback(self, _: object, roll_back: Callable[[], None]) -> None:
+        roll_back()
+        self._over(committed=False)
+
+    def close(self, connection: BaseDatabaseWrapper, close: Callable[[], None]) -> None:
+        try:
+            close()
+        finally:
+            # Django leaves a SQLite database in memory open.
+            if connection.connection is None or connection.closed_in_transaction:
+                self.lost()
+
+    def set_autocommit(
+        self, connection: BaseDatabaseWrapper, call: Callable[..., None], *args: Any, **options: Any
+    ) -> None:
+        """The end of an outermost ``atomic()``: in it, Django calls back."""
+        try:
+            call(*args, **options)
+        except BaseException as error:  # of the callback of another
+            self._autocommits(connection)
+            self._tell(beside=error)
+            raise
+        self._autocommits(connection)
+        self._tell()
+
+    def _autocommits(self, connection: BaseDatabaseWrapper) -> None:
+        if connection.autocommit:  # SQLite and MySQL commit then what is open
+            self._over(committed=True)
+
+    def called_back(self, connection: BaseDatabaseWrapper) -> None:
+        """Django's callback. ``captureOnCommitCallbacks`` calls it at any time, in a ``TestCase``."""
+        self.look(connection)
+        if self._case is not None:
+            self._end(committed=True)
+        self._tell()
+
+    def lost(self) -> None:
+        """The connection was closed, or thrown away."""
+        self._over(committed=False)
+        self._tell()
+
+    # -- what comes of it -------------------------------------------------------------------------
+
+    def _over(self, *, committed: bool) -> None:
+        """The transaction of the database is over, and no savepoint is left."""
+        self._end(committed=committed)
+        self._levels = [Level()]
+        if self._manual:  # else Django is in the midst of it
+            self._tell()
+
+    def _end(self, *, committed: bool) -> None:
+        """What was emitted so far has its fate."""
+        base = self._levels[self._base]
+        if base.segment is not None:
+            self._ended.append(base.segment.commit if committed else base.segment.roll_back)
+        if base.sid is None and self._base:  # no savepoint stood for the atomic() under test
+            del self._levels[self._base]
+        for level in self._levels:
+            level.segment, level.calls_back = None, False
+        self._base, self._case = 0, None
+
+    def _tell(self, *, beside: BaseException | None = None) -> None:
+        """Tell segments of their end, which sets flushes off, whose handlers use the connection."""
+        failures = list[Exception]()
+        while self._ended:
+            try:
+                self._ended.pop(0)()
+            except Exception as failure:  # noqa: BLE001 - the others are not to blame
+                failures.append(failure)
+        if beside is not None:
+            for one in failures:
+                beside.add_note(f"effects released by the commit failed as well: {one!r}")
+        elif len(failures) == 1:
+            raise failures[0]
+        elif failures:
+            raise ExceptionGroup("flushes after several commits failed", failures)
+
+    def _position(self, sid: str) -> int:
+        """Of a savepoint in the levels; 0 for an unknown one."""
+        for at in range(len(self._levels) - 1, 0, -1):
+            if self._levels[at].sid == sid:
+                return at
+        return 0
+
+    # -- in a TestCase ----------------------------------------------------------------------------
+
+    def _under_test(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether the code under test is in an ``atomic()`` of its own."""
+        self.look(connection)
+        blocks = connection.atomic_blocks
+        own = [block for block in blocks if not of_test_case(block)]
+        if own and self._case is None:
+            self._case = own[0]
+            sids: list[str | None] = [*connection.savepoint_ids[len(blocks) - len(own) - 1 :]]
+            found = [at for at, level in enumerate(self._levels) if at and level.sid in sids]
+            self._base = found[0] if found else len(self._levels)
+            if sids[0] is None:  # atomic(savepoint=False)
+                self._levels.insert(self._base, Level())
+        return bool(own)
+
+    def look(self, connection: BaseDatabaseWrapper) -> None:
+        """See whether the ``atomic()`` under test is over: without a savepoint, nothing tells."""
+        if self._case is not None and self._case not in connection.atomic_blocks:
+            self._end(committed=not connection.needs_rollback)
+            self._tell()
+
+
+def of_test_case(block: Any) -> bool:
+    """Whether an ``atomic()`` is one that a ``TestCase`` puts around its tests."""
+    return bool(block._from_testcase)  # noqa: SLF001 - what durable=True looks at in Django, too
+
+
+class UnderTest(Segment):
+    """The transaction of code under test, in that of a ``TestCase``."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        super().__init__(begun=True)
+        self._connection = ref(connection)
+
+    @property
+    def fate(self) -> Fate:
+        connection = self._connection()
+        if connection is not None:
+            transactions_of(connection).look(connection)
+        return super().fate
+
+
+LOST = Segment(begun=True)
+"""Where the connection was closed in the ``atomic()``: nothing will be committed."""
+LOST.roll_back()

@@ -1,0 +1,388 @@
+"""Migrating Django projects: ``on_commit`` callbacks, and Celery tasks in transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import on_commit as imported_before
+from django.test import TestCase
+
+from airlock import Boundary, Drop, FlushError, intent
+from airlock.errors import SettingError
+from airlock.integrations.django import on_commit
+from airlock.integrations.django.migrating import (
+    InstalledOnCommit,
+    RunCallback,
+    install_on_commit,
+    run_callback,
+)
+
+HERE = Path(__file__).name
+
+
+@intent(kind="tests.django.migrating.note")
+class Note:
+    text: str
+
+
+class Failure(Exception):  # noqa: N818 - what goes wrong in a block
+    """It goes wrong."""
+
+
+did: list[str] = []
+boundary = Boundary({RunCallback: run_callback, Note: lambda intent: did.append(intent.text)})
+
+
+def do(text: str) -> Callable[[], None]:
+    return lambda: did.append(text)
+
+
+def fail() -> None:
+    raise ValueError("failed")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    did.clear()
+
+
+@pytest.fixture
+def buffered() -> Iterator[InstalledOnCommit]:
+    with install_on_commit(mode="buffer", boundary=boundary) as installed:
+        yield installed
+
+
+@pytest.fixture
+def observed() -> Iterator[InstalledOnCommit]:
+    with install_on_commit(mode="observe") as installed:
+        yield installed
+
+
+RELEASES: list[Any] = [None, "default", "other"]
+
+
+# -- buffering ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("using", RELEASES)
+def test_a_callback_runs_when_its_scope_ends(buffered: InstalledOnCommit, using: str) -> None:
+    release = on_commit(using) if using else None
+    with boundary.scope(release=release) as effects:
+        with transaction.atomic():
+            transaction.on_commit(do("a"))
+            imported_before(do("b"))
+            assert did == []
+        assert did == []
+    assert did == ["a", "b"]
+    assert [type(intent) for intent in effects.report.delivered] == [RunCallback, RunCallback]
+
+
+def test_callbacks_and_effects_run_in_the_order_of_emission(buffered: InstalledOnCommit) -> None:
+    with boundary.scope(release=on_commit()) as effects, transaction.atomic():
+        transaction.on_commit(do("a"))
+        effects.emit(Note("b"))
+        transaction.on_commit(do("c"))
+    assert did == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("using", RELEASES)
+def test_a_callback_of_a_rolled_back_transaction_never_runs(
+    buffered: InstalledOnCommit, using: str
+) -> None:
+    release = on_commit(using) if using else None
+    with boundary.scope(release=release) as effects:
+        with suppress(Failure), transaction.atomic():
+            transaction.on_commit(do("a"))
+            raise Failure
+        with transaction.atomic():
+            transaction.on_commit(do("b"))
+            with suppress(Failure), transaction.atomic():
+                transaction.on_commit(do("c"))
+                raise Failure
+    assert did == ["b"]
+    if using == "default":
+        assert [entry.by for entry in effects.report if entry.by] == ["rollback", "rollback"]
+
+
+@pytest.mark.parametrize("using", RELEASES)
+def test_a_scope_inside_the_transaction_waits_for_the_commit(
+    buffered: InstalledOnCommit, using: str
+) -> None:
+    release = on_commit(using) if using else None
+    with transaction.atomic():
+        with boundary.scope(release=release):
+            transaction.on_commit(do("a"))
+        assert did == []
+    assert did == ["a"]
+    with suppress(Failure), transaction.atomic():
+        with boundary.scope(release=release):
+            transaction.on_commit(do("b"))
+        raise Failure
+    assert did == ["a"]
+
+
+def test_a_policy_drops_a_callback(buffered: InstalledOnCommit) -> None:
+    with boundary.scope(policy=Drop(RunCallback)) as effects, transaction.atomic():
+        transaction.on_commit(do("a"))
+    assert did == []
+    assert len(effects.report.dropped) == 1
+
+
+def test_a_failing_block_discards_a_callback_where_it_decides(
+    buffered: InstalledOnCommit,
+) -> None:
+    with suppress(Failure), boundary.scope():
+        with transaction.atomic():
+            transaction.on_commit(do("a"))
+        raise Failure
+    assert did == []
+
+
+def test_a_commit_keeps_a_callback_where_the_transaction_decides(
+    buffered: InstalledOnCommit,
+) -> None:
+    with suppress(Failure), boundary.scope(release=on_commit()):
+        with transaction.atomic():
+            transaction.on_commit(do("a"))
+        raise Failure
+    assert did == ["a"]
+
+
+def test_one_that_fails_leaves_the_others_alone_and_is_reported(
+    buffered: InstalledOnCommit,
+) -> None:
+    effects = boundary.scope()
+    with suppress(FlushError), effects, transaction.atomic():
+        transaction.on_commit(fail)
+        transaction.on_commit(do("b"))
+    assert did == ["b"]
+    assert effects.report.failed == [RunCallback("fail", effects.report.failed[0].place)]
+    assert HERE in effects.report.failed[0].place
+
+
+def test_a_robust_one_that_fails_is_logged_as_django_does(
+    buffered: InstalledOnCommit, caplog: pytest.LogCaptureFixture
+) -> None:
+    with boundary.scope() as effects, transaction.atomic():
+        transaction.on_commit(fail, robust=True)
+    assert len(effects.report.delivered) == 1
+    assert "Error calling fail in on_commit() (failed)." in caplog.text
+
+
+def test_a_callback_outside_of_transactions_runs_when_the_scope_ends(
+    buffered: InstalledOnCommit,
+) -> None:
+    with boundary.scope(release=on_commit()):
+        transaction.on_commit(do("a"))
+        assert did == []
+    assert did == ["a"]
+
+
+def test_without_a_scope_django_does_what_it_does(buffered: InstalledOnCommit) -> None:
+    with transaction.atomic():
+        transaction.on_commit(do("a"))
+        assert did == []
+    transaction.on_commit(do("b"))
+    assert did == ["a", "b"]
+    assert [row.fates for row in buffered.observations] == [{"no scope": 1}, {"no scope": 1}]
+
+
+def test_what_is_no_function_is_refused_as_django_does(buffered: InstalledOnCommit) -> None:
+    with boundary.scope(), pytest.raises(TypeError, match="must be a callable"):
+        transaction.on_commit("no function")  # type: ignore[arg-type]  # that is the test
+
+
+def test_only_the_chosen_modules_are_caught() -> None:
+    for modules, caught in (([__name__], 1), ([__name__.rpartition(".")[0]], 1), (["shop"], 0)):
+        installed = install_on_commit(mode="buffer", boundary=boundary, modules=modules)
+        with installed, boundary.scope() as effects, transaction.atomic():
+            transaction.on_commit(do("a"))
+            assert len(effects) == caught
+
+
+def test_a_callback_has_the_name_of_its_function(buffered: InstalledOnCommit) -> None:
+    with boundary.scope() as effects, transaction.atomic():
+        transaction.on_commit(partial(partial(did.append, "a")))
+        transaction.on_commit(do("a"))
+        assert [intent.name for intent in effects] == ["list.append", "do.<lambda>"]
+        transaction.set_rollback(True)
+
+
+def test_it_has_no_form_on_the_wire() -> None:
+    from airlock.errors import UnencodableError
+    from airlock.wire import Wire
+
+    with pytest.raises(UnencodableError):
+        Wire().check(RunCallback)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "bufer"},
+        {"mode": "buffer"},
+        {"mode": "buffer", "boundary": Boundary({})},
+        {"mode": "observe", "modules": "shop"},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong: Any) -> None:
+    before = BaseDatabaseWrapper.on_commit
+    with pytest.raises(SettingError, match="install_on_commit"):
+        install_on_commit(**wrong)
+    assert BaseDatabaseWrapper.on_commit is before
+
+
+def test_undone_it_leaves_no_trace() -> None:
+    before = BaseDatabaseWrapper.on_commit
+    installed = install_on_commit(mode="observe")
+    assert BaseDatabaseWrapper.on_commit is not before
+    installed.uninstall()
+    installed.uninstall()
+    assert BaseDatabaseWrapper.on_commit is before
+
+
+# -- observing ------------------------------------------------------------------------------------
+
+
+def test_observing_leaves_everything_as_it_is(observed: InstalledOnCommit) -> None:
+    with boundary.scope(policy=Drop()) as effects:
+        with transaction.atomic():
+            transaction.on_commit(do("a"))
+            assert did == []
+        assert did == ["a"]
+        with suppress(Failure), transaction.atomic():
+            transaction.on_commit(do("b"))
+            raise Failure
+        transaction.on_commit(do("c"))
+    assert (did, len(effects)) == (["a", "c"], 0)
+    found = [row.fates for row in observed.observations]
+    assert found == [{"dropped": 1}, {"dropped": 1, "at once": 1}, {}]
+
+
+def test_observing_tells_of_blocks_and_of_no_scope(observed: InstalledOnCommit) -> None:
+    with suppress(Failure), boundary.scope(release=on_commit()):
+        with transaction.atomic():
+            transaction.on_commit(do("kept, as it was committed"))
+        raise Failure
+    with suppress(Failure), boundary.scope():
+        with transaction.atomic():
+            transaction.on_commit(do("discarded with the block"))
+        raise Failure
+    with transaction.atomic():
+        transaction.on_commit(do("no scope"))
+    assert len(did) == 3
+    found = sorted(str(row.fates) for row in observed.observations)
+    assert found == ["{'discarded': 1}", "{'later': 1}", "{'no scope': 1}"]
+    assert "do.<lambda>" in observed.summary()
+
+
+# -- a TestCase -----------------------------------------------------------------------------------
+
+
+class Views(TestCase):
+    """As projects test: everything is rolled back in the end."""
+
+    databases = frozenset({"default"})  # type: ignore[assignment]  # it is only looked at
+
+    def test_captured_callbacks_run_when_the_scope_has_released_them(self) -> None:
+        with install_on_commit(mode="buffer", boundary=boundary):
+            with self.captureOnCommitCallbacks(execute=True), boundary.scope():
+                transaction.on_commit(do("a"))
+            assert did == ["a"]
+
+    def test_with_a_release_a_scope_ends_as_ever(self) -> None:
+        with install_on_commit(mode="buffer", boundary=boundary):
+            with boundary.scope(release=on_commit()), transaction.atomic():
+                transaction.on_commit(do("a"))
+            assert did == ["a"]
+
+
+# -- Celery tasks in Django's transactions --------------------------------------------------------
+
+
+class Tasks:
+    """A Celery app with a task, and what it sent to its broker."""
+
+    def __init__(self) -> None:
+        from celery import Celery
+        from celery.contrib.django.task import DjangoTask
+
+        from airlock.integrations.celery.sending import SendTasks
+        from airlock.integrations.celery.signatures import CallTask
+
+        self.app: Any = Celery("shop", broker="memory://", set_as_current=False, fixups=[])
+        self.sent: list[Any] = []
+
+        @self.app.task(name="shop.receipt", shared=False, base=DjangoTask)
+        def receipt(order_id: int) -> None: ...
+
+        self.receipt: Any = receipt
+        self.boundary = Boundary({CallTask: SendTasks(self.app)})
+
+    def published(self, body: Any, **_: Any) -> None:
+        self.sent += body[0]
+
+
+@pytest.fixture
+def tasks() -> Iterator[Tasks]:
+    pytest.importorskip("celery.contrib.django.task", reason="needs Celery 5.4")
+    signals = pytest.importorskip("celery.signals")
+    made = Tasks()
+    signals.before_task_publish.connect(made.published)
+    yield made
+    signals.before_task_publish.disconnect(made.published)
+    made.app.close()
+
+
+def test_a_task_is_sent_by_the_commit_and_not_after_a_rollback(tasks: Tasks) -> None:
+    from airlock.integrations.celery.installing import install
+
+    with install(tasks.app, mode="buffer", boundary=tasks.boundary):
+        with tasks.boundary.scope(release=on_commit()) as effects:
+            with suppress(Failure), transaction.atomic():
+                tasks.receipt.delay(1)
+                raise Failure
+            with transaction.atomic():
+                tasks.receipt.delay(2)
+            tasks.receipt.delay(3)
+            assert tasks.sent == []
+        assert tasks.sent == [2, 3]
+        assert len(effects.report.discarded) == 1
+
+
+def test_observing_tells_what_was_sent_before_a_rollback(tasks: Tasks) -> None:
+    from airlock.integrations.celery.installing import install
+
+    with install(tasks.app, mode="observe") as observed:
+        with tasks.boundary.scope(release=on_commit()):
+            with suppress(Failure), transaction.atomic():
+                tasks.receipt.delay(1)
+                raise Failure
+            with transaction.atomic():
+                tasks.receipt.delay(2)
+            tasks.receipt.delay(3)
+        assert tasks.sent == [1, 2, 3]
+        found = [row.fates for row in observed.observations]
+    assert found == [{"rolled back": 1}, {"later": 1}, {"later": 1}]
+
+
+def test_a_task_called_on_commit_is_buffered_then(tasks: Tasks) -> None:
+    from airlock.integrations.celery.installing import install
+
+    with install(tasks.app, mode="buffer", boundary=tasks.boundary) as installed:
+        with tasks.boundary.scope(release=on_commit()) as effects:
+            with transaction.atomic():
+                transaction.on_commit(partial(tasks.receipt.delay, 1))
+                tasks.receipt.delay_on_commit(2)
+                assert len(effects) == 0
+            assert len(effects) == 2
+            assert tasks.sent == []
+        assert tasks.sent == [1, 2]
+    assert all(HERE in row.site for row in installed.observations)
