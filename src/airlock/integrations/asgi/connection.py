@@ -1,0 +1,190 @@
+"""What ``scope["airlock"]`` is while an app runs: a request that has a scope, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import takewhile
+
+from airlock import Boundary, Scope
+from airlock.context import here, outside, outwards
+from airlock.edges import Work
+from airlock.effects.region import Region
+from airlock.errors import ReleaseError, ScopeStateError
+from airlock.integrations.asgi.types import Message, Send
+from airlock.release import Fate, segments
+
+__all__ = [
+    "KEY",
+    "SERVED",
+    "Connection",
+    "Keep",
+    "Request",
+    "Response",
+    "Unscoped",
+    "around_others",
+]
+
+KEY = "airlock"
+"""Where the ASGI scope holds the ``Connection``."""
+
+SERVED = set[Scope]()
+"""The scopes of the requests that are being served now."""
+
+Keep = Callable[[BaseException | None, int], bool]
+"""``(error, status) -> bool``: whether to keep what a request emitted without a transaction.
+
+``error`` is what left the app: None if nothing did, a ``ConnectionAbortedError`` if the app returned
+before the response was complete, as it does when the client has left. ``status`` is that of the
+response, 500 if there was none.
+"""
+
+
+class Connection:
+    """What the middleware serves.
+
+    Attributes:
+        boundary: of the middleware.
+        outer: that of the next middleware around it, which has another boundary.
+        what: names it in messages.
+    """
+
+    __slots__ = ("boundary", "outer", "what")
+
+    def __init__(self, boundary: Boundary, outer: Connection | None, what: str) -> None:
+        self.boundary = boundary
+        self.outer = outer
+        self.what = what
+
+    def around(self) -> Iterator[Connection]:
+        """It, and those of the middlewares around, outwards."""
+        connection: Connection | None = self
+        while connection is not None:
+            yield connection
+            connection = connection.outer
+
+
+class Unscoped(Connection):
+    """A websocket, or a lifespan."""
+
+    __slots__ = ()
+
+    @property
+    def effects(self) -> Scope:
+        """There is none.
+
+        Raises:
+            ScopeStateError: always.
+        """
+        raise ScopeStateError(
+            f"a {self.what}",
+            "has no scope: it is no unit of work, and its effects would wait for its end",
+            "Open one for each message: `async with boundary.scope() as effects: ...`.",
+        )
+
+
+class Response:
+    """How far a response is.
+
+    Attributes:
+        status: 500 as long as there is none.
+        started: its status has been sent.
+        complete: its body has been sent, too.
+    """
+
+    # Its own object: the scope knows its ``keep``, and would be in a circle with a request.
+    __slots__ = ("_keep", "complete", "started", "status")
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self.status = 500
+        self.started = self.complete = False
+
+    def keep(self, error: BaseException | None) -> bool:
+        """Whether to keep what was emitted without a transaction."""
+        if error is None and self.started and not self.complete:
+            error = ConnectionAbortedError("the client left before the response was complete")
+        return self._keep(error, self.status)
+
+
+class Request(Connection):
+    """An HTTP request.
+
+    Attributes:
+        effects: its scope.
+        response: how far it is.
+    """
+
+    __slots__ = ("_send", "effects", "response")
+
+    def __init__(
+        self,
+        boundary: Boundary,
+        outer: Connection | None,
+        work: Work,
+        response: Response,
+        send: Send,
+    ) -> None:
+        self.boundary = boundary
+        self.outer = outer
+        self.what = work.what
+        self.effects = work.scope
+        self.response = response
+        self._send = send
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass on what the app sends.
+
+        Raises:
+            ReleaseError: it tells of a success, and the transaction of an effect is still open.
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            now, effects = here.get(), self.effects
+            usual = now is effects.region and effects.release is None
+            if not usual and message["status"] < 400:
+                self._check_committed(now)
+            self.response.status = message["status"]
+            self.response.started = True
+        elif kind in LAST and not message.get("more_body", False):
+            self.response.complete = True
+        return self._send(message)
+
+    def _check_committed(self, now: Region) -> None:
+        """Refuse to tell of a success that a commit may still give the lie to."""
+        # A dependency may have opened a scope of its own, which is current then.
+        inside = takewhile(lambda region: region is not self.effects.region, outwards(now))
+        scopes = {self.effects, *(region.scope for region in inside if region.scope is not None)}
+        if any(map(uncommitted, scopes)):
+            raise ReleaseError(
+                self.what,
+                "is about to respond, and has emitted effects in a transaction that is still open: "
+                "its commit may fail, and the client would have been told otherwise",
+                "Commit before the view returns, or in a dependency that ends before the response "
+                'starts; in FastAPI, Depends(session, scope="function"). Nothing was sent.',
+            )
+
+
+LAST = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
+"""The messages that may end a response."""
+
+
+def uncommitted(scope: Scope) -> bool:
+    """Whether it has emitted anything in a transaction that is still open."""
+    if scope.release is None:
+        return False
+    return any(segment.fate is Fate.OPEN for segment in segments(scope.region))
+
+
+def around_others(now: Region, outer: Connection | None) -> Region:
+    """What was current where another request began, if this one runs inside it; else ``now``.
+
+    A server may start a request in the context of the one before it (uvicorn does, for requests
+    that are pipelined), and a view may call an app. Two requests are two units of work.
+    """
+    around = () if outer is None else outer.around()
+    others = SERVED - {one.effects for one in around if isinstance(one, Request)}
+    found = now
+    for region in outwards(now):
+        if region.scope in others and region.scope.region is region:
+            found = outside(region)
+    return found
