@@ -1,0 +1,80 @@
+"""``--effects=run|drop|plan:FILE`` for Click commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from airlock.boundary import Boundary
+from airlock.edges import Edge, command_effects, parse_mode
+from airlock.errors import MissingExtraError, SettingError
+from airlock.release import OnFlushError, Release
+
+try:
+    import click
+except ImportError:
+    raise MissingExtraError(__name__, "Click", "click") from None
+
+__all__ = ["effects_option"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+NAME = "airlock_effects"  # of the parameter, which the command does not see
+
+
+def effects_option(
+    boundary: Boundary | None = None,
+    *,
+    release: Callable[[], Release] | None = None,
+    on_flush_error: OnFlushError = "raise",
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a command so that ``--effects`` says what becomes of its effects.
+
+    ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
+    to apply later. It holds for the whole process while the command runs.
+
+    Args:
+        boundary: open a scope of it around the command; None if the command opens its own.
+        release: called to make that scope's release.
+        on_flush_error: ``"raise"`` fails the command, so that its exit code tells; ``"report"``
+            logs the error.
+
+    Example:
+        >>> import click
+        >>> from click.testing import CliRunner
+        >>> @click.command()
+        ... @effects_option(boundary)
+        ... def remind():
+        ...     emit(NotifyWarehouse(42))
+        >>> CliRunner().invoke(remind, ["--effects=drop"]).exit_code
+        0
+    """
+    edge = None if boundary is None else Edge(boundary, on_flush_error=on_flush_error)
+
+    def decorate(command: Callable[P, T]) -> Callable[P, T]:
+        @wraps(command)
+        def governed(*args: P.args, **kwargs: P.kwargs) -> T:
+            mode: Any = kwargs.pop(NAME)
+            with command_effects(command.__name__, mode, edge=edge, release=release):
+                return command(*args, **kwargs)
+
+        return click.option(
+            "--effects",
+            NAME,
+            default="run",
+            show_default=True,
+            metavar="run|drop|plan:FILE",
+            callback=_checked,
+            help="Let effects happen, drop them, or write a plan of them.",
+        )(governed)
+
+    return decorate
+
+
+def _checked(_: click.Context, __: click.Parameter, mode: str) -> str:
+    try:
+        parse_mode(mode)
+    except SettingError as error:
+        raise click.BadParameter(f"{mode!r} {error.problem}. {error.hint}") from None
+    return mode

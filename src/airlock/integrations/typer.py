@@ -1,0 +1,101 @@
+"""``--effects=run|drop|plan:FILE`` for Typer commands."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
+
+from airlock.boundary import Boundary
+from airlock.edges import Edge, command_effects, parse_mode
+from airlock.errors import MissingExtraError, SettingError
+from airlock.release import OnFlushError, Release
+
+try:
+    import typer
+except ImportError:
+    raise MissingExtraError(__name__, "Typer", "typer") from None
+
+__all__ = ["effects_option"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+NAME = "airlock_effects"  # of the parameter, which the command does not see
+
+
+def effects_option(
+    boundary: Boundary | None = None,
+    *,
+    release: Callable[[], Release] | None = None,
+    on_flush_error: OnFlushError = "raise",
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a command so that ``--effects`` says what becomes of its effects.
+
+    ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
+    to apply later. It holds for the whole process while the command runs.
+
+    Args:
+        boundary: open a scope of it around the command; None if the command opens its own.
+        release: called to make that scope's release.
+        on_flush_error: ``"raise"`` fails the command, so that its exit code tells; ``"report"``
+            logs the error.
+
+    Example:
+        >>> import typer
+        >>> from typer.testing import CliRunner
+        >>> app = typer.Typer()
+        >>> @app.command()
+        ... @effects_option(boundary)
+        ... def remind(order_id: int) -> None:
+        ...     emit(NotifyWarehouse(order_id))
+        >>> CliRunner().invoke(app, ["42", "--effects=drop"]).exit_code
+        0
+    """
+    edge = None if boundary is None else Edge(boundary, on_flush_error=on_flush_error)
+
+    def decorate(command: Callable[P, T]) -> Callable[P, T]:
+        @wraps(command)
+        def governed(*args: P.args, **kwargs: P.kwargs) -> T:
+            mode: Any = kwargs.pop(NAME)
+            with command_effects(command.__name__, mode, edge=edge, release=release):
+                return command(*args, **kwargs)
+
+        _add_option(governed, command)
+        return governed
+
+    return decorate
+
+
+def _add_option(governed: Any, command: Callable[..., Any]) -> None:
+    """Typer reads the options of a command off its signature and its annotations."""
+    option = typer.Option(
+        "--effects",
+        metavar="run|drop|plan:FILE",
+        callback=_checked,
+        help="Let effects happen, drop them, or write a plan of them.",
+    )
+    kind = Annotated[str, option]
+    parameter = inspect.Parameter(
+        NAME, inspect.Parameter.KEYWORD_ONLY, default="run", annotation=kind
+    )
+    hints = get_type_hints(command, include_extras=True)
+    signature = inspect.signature(command)
+    known = [
+        p.replace(annotation=hints.get(p.name, p.annotation)) for p in _but_variable(signature)
+    ]
+    governed.__signature__ = signature.replace(parameters=[*known, parameter])
+    governed.__annotations__ = {**hints, NAME: kind}
+
+
+def _but_variable(signature: inspect.Signature) -> list[inspect.Parameter]:
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [one for one in signature.parameters.values() if one.kind not in variable]
+
+
+def _checked(mode: str) -> str:
+    try:
+        parse_mode(mode)
+    except SettingError as error:
+        raise typer.BadParameter(f"{mode!r} {error.problem}. {error.hint}") from None
+    return mode
