@@ -1,0 +1,32 @@
+"""Celery: intents travel to workers, and every task is a scope.
+
+``CeleryDispatch`` sends intents, ``deliver_task`` is the task that delivers them in a worker, and
+``effects_tasks`` opens a scope around each of your own tasks. ``install`` is for the way there: it
+lets the calls of tasks that there are, ``.delay()`` and its kin, go through scopes.
+"""
+
+from __future__ import annotations
+
+from airlock.errors import MissingExtraError
+
+try:
+    import celery  # noqa: F401 - the modules below need it
+except ImportError:
+    raise MissingExtraError(__name__, "Celery 5.3", "celery") from None
+
+from airlock.integrations.celery.dispatch import CeleryDispatch
+from airlock.integrations.celery.installing import install
+from airlock.integrations.celery.scopes import effects_tasks, keep_task
+from airlock.integrations.celery.sending import SendTasks
+from airlock.integrations.celery.signatures import CallTask
+from airlock.integrations.celery.worker import deliver_task
+
+__all__ = [
+    "CallTask",
+    "CeleryDispatch",
+    "SendTasks",
+    "deliver_task",
+    "effects_tasks",
+    "install",
+    "keep_task",
+]

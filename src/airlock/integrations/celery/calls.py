@@ -1,0 +1,102 @@
+"""Who calls a task, and from where: read off the stack.
+
+The nearest frame outside of Celery is the call site, unless one of Celery's own, that sends by
+itself, comes before it: a retry, the next link of a chain, the body of a chord, beat.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType, FrameType
+from typing import Any
+
+from celery import _state
+from celery.app.task import Task
+
+from airlock.effects.place import Place
+
+__all__ = ["call_site", "is_inside", "passing"]
+
+FORWARDING = (
+    "celery.app.base",
+    "celery.app.task",
+    "celery.canvas",
+    "celery.contrib",
+    "celery.local",
+    "celery.utils",
+)
+"""The modules of Celery that send because they were called; all others send by themselves."""
+
+WRAPPERS = frozenset(
+    {"airlock", "amqp", "billiard", "celery", "contextlib", "ddtrace", "django", "functools"}
+    | {"kombu", "newrelic", "opentelemetry", "sentry_sdk", "vine", "wrapt"}
+)
+"""Packages that are no call sites: they wrap calls, or make them later."""
+
+NAMES = frozenset({"apply_async", "delay", "send_task"})
+"""Functions that are no call sites: overrides in a base class of tasks."""
+
+ITS_OWN: frozenset[CodeType] = frozenset(
+    getattr(Task, name).__code__ for name in ("retry", "replace", "add_to_chord")
+)
+
+_passing: ContextVar[int] = ContextVar("airlock_celery_passing", default=-1)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Let what is sent in this block go on to Celery; but not what a task that runs in it sends."""
+    before = _passing.get()
+    _passing.set(_depth())
+    try:
+        yield
+    finally:
+        _passing.set(before)
+
+
+def is_inside() -> bool:
+    """Whether a call is a part of one that was let pass."""
+    return _passing.get() == _depth()
+
+
+def _depth() -> int:
+    """How many tasks run here, one in the other."""
+    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery tells the top only
+
+
+def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
+    """Where in the user's code a call was made; None if Celery or airlock sends by itself.
+
+    Args:
+        app: that sends.
+        task_ids: those that the call gives: that of the task that runs is the task itself again.
+    """
+    running = app.current_worker_task
+    if running is not None and running.request.id in task_ids:
+        return None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(__package__):
+        frame = frame.f_back  # the hook
+    later = False
+    while frame is not None:
+        name: str = frame.f_globals.get("__name__", "")
+        package = name.partition(".")[0]
+        # Django calls back from a commit, around which there may be code of ours.
+        later = later or package == "django"
+        if _sends_by_itself(frame, name) or (package == "airlock" and not later):
+            return None
+        forwards = package in WRAPPERS or frame.f_code.co_name in NAMES
+        if not forwards:
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def _sends_by_itself(frame: FrameType, name: str) -> bool:
+    """Whether a frame is one of Celery's that nobody asked to send."""
+    if frame.f_code in ITS_OWN:
+        return True
+    return name.startswith("celery.") and not name.startswith(FORWARDING)

@@ -1,0 +1,298 @@
+"""Celery signatures as JSON documents, and back.
+
+Celery's own serializer writes them, so that they are frozen, compared by content, and can be
+stored. The ids of the tasks are no part of them: they are made of one id and of the place of each
+task in the signature, the same whenever it is thawed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID, uuid5
+
+from celery import Celery, group
+from celery.canvas import Signature, chunks, maybe_signature
+from kombu import serialization
+from kombu.utils import json as kombu_json
+
+from airlock import Json
+from airlock.errors import DeclarationError
+from airlock.facts import facts
+
+__all__ = [
+    "SignatureError",
+    "freeze",
+    "given_id",
+    "leaves",
+    "names_in",
+    "parts_of",
+    "plain",
+    "thaw",
+]
+
+AnySignature = Signature[Any]
+
+TRANSPORT = ("connection", "producer", "publisher", "router", "result_cls")
+"""Arguments of ``apply_async`` that are objects of this process, and no data."""
+
+
+@facts
+class SignatureError(DeclarationError):
+    """A call of a task that cannot be kept for later."""
+
+    what: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.problem}. {self.hint}"
+
+
+def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Json:
+    """A signature as a document.
+
+    Args:
+        signature: of a task or a canvas; it is not changed.
+        call: what ``apply_async`` was given beside it: ``args``, ``kwargs``, ``options``.
+
+    Raises:
+        SignatureError: it is no signature, or cannot be kept.
+        EncodeError: Celery's serializer cannot say its arguments.
+    """
+    if not isinstance(signature, Signature):
+        raise SignatureError(
+            f"CallTask({signature!r})",
+            "takes a signature",
+            "Give it one: CallTask(send_receipt.s(42)), CallTask(chain(...)).",
+        )
+    if isinstance(signature, chunks):
+        signature = signature.group()
+    said = plain(signature)
+    given = {name: plain(value) for name, value in (call or {}).items() if value}
+    check_transport(str(signature.task), said["options"], given.get("options", {}))
+    said = {name: value for name, value in said.items() if value not in ((), [], {}, None, False)}
+    if "subtask_type" not in said:
+        said.pop("immutable", None)  # says nothing of what is sent now
+    return encoded({**said, "call": given} if given else said, signature)
+
+
+def plain(value: Any) -> Any:
+    """A value with signatures in it as dicts, and what is made on demand as lists."""
+    if isinstance(value, Signature):
+        said = {key: plain(item) for key, item in value.items()}
+        return {**said, "args": [*said.get("args", ())], "kwargs": _listed(said.get("kwargs", {}))}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(item) for item in value)
+    if type(value).__name__ == "_regen":  # a generator that celery has wrapped
+        return [plain(item) for item in value]
+    return value
+
+
+def _listed(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a signature; the members of a canvas may be in a tuple."""
+    members = {k: [*kwargs[k]] for k in ("tasks", "header") if type(kwargs.get(k)) is tuple}
+    return {**kwargs, **members}
+
+
+def check_transport(task: str, *options: Mapping[str, Any]) -> None:
+    """Refuse options that only this process can understand, now.
+
+    Raises:
+        SignatureError: naming them.
+    """
+    given = {name: value for one in options for name, value in one.items()}
+    found = [name for name in TRANSPORT if given.get(name) is not None]
+    objects = [n for n in ("queue", "exchange") if not isinstance(given.get(n), str | None)]
+    if found or objects:
+        raise SignatureError(
+            f"the call of {task}",
+            f"has {', '.join(f'{name}=' for name in (*found, *objects))}, which cannot be kept for "
+            "later",
+            "Give queues and exchanges by name, and leave connections to Celery; or leave this task "
+            "out of install(tasks=...).",
+        )
+
+
+def encoded(said: dict[str, Any], signature: AnySignature) -> Json:
+    """A document of what is said: JSON if that says all of it, or else packed."""
+    serializer = serializer_of(signature)
+    if serializer != "json":
+        text = exact_json(said)
+        return Json(packed(said, serializer)) if text is None else Json(json.loads(text))
+    _, _, payload = serialization.dumps(said, serializer="json")
+    document = json.loads(payload)
+    try:
+        return Json(document)
+    except DeclarationError:  # NaN, which celery lets pass
+        return Json(packed(said, serializer))
+
+
+def exact_json(said: Any) -> str | None:
+    """As Celery's JSON, if reading that gives the very same again; None otherwise."""
+    try:
+        text: str = kombu_json.dumps(said)
+        Json(json.loads(text))
+        read = kombu_json.loads(text)
+    except (TypeError, ValueError, RecursionError, DeclarationError):
+        return None
+    return text if same(said, read) else None
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal, with the same types all through."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(item, b[key]) for key, item in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+def packed(said: dict[str, Any], serializer: str) -> dict[str, Any]:
+    """What only another serializer can say, with what policies need to know of it."""
+    content_type, encoding, payload = serialization.dumps(said, serializer=serializer)
+    data: Any = payload
+    if isinstance(data, str):
+        data = data.encode(encoding)
+    return {
+        "task": said["task"],
+        "tasks": [*names_in(said)],
+        "content_type": content_type,
+        "content_encoding": encoding,
+        "packed": base64.b64encode(data).decode(),
+    }
+
+
+def serializer_of(signature: AnySignature) -> str:
+    """The serializer that Celery will use; for a canvas, the first that is not JSON."""
+    app: Any = signature.app
+    for one in leaves(plain(signature)):
+        task = app.tasks.get(one["task"])
+        mine = one["options"].get("serializer") or getattr(task, "serializer", None)
+        if mine not in (None, "json"):
+            return str(mine)
+    return str(app.conf.task_serializer)
+
+
+def names_in(document: Mapping[str, Any]) -> Iterator[str]:
+    """The names of the tasks that a signature sends, callbacks left out."""
+    for one in leaves(document):
+        yield one["task"]
+
+
+def leaves(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The signatures of single tasks in one."""
+    parts = parts_of(document)
+    if parts is None:
+        yield document
+    for part in parts or ():
+        yield from leaves(part)
+
+
+def parts_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The members of a canvas; None for what is sent as one task."""
+    kwargs = document.get("kwargs", {})
+    match document.get("task"):
+        case "celery.chain" | "celery.group":
+            return list(kwargs["tasks"])
+        case "celery.chord":
+            header = kwargs["header"]
+            return [*([header] if isinstance(header, dict) else header), kwargs["body"]]
+        case "celery.map" | "celery.starmap":
+            return [kwargs["task"]]
+        case _:
+            return None
+
+
+# -- and back -------------------------------------------------------------------------------------
+
+
+def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[str, Any]]:
+    """A signature of its own, and what to give its ``apply_async``.
+
+    Args:
+        app: that it is to be sent by.
+        document: of ``freeze``.
+        task_id: as for ``CallTask``.
+
+    Raises:
+        ContentDisallowed: its arguments are in a form that the app does not accept.
+    """
+    said = unpacked(app, document)
+    call: dict[str, Any] = {"args": (), "kwargs": {}, "options": {}, **said.pop("call", {})}
+    base: dict[str, Any] = {
+        "args": [],
+        "kwargs": {},
+        "options": {},
+        "subtask_type": None,
+        "immutable": False,
+    }
+    signature: Any = Signature.from_dict({**base, **said}, app=app)
+    signature.args = tuple(said.get("args", ()))  # canvases forget theirs
+    identify(app, signature, task_id, uuid5(_IDS, task_id))
+    return signature, call
+
+
+def unpacked(app: Celery, document: Json) -> dict[str, Any]:
+    """What a document says, as Celery reads it."""
+    packed = document.value
+    if "packed" not in packed:
+        said: dict[str, Any] = kombu_json.loads(document.text)
+        return said
+    said = serialization.loads(
+        base64.b64decode(packed["packed"]),
+        packed["content_type"],
+        packed["content_encoding"],
+        accept=serialization.prepare_accept_content(app.conf.accept_content),
+    )
+    return dict(said)
+
+
+_IDS = UUID("4f6a3c9e-93b4-4a0e-8f0f-2f4d7c0c9a5d")
+"""Makes the ids of the members of a canvas."""
+
+
+def given_id(document: Json) -> str | None:
+    """The id that whoever made a signature gave it; None if they left that to Celery."""
+    said = document.value
+    options = {} if said["task"] == "celery.chord" else said.get("options", {})
+    found = said.get("call", {}).get("options", {}).get("task_id") or options.get("task_id")
+    return None if found is None else str(found)
+
+
+def identify(app: Celery, signature: Any, task_id: str, root: UUID, path: str = "") -> None:
+    """Give every task in a signature an id, made of its place, unless it has one.
+
+    ``task_id`` is for what its result stands for: the last of a chain, the body of a chord.
+    """
+
+    def made(place: object) -> str:
+        return str(uuid5(root, f"{path}.{place}"))
+
+    signature._app = app  # noqa: SLF001 - members of canvases may have lost it
+    match signature["task"]:
+        case "celery.chain":
+            tasks = [maybe_signature(task, app=app) for task in signature.tasks]
+            signature.tasks = tasks
+            for at, task in enumerate(tasks):
+                last = at == len(tasks) - 1
+                identify(app, task, task_id if last else made(at), root, f"{path}.{at}")
+        case "celery.group":
+            signature.options.setdefault("task_id", task_id)
+            tasks = [maybe_signature(task, app=app) for task in signature.tasks]
+            signature.tasks = tasks
+            for at, task in enumerate(tasks):
+                identify(app, task, made(at), root, f"{path}.{at}")
+        case "celery.chord":
+            if not isinstance(signature.tasks, group):
+                signature.tasks = group(signature.tasks, app=app)
+            identify(app, signature.tasks, made("header"), root, f"{path}.header")
+            identify(app, signature.body, task_id, root, f"{path}.body")
+        case _:
+            signature.options.setdefault("task_id", task_id)

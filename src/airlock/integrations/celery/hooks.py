@@ -1,0 +1,288 @@
+"""Where the calls of an app's tasks are caught.
+
+An app is caught as far as possible where it lets itself be changed: its tasks and ``send_task`` get
+an attribute of their own, and its registry tells of tasks to come. Only for canvases is a class
+changed, as Celery has one for all apps; for other apps it does what it did.
+
+The outermost call is caught: what a base class of tasks, or another tool, wraps around
+``apply_async`` runs when the message is sent, once, as in ``on_commit(partial(task.delay, 42))``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from threading import RLock
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import attrs
+from celery import Celery
+from celery.canvas import Signature, _chain, _chord, group  # type: ignore[attr-defined]  # the classes behind the names
+from celery.exceptions import NotRegistered
+
+from airlock.effects.place import Place
+from airlock.integrations.celery.calls import call_site, is_inside, passing
+from airlock.integrations.celery.documents import leaves, names_in, plain
+
+__all__ = ["Call", "Catcher", "Hooks", "catch"]
+
+CANVASES: tuple[type[Any], ...] = (_chain, group, _chord)
+
+ARGUMENTS = ("task_id", "producer", "link", "link_error", "shadow")
+"""Of ``Task.apply_async``, after ``args`` and ``kwargs``, by position; None says nothing."""
+
+UNSAID = frozenset({*ARGUMENTS, "connection", "publisher", "result_cls", "router"})
+
+
+@attrs.frozen(eq=False)
+class Call:
+    """One call of a task or a canvas.
+
+    Attributes:
+        names: of its tasks.
+        place: where it was made.
+        send: makes the call.
+        signature: says what is called; made when it is asked for.
+        given: what ``apply_async`` of a canvas was given beside it.
+    """
+
+    names: tuple[str, ...]
+    place: Place
+    send: Callable[[], Any]
+    signature: Callable[[], Signature[Any]]
+    given: Mapping[str, Any]
+    task: Any = None
+
+    @property
+    def what(self) -> str:
+        """The names, for people."""
+        return ", ".join(dict.fromkeys(self.names))
+
+
+class Catcher(Protocol):
+    """What is done with calls: an installation."""
+
+    def wants(self, names: tuple[str, ...], /) -> bool:
+        """Whether it is about one of some tasks."""
+        ...
+
+    def caught(self, call: Call, /) -> Any:
+        """A call was made: what it returns."""
+        ...
+
+
+_HOOKS: dict[Celery, Hooks] = {}
+"""Those that hang."""
+_lock = RLock()
+
+
+def catch(app: Celery, catcher: Catcher) -> Hooks:
+    """Let a catcher have the calls of an app's tasks that it wants.
+
+    Returns:
+        The hooks of the app; ``remove`` undoes it.
+    """
+    with _lock:
+        hooks = _HOOKS.get(app) or Hooks(app)
+        hooks.add(catcher)
+        return hooks
+
+
+class Hooks:
+    """Catches the calls of one app, for those who want them; the last one is asked first.
+
+    Args:
+        app: whose tasks.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._catchers: list[Catcher] = []
+
+    def add(self, catcher: Catcher) -> None:
+        """Let a catcher have the calls it wants."""
+        if not self._catchers:
+            self._hang()
+            _HOOKS[self._app] = self
+        self._catchers.append(catcher)
+
+    def remove(self, catcher: Catcher) -> None:
+        """Undo ``add``, in any order; nothing if that was done before."""
+        with _lock:
+            if catcher in self._catchers:
+                self._catchers.remove(catcher)
+                if not self._catchers:
+                    self._unhang()
+
+    # -- what is caught ---------------------------------------------------------------------------
+
+    def task_called(self, task: Any, send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """``task.apply_async(...)``."""
+        given = dict(zip(("args", "kwargs", *ARGUMENTS), args, strict=False)) | kwargs
+
+        def signature() -> Signature[Any]:
+            said = {k: v for k, v in given.items() if v is not None or k not in UNSAID}
+            positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
+            dump = getattr(task, "_dump_pydantic_arguments", None)
+            if dump is not None and said.get("serializer", task.serializer) != "pickle":
+                positional, named = dump(positional, named)  # as celery does before it sends
+            return Signature(task.name, tuple(positional), dict(named), said, app=self._app)
+
+        def names() -> tuple[str, ...]:
+            within = task.name in ("celery.map", "celery.starmap")
+            return tuple(names_in(plain(signature()))) if within else (task.name,)
+
+        return self._called(
+            names, lambda: send(*args, **kwargs), signature=signature, ids=_ids(given), task=task
+        )
+
+    def name_called(self, send: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+        """``app.send_task(name, ...)``."""
+        order = ("args", "kwargs", "countdown", "eta", "task_id")
+        given = dict(zip(order, args, strict=False)) | kwargs
+
+        def signature() -> Signature[Any]:
+            said = {k: v for k, v in given.items() if v is not None}
+            positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
+            return Signature(name, tuple(positional), dict(named), said, app=self._app)
+
+        return self._called(
+            lambda: (name,),
+            lambda: send(name, *args, **kwargs),
+            signature=signature,
+            ids=_ids(given),
+        )
+
+    def canvas_called(
+        self, canvas: Any, send: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """``chain(...).apply_async(...)``, and of groups and chords."""
+        given = dict(zip(("args", "kwargs"), args, strict=False)) | kwargs
+        call = {"args": [*(given.pop("args", None) or ())], "kwargs": given.pop("kwargs", None)}
+        call["options"] = {name: value for name, value in given.items() if value is not None}
+        said: list[Any] = []
+
+        def members() -> list[Any]:
+            said[:] = said or [*leaves(plain(canvas))]
+            return said
+
+        return self._called(
+            lambda: tuple(one["task"] for one in members()),
+            lambda: send(canvas, *args, **kwargs),
+            signature=lambda: canvas,
+            given=call,
+            ids=lambda: tuple(str(one["options"].get("task_id")) for one in members()),
+        )
+
+    def _called(
+        self,
+        names: Callable[[], tuple[str, ...]],
+        send: Callable[[], Any],
+        *,
+        signature: Callable[[], Signature[Any]],
+        ids: Callable[[], tuple[str, ...]],
+        given: Mapping[str, Any] = MappingProxyType({}),
+        task: Any = None,
+    ) -> Any:
+        if is_inside():
+            return send()
+        place = call_site(self._app, ids())
+        if place is not None:
+            called = names()
+            for catcher in reversed(self._catchers):
+                if catcher.wants(called):
+                    return catcher.caught(Call(called, place, _let(send), signature, given, task))
+        return _let(send)()
+
+    # -- the hooks --------------------------------------------------------------------------------
+
+    def _hang(self) -> None:
+        registry = self._app._tasks  # noqa: SLF001 - app.tasks would finalize the app, too early
+        for task in registry.values():
+            self._hook(task)
+        registry.__class__ = _telling(type(registry), self._hook)
+        _replace(self._app, "send_task", self.name_called)
+        for canvas in CANVASES:
+            if not hasattr(canvas.apply_async, "airlock"):
+                canvas.apply_async = _canvas_hook(canvas.apply_async)
+
+    def _unhang(self) -> None:
+        registry = self._app._tasks  # noqa: SLF001 - as above
+        registry.__class__ = type(registry).__base__
+        for task in registry.values():
+            _restore(task, "apply_async")
+        _restore(self._app, "send_task")
+        del _HOOKS[self._app]
+        for canvas in CANVASES if not _HOOKS else ():
+            canvas.apply_async = canvas.apply_async.airlock
+
+    def _hook(self, task: Any) -> None:
+        def called(send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return self.task_called(task, send, *args, **kwargs)
+
+        _replace(task, "apply_async", called)
+
+
+def _ids(given: dict[str, Any]) -> Callable[[], tuple[str, ...]]:
+    return lambda: (str(given.get("task_id")),)
+
+
+def _let(send: Callable[[], Any]) -> Callable[[], Any]:
+    def sent() -> Any:
+        with passing():
+            return send()
+
+    return sent
+
+
+def _telling(cls: type[Any], tell: Callable[[Any], None]) -> type[Any]:
+    """A class of registries that tell of what is registered."""
+
+    def registered(self: Any, name: str, task: Any) -> None:
+        cls.__setitem__(self, name, task)
+        tell(task)
+
+    return type(cls.__name__, (cls,), {"__setitem__": registered, "__module__": cls.__module__})
+
+
+def _replace(owner: Any, name: str, hook: Callable[..., Any]) -> None:
+    """Give one object a method of its own, which is given the one it would have had."""
+    before = vars(owner).get(name)
+
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        # Looked up at each call: a test may patch the class meanwhile.
+        own: Any = getattr(type(owner), name).__get__(owner) if before is None else before
+        return hook(own, *args, **kwargs)
+
+    hooked.airlock = before  # type: ignore[attr-defined]  # what it stands for
+    vars(owner)[name] = hooked
+
+
+def _restore(owner: Any, name: str) -> None:
+    hooked = vars(owner).get(name)
+    if hasattr(hooked, "airlock"):
+        del vars(owner)[name]
+        if hooked.airlock is not None:
+            vars(owner)[name] = hooked.airlock
+
+
+def _canvas_hook(method: Any) -> Any:
+    @wraps(method)
+    def apply_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        hooks = _HOOKS.get(_app_of(self)) if _HOOKS else None
+        if hooks is None:
+            return method(self, *args, **kwargs)
+        return hooks.canvas_called(self, method, *args, **kwargs)
+
+    apply_async.airlock = method  # type: ignore[attr-defined]  # what it stands for
+    return apply_async
+
+
+def _app_of(canvas: Any) -> Any:
+    """The app of a canvas, and no proxy of it."""
+    try:
+        app = canvas.app
+    except (NotRegistered, LookupError, AttributeError):
+        return None
+    return getattr(app, "_get_current_object", lambda: app)()

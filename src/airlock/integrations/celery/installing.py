@@ -1,0 +1,264 @@
+"""``install``: lets ``.delay()`` and its kin go through scopes, task by task, or tells what if.
+
+For code bases that call tasks in hundreds of places: first see, then switch, then rewrite.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from threading import Lock
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+from uuid import uuid4
+
+from celery import Celery
+from celery.app.task import Task
+from kombu.exceptions import EncodeError
+
+from airlock.boundary import Boundary
+from airlock.context import emit, here
+from airlock.dispatch import INLINE, dispatch_of
+from airlock.edges.observing import Observations
+from airlock.effects.place import Place, shown
+from airlock.effects.region import Region
+from airlock.effects.registry import describe
+from airlock.errors import FlushError, SettingError
+from airlock.integrations.celery.documents import SignatureError, freeze, given_id
+from airlock.integrations.celery.hooks import Call, Hooks, catch
+from airlock.integrations.celery.results import result_of
+from airlock.integrations.celery.signatures import CallTask, name_of
+
+__all__ = ["Installed", "Mode", "install"]
+
+log = logging.getLogger("airlock")
+
+Mode = Literal["observe", "buffer"]
+Scopeless = Literal["send", "raise"]
+
+
+def install(
+    app: Celery,
+    *,
+    mode: Mode,
+    boundary: Boundary | None = None,
+    tasks: Iterable[Task[Any, Any] | str] | None = None,
+    scopeless: Scopeless = "send",
+) -> Installed:
+    """Catch the calls of an app's tasks: ``delay``, ``apply_async``, signatures, ``send_task``.
+
+    It is in force from here on, in this process; ``with install(...)`` or ``uninstall()`` ends it.
+    What Celery sends by itself is left alone: retries, the links of chains, the bodies of chords,
+    beat. Of several installations the last one that is about a task has it.
+
+    Args:
+        app: whose tasks.
+        mode: ``"observe"`` sends as before, and counts by call site what the current scope would
+            have done. ``"buffer"`` emits a ``CallTask`` instead, which is sent when the scope
+            releases it; the call returns a result with the id that the task will have.
+        boundary: with a handler for ``CallTask``; needed to buffer.
+        tasks: only these, by task, name, or pattern (``"shop.*"``); by default all of the app.
+        scopeless: what buffering does where no scope is open: ``"send"`` sends at once, in a scope
+            of its own, and logs a warning for each call site; ``"raise"`` emits all the same,
+            which raises ``NoScopeError`` unless ``airlock.edges.scopeless`` is in force.
+
+    Returns:
+        What tells of it, and undoes it.
+
+    Raises:
+        SettingError: an argument makes no sense.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery.installing import install
+        >>> from airlock.integrations.celery.signatures import CallTask
+        >>> app = Celery("docstrings", broker="memory://", set_as_current=False)
+        >>> @app.task(name="shop.receipt", shared=False)
+        ... def receipt(order_id): ...
+        >>> boundary = Boundary({CallTask: print})
+        >>> with install(app, mode="buffer", boundary=boundary, tasks=[receipt]):
+        ...     with boundary.scope() as effects:  # doctest: +SKIP
+        ...         result = receipt.delay(42)
+        ...         assert effects == [CallTask(receipt.s(42))]
+        CallTask(shop.receipt(42))
+    """
+    current = getattr(app, "_get_current_object", lambda: app)()
+    _check(current, mode, boundary, tasks, scopeless)
+    names = None if tasks is None else tuple(name_of(task) for task in tasks)
+    installed = Installed(current, mode, boundary, names, scopeless)
+    installed.hooks = catch(current, installed)
+    return installed
+
+
+def _check(app: Any, mode: object, boundary: Any, tasks: object, scopeless: object) -> None:
+    def wrong(name: str, given: object, hint: str) -> SettingError:
+        return SettingError("install", name, f"is {describe(given)}", hint)
+
+    if not isinstance(app, Celery):
+        raise wrong("app", app, "Give a Celery app")
+    if mode not in get_args(Mode):
+        raise wrong("mode", mode, "Give 'observe' or 'buffer'")
+    if scopeless not in get_args(Scopeless):
+        raise wrong("scopeless", scopeless, "Give 'send' or 'raise'")
+    if isinstance(tasks, str):
+        raise wrong("tasks", tasks, f"Give several: tasks=({tasks!r},)")
+    if mode == "buffer" and not isinstance(boundary, Boundary):
+        raise wrong("boundary", boundary, "Give the Boundary that sends what is buffered")
+    if mode == "buffer" and not _handles(boundary):
+        raise SettingError(
+            "install",
+            "boundary",
+            "has no handler for CallTask",
+            "Add one: Boundary({..., CallTask: SendTasks(app)})",
+        )
+
+
+def _handles(boundary: Boundary) -> bool:
+    here_ = any(cls in boundary.handlers for cls in CallTask.__mro__)
+    return here_ or dispatch_of(boundary.dispatch, CallTask) is not INLINE
+
+
+class Installed:
+    """An installation. Made by ``install``.
+
+    Attributes:
+        mode: observe or buffer.
+        tasks: names and patterns; None for all.
+        observations: the counts by call site; ``print(installed.observations)``.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        mode: Mode,
+        boundary: Boundary | None,
+        tasks: tuple[str, ...] | None,
+        scopeless: Scopeless,
+    ) -> None:
+        self.mode = mode
+        self.tasks = tasks
+        self.observations = Observations()
+        self.hooks: Hooks | None = None
+        self._app = app
+        self._boundary = boundary
+        self._scopeless = scopeless
+        self._warned: set[Place] = set()
+        self._lock = Lock()
+
+    def uninstall(self) -> None:
+        """Leave the app as it was. What was buffered stays so."""
+        if self.hooks is not None:
+            self.hooks.remove(self)
+
+    def summary(self) -> str:
+        """What was seen so far: a line, and a table of the call sites, the worst first."""
+        done = "observed" if self.mode == "observe" else "buffered"
+        return f"{done} {self.observations.summary()}\n{self.observations.table()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> Literal[False]:
+        self.uninstall()
+        return False
+
+    def __repr__(self) -> str:
+        tasks = "all tasks" if self.tasks is None else ", ".join(self.tasks)
+        return f"<install(mode={self.mode!r}) of {tasks}>"
+
+    # -- what is caught ---------------------------------------------------------------------------
+
+    def wants(self, names: tuple[str, ...], /) -> bool:
+        """Whether it is about one of some tasks."""
+        if self.tasks is None:
+            return True
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self.tasks)
+
+    def caught(self, call: Call, /) -> Any:
+        """A call was made."""
+        return self._observe(call) if self.mode == "observe" else self._buffer(call)
+
+    def _observe(self, call: Call) -> Any:
+        region = here.get()
+        result = call.send()
+        self.observations.count(call.place, call.what, "count")
+        try:
+            self.observations.note(call.what, call.place, lambda: CallTask(_frozen(call)), region)
+        except (SignatureError, EncodeError):
+            self.observations.count(call.place, call.what, "not possible")
+        except Exception:  # nobody asked the code for it: it must not notice
+            log.exception("a call of %s was sent, and not observed", call.what)
+        return result
+
+    def _buffer(self, call: Call) -> Any:
+        _check_arguments(call)
+        document = _frozen(call)
+        task_id = given_id(document) or str(uuid4())
+        intent = CallTask(document, task_id=task_id)
+        region = here.get()
+        self.observations.count(call.place, call.what, "count")
+        if self._scopeless == "send" and (region.scope is None or region.is_closed):
+            return self._send_alone(call, intent, task_id)
+        result = result_of(self._app, intent, task_id, region.scope)
+        emit(intent)
+        _place(region, intent, call.place)
+        return result
+
+    def _send_alone(self, call: Call, intent: CallTask, task_id: str) -> Any:
+        """Send at once, unless a policy that holds everywhere says otherwise."""
+        self.observations.count(call.place, call.what, "no scope")
+        self._warn(call)
+        scope = self._scope()
+        result = result_of(self._app, intent, task_id, scope)
+        try:
+            with scope:
+                scope.emit(intent)
+        except FlushError as error:
+            if len(error.exceptions) == 1:
+                raise error.exceptions[0] from None  # as before
+            raise
+        return result if result.release.actual is None else result.release.actual
+
+    def _scope(self) -> Any:
+        return self._boundary.scope() if self._boundary is not None else None
+
+    def _warn(self, call: Call) -> None:
+        with self._lock:
+            if call.place in self._warned or len(self._warned) > _WARNINGS:
+                return
+            self._warned.add(call.place)
+        log.warning(
+            "%s is called at %s where no scope is open, and was sent at once. Open a scope around "
+            "this unit of work, or leave the task out of install(tasks=...).",
+            call.what,
+            shown(call.place),
+        )
+
+
+_WARNINGS = 1000
+"""How many call sites are warned of."""
+
+
+def _frozen(call: Call) -> Any:
+    return freeze(call.signature(), call.given)
+
+
+def _check_arguments(call: Call) -> None:
+    """Refuse arguments that the task does not take, here and not when it is sent.
+
+    Raises:
+        TypeError: as ``apply_async`` does.
+    """
+    if call.task is not None and call.task.typing and hasattr(call.task, "__header__"):
+        signature = call.signature()
+        call.task.__header__(*signature.args, **signature.kwargs)
+
+
+def _place(region: Region, intent: CallTask, place: Place) -> None:
+    """Let a recorded emission tell of the call, and not of Celery's code that led here."""
+    for emission in (region.emissions or {}).values():
+        if emission.intent is intent:
+            emission.place = place

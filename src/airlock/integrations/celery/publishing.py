@@ -1,0 +1,120 @@
+"""Producers whose publishing is confirmed by the broker, and never waits for long."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from amqp.exceptions import MessageNacked
+from celery import Celery
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+
+from airlock.errors import UnavailableError
+
+__all__ = ["Producers"]
+
+
+class Producers:
+    """The producers of one app, in each process its own; one that is free is used again.
+
+    Connections of their own make it certain that RabbitMQ confirms each message, whatever the
+    settings for other tasks say. (Celery's pool would also bind each producer anew.)
+
+    Args:
+        app: whose broker it is.
+        timeout: how long to wait for a connection, and for a confirm.
+        retries: how often to connect again when a connection is lost.
+        confirm: whether to wait for RabbitMQ's confirm.
+    """
+
+    def __init__(self, app: Celery, *, timeout: timedelta, retries: int, confirm: bool) -> None:
+        self._app = app
+        self._seconds = timeout.total_seconds()
+        self._confirm = confirm
+        self._retrying = {
+            "max_retries": retries,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": 0.1,
+        }
+        self._idle: deque[Producer] = deque()
+        self._pid = os.getpid()
+        self.how: dict[str, Any] = {
+            "retry": retries > 0,
+            "retry_policy": self._retrying,
+            "timeout": self._seconds,
+            "confirm_timeout": self._seconds,
+            "mandatory": True,  # or RabbitMQ confirms what goes to no queue
+        }
+        """The options of a publishing that waits no longer than it may."""
+
+    def publish(self, queue: object, send: Callable[[Producer], object]) -> None:
+        """Publish with a producer.
+
+        Args:
+            queue: names the receiver in errors.
+            send: is given the producer.
+
+        Raises:
+            UnavailableError: the broker did not take the message.
+        """
+        producer = self._acquire()
+        try:
+            send(producer)
+        except BaseException as error:
+            self._drop(producer)
+            if isinstance(error, OperationalError | OSError) and not _refused(error):
+                raise UnavailableError(f"{queue} at {self._where()}", _said(error)) from error
+            raise
+        self._idle.append(producer)
+
+    def close(self) -> None:
+        """Close the connections of this process that are not in use."""
+        while self._idle and self._pid == os.getpid():
+            with suppress(IndexError):
+                connection: Any = self._idle.pop().connection
+                connection.release()
+
+    def _acquire(self) -> Producer:
+        if self._pid != os.getpid():  # forked: those of the parent are left alone, and not closed
+            self._idle, self._pid = deque(), os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._app.amqp.Producer(self._connection(), auto_declare=False)
+
+    def _connection(self) -> Connection:
+        connection = self._app.connection_for_write(connect_timeout=self._seconds)
+        options = connection.transport_options = {
+            **(connection.transport_options or {}),
+            **self._retrying,
+        }
+        transport = connection.transport
+        if transport.driver_name == "py-amqp" and self._confirm:
+            options["confirm_publish"] = True
+        if transport.driver_type == "redis":
+            options.setdefault("socket_timeout", self._seconds)
+            options.setdefault("socket_connect_timeout", self._seconds)
+        return connection
+
+    def _drop(self, producer: Any) -> None:
+        """Forget a connection on which a confirm may be under way: the next one would take it."""
+        with suppress(Exception):
+            producer.connection.collect(socket_timeout=self._seconds)
+
+    def _where(self) -> str:
+        return str(self._app.connection_for_write().as_uri())
+
+
+def _refused(error: BaseException) -> bool:
+    """Whether the broker can be reached, and does not want this message."""
+    return isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,220 @@
+"""The result of a call that was not sent yet: an ``AsyncResult`` that refuses to wait.
+
+Its id is the one that the task will have. Waiting for a task that is only sent when the scope ends
+would never end, so before that every question that needs an answer raises. After that it is an
+ordinary result.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from weakref import WeakValueDictionary
+
+from celery import Celery
+from celery.result import AsyncResult, ResultSet
+
+from airlock.effects.report import ReportEntry
+from airlock.effects.wave import Outcome
+from airlock.errors import AirlockError, ScopeStateError
+from airlock.facts import facts
+from airlock.integrations.celery.documents import thaw
+from airlock.integrations.celery.signatures import CallTask
+from airlock.scope import Scope
+
+__all__ = ["Release", "UnreleasedResultError", "result_of", "sent"]
+
+
+@facts
+class UnreleasedResultError(AirlockError):
+    """The result of a task was asked for that was not sent, or never will be.
+
+    It is no ``TimeoutError``: who catches those tries again, and would do so for ever.
+    """
+
+    what: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.problem}. {self.hint}."
+
+
+class Release:
+    """What became of one call; its results share it.
+
+    Args:
+        intent: that was emitted.
+        scope: into which; None if no scope was open.
+    """
+
+    def __init__(self, intent: CallTask, scope: Scope | None) -> None:
+        self.intent = intent
+        self.actual: Any = None
+        """What Celery returned, once it was sent."""
+        self._results: dict[str, Any] = {}
+        self._scope = scope
+
+    def sent(self, actual: Any) -> None:
+        """Celery has taken it.
+
+        Args:
+            actual: the result that it returned.
+        """
+        self._results = {str(node.id): node for node in nodes(actual)}
+        self.actual = actual
+
+    def check(self) -> None:
+        """Make sure that it was sent.
+
+        Raises:
+            UnreleasedResultError: it was not.
+        """
+        if self.actual is not None:
+            return
+        problem = self._problem()
+        if problem is not None:
+            raise UnreleasedResultError(f"the task of {self.intent!r}", *problem)
+
+    def _problem(self) -> tuple[str, str] | None:
+        entry = self._entry()
+        if entry is not None:
+            return _told(entry)
+        opened = "no scope" if self._scope is None else self._scope.region.described()
+        return (
+            f"was not sent yet: it waits for the end of {opened}",
+            "Ask after that; or, where the result decides how to go on, call the function itself",
+        )
+
+    def _entry(self) -> ReportEntry | None:
+        try:
+            report = None if self._scope is None else self._scope.report
+        except ScopeStateError:
+            return None
+        return next((e for e in report or () if e.intent is self.intent), None)
+
+    def other(self, task_id: str) -> Any:
+        """What Celery returned for a task when it was sent; None if that was elsewhere."""
+        return self._results.get(task_id)
+
+
+def _told(entry: ReportEntry) -> tuple[str, str] | None:
+    by = "" if entry.by is None else f" by {entry.by!r}"
+    match entry.outcome:
+        case Outcome.DELIVERED | Outcome.HANDED_OVER:
+            return None
+        case Outcome.MERGED:
+            return f"was not sent: {entry.by!r} stands for it", "Ask for the result of that"
+        case Outcome.HELD:
+            return f"is held{by}", "It is sent when the plan is applied"
+        case Outcome.PENDING | Outcome.FAILED:
+            why = f" ({entry.by!r})" if entry.by is not None else ""
+            return f"was not sent: it {'failed' if why else 'is pending'}{why}", _RESUME
+        case Outcome.DROPPED | Outcome.DISCARDED:
+            what = f"was never sent: it was {entry.outcome.word}{by}"
+            return what, "There is no result to wait for"
+
+
+_RESUME = "scope.report.resume() tries again"
+
+
+class Unreleased:
+    """What an unreleased result does otherwise than an ordinary one."""
+
+    release: Release | None = None  # a copy, or one that was pickled, has none
+
+    def _actual(self: Any) -> Any:
+        """The result to ask: that which Celery returned, or None for this one."""
+        if self.release is None:
+            return None
+        self.release.check()
+        return self.release.other(self.id)
+
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """As ever, once it was sent.
+
+        Raises:
+            UnreleasedResultError: it was not.
+        """
+        actual = self._actual()
+        return super().get(*args, **kwargs) if actual is None else actual.get(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+
+    wait = get
+
+    def _get_task_meta(self: Any) -> Any:
+        actual = self._actual()
+        return super()._get_task_meta() if actual is None else actual._get_task_meta()  # type: ignore[misc]  # noqa: SLF001 - as above
+
+
+class UnreleasedGroup(Unreleased):
+    """The same for the result of a group."""
+
+    def join(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """As ``get``."""
+        actual = self._actual()
+        return super().join(*args, **kwargs) if actual is None else actual.join(*args, **kwargs)  # type: ignore[misc]  # as above
+
+    def join_native(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """As ``get``."""
+        actual = self._actual()
+        who: Any = super() if actual is None else actual
+        return who.join_native(*args, **kwargs)
+
+
+@cache
+def unreleased(cls: type[Any]) -> type[Any]:
+    """The class of results of some class that were not released."""
+    mixin = UnreleasedGroup if issubclass(cls, ResultSet) else Unreleased
+    name = "UnreleasedGroupResult" if issubclass(cls, ResultSet) else "UnreleasedResult"
+    return type(name, (mixin, cls), {"__doc__": f"A {cls.__name__} of what was not sent yet."})
+
+
+_WAITING: WeakValueDictionary[str, Release] = WeakValueDictionary()
+
+
+def result_of(app: Celery, intent: CallTask, task_id: str, scope: Scope | None) -> Any:
+    """The result that ``apply_async`` would return for a call, before it is sent.
+
+    Args:
+        app: that will send it.
+        intent: the call.
+        task_id: that its task will have.
+        scope: that it was emitted into.
+    """
+    signature, _ = thaw(app, intent.signature, task_id)
+    result: Any = signature.freeze()
+    release = _WAITING[task_id] = Release(intent, scope)
+    ignored = signature.options.get(
+        "ignore_result", getattr(_task(app, signature), "ignore_result", False)
+    )
+    for node in nodes(result):
+        cls: Any = type(node)
+        node.__class__ = unreleased(cls)
+        node.release = release
+    if isinstance(result, AsyncResult):
+        result.ignored = bool(ignored)
+    return result
+
+
+def _task(app: Any, signature: Any) -> Any:
+    return app.tasks.get(signature.task)
+
+
+def nodes(result: Any) -> list[Any]:
+    """A result, its parents, and the members of groups."""
+    found: dict[int, Any] = {}
+    stack = [result]
+    while stack:
+        node = stack.pop()
+        if node is not None and id(node) not in found:
+            found[id(node)] = node
+            members = node.results if isinstance(node, ResultSet) else None
+            stack += [node.parent, *(members or ())]
+    return [*found.values()]
+
+
+def sent(task_id: str, actual: Any) -> None:
+    """Note that a call was sent, for those who hold its result."""
+    release = _WAITING.get(task_id)
+    if release is not None:
+        release.sent(actual)

@@ -1,0 +1,131 @@
+"""``effects_tasks``: a scope around every task of an app."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore
+from celery.signals import task_postrun, task_prerun
+
+from airlock.boundary import Boundary
+from airlock.edges import Edge, Receiver, Work
+from airlock.errors import SettingError
+from airlock.integrations.celery.dispatch import check_app
+from airlock.integrations.celery.worker import OWN, home_of
+from airlock.release import Release
+from airlock.stages import Keep
+
+__all__ = ["effects_tasks", "keep_task"]
+
+KEY = "airlock_scope"  # an attribute of the task's request
+
+
+def keep_task(error: BaseException | None) -> bool:
+    """Whether what a task emitted is kept: if it succeeded, or was replaced by another task.
+
+    Args:
+        error: what it raised, ``Retry`` and ``Ignore`` included; None if it returned.
+
+    Example:
+        >>> from celery.exceptions import Retry
+        >>> from airlock.integrations.celery import keep_task
+        >>> keep_task(None), keep_task(Retry()), keep_task(ValueError())
+        (True, False, False)
+    """
+    return error is None or (isinstance(error, Ignore) and error.args == _REPLACED)
+
+
+_REPLACED = ("Replaced by new task",)
+"""What ``Task.replace`` raises ``Ignore`` with. A task that raises it may have failed, by its own words."""
+
+
+def effects_tasks(
+    app: Celery,
+    boundary: Boundary | Callable[[], Boundary] | str,
+    *,
+    keep: Keep = keep_task,
+    release: Callable[[], Release] | None = None,
+) -> None:
+    """Open a scope around every task of an app, in workers and in eager mode.
+
+    What a task emits goes out when it has succeeded, after its result is stored and before its
+    message is acknowledged, if it is acknowledged late. It is dropped when the task fails or is
+    retried. The task's outcome is known by then, so an error of the flush is logged, and neither
+    fails the task nor sets off its retry.
+
+    Args:
+        app: whose tasks; those of ``shared_task`` included.
+        boundary: as for ``deliver_task``.
+        keep: decides, from what a task raised or None, whether to deliver.
+        release: called for each task, to make the release of its scope.
+
+    Raises:
+        SettingError: an argument makes no sense.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery import effects_tasks
+        >>> app = Celery("docstrings", broker="memory://")
+        >>> effects_tasks(app, boundary)
+        >>> @app.task
+        ... def process(order_id):
+        ...     emit(NotifyWarehouse(order_id))
+        >>> process.apply((42,)).state
+        'SUCCESS'
+    """
+    check_app("effects_tasks", app)
+    for name, given in (("keep", keep), ("release", release)):
+        if given is not None and not callable(given):
+            raise SettingError("effects_tasks", name, f"is {given!r}", "Give a function")
+    scopes = TaskScopes(app, home_of(app, boundary), keep, release)
+    uid = f"{__name__}:{id(app)}"  # the last call counts, as with a setting
+    for signal, receiver in ((task_prerun, scopes.begun), (task_postrun, scopes.ended)):
+        signal.disconnect(dispatch_uid=uid)
+        signal.connect(receiver, weak=False, dispatch_uid=uid)
+
+
+class TaskScopes:
+    """The scopes of the tasks that run, each kept in the request of its task.
+
+    The signals are around everything that a task does, its hooks and its own ``__call__`` included,
+    whatever its base class; and the last one knows whether it succeeded.
+    """
+
+    def __init__(
+        self, app: Celery, home: Receiver, keep: Keep, release: Callable[[], Release] | None
+    ) -> None:
+        self._app = app
+        self._home = home
+        self._keep = keep
+        self._release = release
+        self._edge: Edge | None = None
+
+    def begun(self, task: Any, task_id: str, **_: object) -> None:
+        """Open the scope of a task: one of its own, even if another task runs it eagerly."""
+        if task.app is not self._app or hasattr(task, OWN):
+            return
+        edge = self._at()
+        scope = edge.boundary.scope(
+            release=None if self._release is None else self._release(),
+            independent=True,
+            keep=self._keep,
+        )
+        work = Work(edge, f"task {task.name}[{task_id}]", scope, self._keep)
+        setattr(task.request, KEY, work)
+        work.__enter__()
+
+    def ended(self, task: Any, state: str | None, retval: object, **_: object) -> None:
+        """Deliver or drop what it emitted."""
+        work: Work | None = vars(task.request).pop(KEY, None)
+        if work is not None:
+            error = retval if isinstance(retval, BaseException) else sys.exc_info()[1]
+            work.__exit__(None, None if state == "SUCCESS" else error, None)
+
+    def _at(self) -> Edge:
+        boundary = self._home.boundary
+        if self._edge is None or self._edge.boundary is not boundary:
+            self._edge = Edge(boundary)
+        return self._edge

@@ -1,0 +1,48 @@
+"""``SendTasks``: the handler of ``CallTask``."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from airlock.dispatch import delivery
+from airlock.integrations.celery.calls import passing
+from airlock.integrations.celery.documents import thaw
+from airlock.integrations.celery.results import sent
+from airlock.integrations.celery.signatures import CallTask
+
+__all__ = ["SendTasks"]
+
+
+class SendTasks:
+    """Sends what a ``CallTask`` says, with exactly its options and its id.
+
+    ``countdown`` and a relative ``expires`` count from then, ``eta`` stays what it is.
+
+    Args:
+        app: that sends it.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery.sending import SendTasks
+        >>> from airlock.integrations.celery.signatures import CallTask
+        >>> app = Celery("docstrings", broker="memory://", set_as_current=False)
+        >>> @app.task(name="docstrings.receipt", shared=False)
+        ... def receipt(order_id): ...
+        >>> with Boundary({CallTask: SendTasks(app)}).scope() as effects:
+        ...     effects.emit(CallTask(receipt.s(42) | receipt.si(43)))
+        >>> effects.report.delivered
+        [CallTask(docstrings.receipt(42) | docstrings.receipt(43))]
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def __call__(self, intent: CallTask) -> None:
+        task_id = intent.task_id or str(delivery().id)
+        signature, given = thaw(self._app, intent.signature, task_id)
+        with passing():
+            actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
+        sent(task_id, actual)
+
+    def __repr__(self) -> str:
+        return f"SendTasks({self._app.main!r})"

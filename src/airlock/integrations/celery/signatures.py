@@ -1,0 +1,119 @@
+"""``CallTask``: a call of a Celery task, or of a whole chain, group or chord, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from celery.app.task import Task
+from celery.canvas import Signature
+
+from airlock import Json, field, intent
+from airlock.integrations.celery.documents import freeze, names_in, parts_of
+
+__all__ = ["CallTask", "calling", "name_of"]
+
+
+@intent(kind="celery.signature", version=1)
+class CallTask:
+    """Call a Celery task, or a whole canvas: ``signature.apply_async()``, as a value.
+
+    Its handler is ``SendTasks(app)``. Two are equal if they say the same; ids do not count.
+
+    Args:
+        signature: what to send, frozen here: later changes to it are not seen.
+        task_id: the id that the task will have, or the last one of a chain, or the body of a
+            chord; by default the id of the intent.
+
+    Raises:
+        SignatureError: it cannot be kept for later.
+        EncodeError: Celery's serializer cannot say its arguments.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery.signatures import CallTask
+        >>> app = Celery("shop", broker="memory://", set_as_current=False)
+        >>> @app.task(name="shop.send_receipt", shared=False)
+        ... def send_receipt(order_id): ...
+        >>> with boundary.scope(policy=Drop()) as effects:
+        ...     effects.emit(CallTask(send_receipt.s(42)))
+        ...     assert effects == [CallTask(send_receipt.s(42))]
+        >>> CallTask(send_receipt.s(42).set(countdown=5))
+        CallTask(shop.send_receipt(42).set(countdown=5))
+    """
+
+    signature: Json
+    task_id: str | None = field(default=None, eq=False, kw_only=True)
+
+    def __init__(self, signature: Signature[Any] | Json, *, task_id: str | None = None) -> None:
+        document = signature if isinstance(signature, Json) else freeze(signature)
+        self.__attrs_init__(document, task_id=task_id)  # type: ignore[attr-defined]  # attrs makes it  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of all tasks in it, without callbacks."""
+        document = self.signature.value
+        return tuple(document.get("tasks") or names_in(document))
+
+    def __repr__(self) -> str:
+        return f"CallTask({shown(self.signature.value)})"
+
+
+def calling(*tasks: Task[Any, Any] | str) -> Callable[[Any], bool]:
+    """A predicate of the intents that call one of some tasks, for ``policy.where(...)``.
+
+    Args:
+        *tasks: tasks or their names.
+
+    Example:
+        >>> from airlock.integrations.celery.signatures import CallTask, calling
+        >>> no_receipts = Drop(CallTask).where(calling("shop.send_receipt"))
+    """
+    wanted = frozenset(name_of(task) for task in tasks)
+
+    def calls(intent: Any) -> bool:
+        return isinstance(intent, CallTask) and not wanted.isdisjoint(intent.tasks)
+
+    calls.__qualname__ = f"calling({', '.join(sorted(wanted))})"
+    return calls
+
+
+def name_of(task: Task[Any, Any] | str) -> str:
+    """The name of a task, given itself or that."""
+    return task if isinstance(task, str) else str(task.name)
+
+
+def shown(document: Mapping[str, Any]) -> str:
+    """A document as one would write it."""
+    if "packed" in document:
+        return f"{' | '.join(document['tasks'])}(...)"
+    parts = parts_of(document)
+    options = {k: v for k, v in document.get("options", {}).items() if k not in _SILENT}
+    options |= document.get("call", {}).get("options", {})
+    said = f".set({written(options.items())})" if options else ""
+    if parts is None:
+        return f"{document['task']}({arguments(document)}){said}"
+    inner = map(shown, parts)
+    name = str(document["task"]).removeprefix("celery.")
+    text = " | ".join(inner) if name == "chain" else f"{name}({', '.join(inner)})"
+    return f"({text}){said}" if said and name == "chain" else text + said
+
+
+_SILENT = frozenset({"argsrepr", "kwargsrepr", "task_id", "reply_to", "root_id"})
+
+
+def arguments(document: Mapping[str, Any]) -> str:
+    """The arguments of one task; as ``argsrepr`` and ``kwargsrepr`` say, if they hide something."""
+    options = document.get("options", {})
+    args = ", ".join(map(repr, document.get("args", ())))
+    kwargs = written(document.get("kwargs", {}).items())
+    if "argsrepr" in options:
+        args = str(options["argsrepr"]).removeprefix("(").removesuffix(")").removesuffix(",")
+    if "kwargsrepr" in options:
+        kwargs = f"**{options['kwargsrepr']}"
+    return ", ".join(filter(None, (args, kwargs)))
+
+
+def written(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Keyword arguments, as one writes them."""
+    return ", ".join(f"{name}={value!r}" for name, value in pairs)

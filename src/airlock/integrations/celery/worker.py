@@ -1,0 +1,170 @@
+"""``deliver_task``: the task that delivers, in a worker, what ``CeleryDispatch`` has sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+from celery.exceptions import Reject, Retry
+from celery.signals import worker_process_shutdown, worker_shutdown
+
+from airlock.edges import Receiver
+from airlock.errors import NotHereError, SettingError, WireError
+from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
+from airlock.integrations.celery.publishing import Producers
+from airlock.wire import Wire
+
+if TYPE_CHECKING:
+    from airlock.boundary import Boundary
+
+__all__ = ["deliver_task", "home_of"]
+
+log = logging.getLogger("airlock")
+
+OWN = "airlock_deliver"  # an attribute of the task
+
+
+def deliver_task(
+    app: Celery,
+    boundary: Boundary | Callable[[], Boundary] | str,
+    *,
+    name: str = DELIVER,
+    wire: Wire | None = None,
+    recheck: timedelta = timedelta(minutes=1),
+    **options: Any,
+) -> Any:
+    """Register the task that delivers intents through the worker's own boundary.
+
+    A handler's error fails the task, so that ``autoretry_for`` and ``max_retries`` decide about
+    another attempt. Its follow-ups go out when it succeeds. If those fail, that is logged, and
+    the task stays succeeded.
+
+    What this worker does not know is kept: the message goes back to its queue, with a warning,
+    until a newer worker takes it. So is everything while the boundary cannot be made.
+
+    Args:
+        app: of the worker.
+        boundary: with the handlers; or a function that makes it, or the import path of either,
+            ``"shop.effects:boundary"``. In each process it is made, and the resources of its
+            container are opened, for the first task; they are closed when the process shuts down.
+        name: of the task; ``CeleryDispatch(task=...)`` has the same.
+        wire: reads the messages, as the sender's writes them.
+        recheck: how long what is kept waits.
+        **options: of the task, as ``app.task`` takes them. By default a message is acknowledged
+            when the handler has ended, and goes to another worker if this one dies: deliveries
+            are repeated rather than lost, and each has the same ``airlock.delivery().id``.
+
+    Returns:
+        The task.
+
+    Raises:
+        SettingError: an argument makes no sense.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery import deliver_task
+        >>> app = Celery("docstrings", broker="memory://")
+        >>> deliver_task(
+        ...     app, boundary, autoretry_for=(ConnectionError,), max_retries=5
+        ... ).name
+        'airlock.deliver'
+    """
+    check_app("deliver_task", app)
+    if not isinstance(recheck, timedelta) or recheck <= timedelta(0):
+        raise SettingError(
+            "deliver_task", "recheck", f"is {recheck!r}", "Give a timedelta that is longer than 0"
+        )
+    home = home_of(app, boundary)
+    receiver = _closing(Receiver(lambda: home.boundary, wire=wire))
+    deliverer = Deliverer(app, receiver, recheck)
+    usual = {
+        "acks_late": True,
+        "reject_on_worker_lost": True,
+        "ignore_result": True,
+        "shared": False,
+    }
+    # Reading it again changes nothing; and what is kept is not tried again at once.
+    never = (WireError, NotHereError, *options.pop("dont_autoretry_for", ()))
+    more: dict[str, Any] = {**usual, **options, "dont_autoretry_for": never, OWN: True}
+    decorate: Any = app.task(bind=True, name=name, **more)
+    return decorate(deliverer.function())
+
+
+_HOMES: WeakKeyDictionary[Celery, dict[Any, Receiver]] = WeakKeyDictionary()
+
+
+def home_of(app: Celery, boundary: Boundary | Callable[[], Boundary] | str) -> Receiver:
+    """What keeps a boundary for the workers of an app, until they shut down.
+
+    The task that delivers and the scopes of other tasks share one, if they are given the same.
+
+    Not made when a process begins: Celery kills one that takes longer than four seconds to come
+    up, and says nothing of an error in the signal.
+    """
+    homes = _HOMES.setdefault(app, {})
+    if boundary not in homes:
+        homes[boundary] = _closing(Receiver(boundary))
+    return homes[boundary]
+
+
+def _closing(receiver: Receiver) -> Receiver:
+    """Let it close its boundary when the worker, or a process of it, shuts down."""
+
+    def close(**_: object) -> None:
+        receiver.close()
+
+    worker_process_shutdown.connect(close, weak=False)
+    worker_shutdown.connect(close, weak=False)
+    return receiver
+
+
+class Deliverer:
+    """What the task does with a message."""
+
+    def __init__(self, app: Celery, receiver: Receiver, recheck: timedelta) -> None:
+        self._receiver = receiver
+        self._recheck = recheck
+        self._producers = Producers(app, timeout=TIMEOUT, retries=1, confirm=True)
+
+    def function(self) -> Any:
+        """The function of the task: a task takes no bound method."""
+
+        def deliver(task: Any, message: str) -> None:
+            self.deliver(task, message)
+
+        return deliver
+
+    def deliver(self, task: Any, message: str) -> None:
+        """Decode a message, and run the handler."""
+        try:
+            self._receiver.receive(message, attempt=task.request.retries + 1)
+        except NotHereError as error:
+            self._keep(task, error)
+
+    def _keep(self, task: Any, why: Exception) -> NoReturn:
+        """Put the message back, to be looked at again later: no attempt, and no failure."""
+        request = task.request
+        seconds = self._recheck.total_seconds()
+        if request.called_directly or request.is_eager:
+            raise why
+        log.warning(
+            "worker %s keeps %s, and looks at it again in %.0f seconds. %s",
+            request.hostname,
+            request.id,
+            seconds,
+            why,
+        )
+        again = task.signature_from_request(request, countdown=seconds, retries=request.retries)
+        try:
+            self._producers.publish(
+                f"task {task.name}",
+                lambda producer: again.apply_async(producer=producer, **self._producers.how),
+            )
+        except Exception as error:
+            raise Reject(error, requeue=True) from error
+        when: Any = seconds  # a number, which numbers.Real is no type for
+        raise Retry(str(why), why, when)

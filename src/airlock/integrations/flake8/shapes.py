@@ -1,0 +1,72 @@
+"""Shapes of expressions that tell what a call is, where its origin does not."""
+
+from __future__ import annotations
+
+import ast
+
+from airlock.integrations.flake8.known import CANVASES, is_foreign
+
+__all__ = [
+    "called",
+    "has_task_arguments",
+    "is_of_pool",
+    "is_signature",
+    "name_of",
+    "of_huey",
+    "of_signature",
+]
+
+SIGNATURES = {"chunks", "s", "si", "signature", "starmap", "subtask"}
+
+
+def name_of(expression: ast.expr) -> str:
+    """The last name of a dotted one."""
+    match expression:
+        case ast.Name():
+            return expression.id
+        case ast.Attribute():
+            return expression.attr
+        case _:
+            return ""
+
+
+def called(decorator: ast.expr) -> ast.expr:
+    """A decorator without its arguments."""
+    return decorator.func if isinstance(decorator, ast.Call) else decorator
+
+
+def is_signature(expression: ast.expr) -> bool:
+    """``notify.s(42)``, or several joined with ``|``."""
+    while isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr):
+        expression = expression.left
+    return (
+        isinstance(expression, ast.Call)
+        and isinstance(expression.func, ast.Attribute)
+        and expression.func.attr in SIGNATURES
+    )
+
+
+def of_signature(origin: str) -> bool:
+    """Is it the origin of a signature or canvas, which is sent by calling it?"""
+    if origin in CANVASES:
+        return True
+    owner, _, method = origin.rpartition(".")
+    return bool(owner) and method in {f"{name}()" for name in SIGNATURES} and not is_foreign(origin)
+
+
+def of_huey(origin: str) -> bool:
+    """Does it come from huey itself?"""
+    return origin.startswith("huey.")
+
+
+def is_of_pool(call: ast.Call) -> bool:
+    """``pool.apply_async(function, (1, 2))``: a task has no function as its first argument."""
+    first, second = (*call.args[:2], None, None)[:2]
+    return isinstance(first, ast.Lambda) or isinstance(second, ast.List | ast.Tuple)
+
+
+def has_task_arguments(call: ast.Call) -> bool:
+    """``notify.apply(args=[42])``, unlike ``frame.apply(function)``."""
+    keywords = {keyword.arg for keyword in call.keywords}
+    is_function = bool(call.args) and not isinstance(call.args[0], ast.List | ast.Tuple)
+    return bool(keywords & {"args", "kwargs"}) and "func" not in keywords and not is_function

@@ -1,0 +1,187 @@
+"""Huey: intents travel as tasks, and one task delivers them in the consumer."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airlock.boundary import Boundary
+from airlock.edges import QueueDispatch, Receiver
+from airlock.errors import (
+    MissingExtraError,
+    NotHereError,
+    SettingError,
+    UnavailableError,
+    WireError,
+)
+from airlock.wire import Envelope, Wire
+
+try:
+    import huey as engine  # type: ignore[import-untyped]  # it has no types
+    from huey.exceptions import HueyException, RetryTask  # type: ignore[import-untyped]  # as above
+    from huey.registry import Message  # type: ignore[import-untyped]  # as above
+    from huey.utils import normalize_time  # type: ignore[import-untyped]  # as above
+except ImportError:
+    raise MissingExtraError(__name__, "Huey", "huey") from None
+
+if TYPE_CHECKING:
+    from airlock.edges.queues import Inject
+
+__all__ = ["DELIVER", "HueyDispatch", "deliver_task"]
+
+log = logging.getLogger("airlock")
+
+DELIVER = "airlock.deliver"
+"""The name of the task that delivers intents, unless it is given another."""
+
+
+class HueyDispatch(QueueDispatch):
+    """Sends intents to Huey's consumer, where the task of ``deliver_task`` runs their handlers.
+
+    The id of an intent is that of its task, and a delay is Huey's own.
+
+    Args:
+        huey: takes the tasks.
+        task: the name of the task, as ``deliver_task`` was given it.
+        priority: of the tasks, where the storage knows priorities.
+        wire: as for ``QueueDispatch``.
+        inject: as for ``QueueDispatch``.
+
+    Example:
+        >>> from huey import MemoryHuey
+        >>> from airlock.integrations.huey import HueyDispatch
+        >>> huey = MemoryHuey()
+        >>> with Boundary({}, dispatch=HueyDispatch(huey)).scope() as effects:
+        ...     effects.emit(NotifyWarehouse(42))
+        >>> huey.pending_count()
+        1
+    """
+
+    def __init__(
+        self,
+        huey: engine.Huey,
+        *,
+        task: str = DELIVER,
+        priority: int | None = None,
+        wire: Wire | None = None,
+        inject: Inject | None = None,
+    ) -> None:
+        super().__init__(wire=wire, inject=inject)
+        self._huey = huey
+        self._task = task
+        self._priority = priority
+
+    def send(self, envelope: Envelope, message: str, /) -> None:
+        """Send one task.
+
+        Raises:
+            UnavailableError: the storage did not take it.
+        """
+        delay = envelope.options.delay
+        task = Message(
+            id=str(envelope.id),
+            name=self._task,
+            eta=normalize_time(None, delay, self._huey.utc) if delay else None,
+            priority=self._priority,
+            args=(message,),
+            kwargs={},
+        )  # with neither retries nor a timeout: the consumer's task has its own
+        data = self._huey.serializer.serialize(task)
+        try:
+            try:
+                known = self._huey.deserialize_task(data)
+            except HueyException as error:  # this process does not have the task
+                self._refuse_immediate(error)
+                self._huey.storage.enqueue(data, self._priority)
+            else:
+                self._huey.enqueue(known)
+        except _unreachable() as error:
+            raise UnavailableError(repr(self), f"{type(error).__name__}: {error}") from error
+
+    def _refuse_immediate(self, error: Exception) -> None:
+        if self._huey.immediate:
+            raise SettingError(
+                "Huey",
+                "immediate",
+                f"is set, and there is no task {self._task!r} in this process to run",
+                "Call deliver_task(huey, boundary) here too, or unset it.",
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"HueyDispatch({self._huey.name!r})"
+
+
+def deliver_task(
+    huey: engine.Huey,
+    boundary: Boundary | Callable[[], Boundary] | str,
+    *,
+    name: str = DELIVER,
+    wire: Wire | None = None,
+    recheck: timedelta = timedelta(minutes=1),
+    **options: Any,
+) -> Any:
+    """Register the task that delivers intents, in the module of the ``Huey`` the consumer runs.
+
+    A handler's error fails the task, so that Huey tries again if ``retries`` says so. What this
+    consumer does not know waits in its schedule, with a warning, until a newer one takes it. What
+    can never be read fails at once.
+
+    Args:
+        huey: where the tasks come from.
+        boundary: with the handlers; or a function that makes it, or the import path of either,
+            ``"shop.effects:boundary"``. In each process it is made, and the resources of its
+            container are opened, for the first task.
+        name: of the task; ``HueyDispatch(task=...)`` has the same.
+        wire: reads the messages, as the sender's writes them.
+        recheck: how long what is kept waits.
+        **options: of the task: ``retries``, ``retry_delay``, ``timeout``.
+
+    Returns:
+        The task.
+
+    Example:
+        >>> from huey import MemoryHuey
+        >>> from airlock.integrations.huey import deliver_task
+        >>> deliver_task(MemoryHuey(), boundary, retries=3).retries
+        3
+    """
+    receiver = Receiver(boundary, wire=wire)
+
+    def keep(task: Any, error: Exception) -> NoReturn:
+        log.warning("%s is kept, to be looked at in %s: %s", task.id, recheck, error)
+        raise RetryTask(str(error), delay=recheck.total_seconds())  # it takes none of the retries
+
+    def deliver(text: str, task: Any) -> None:
+        try:
+            envelope = receiver.read(text)
+        except NotHereError as error:
+            keep(task, error)
+        except WireError:
+            task.retries = 0  # there is no use in them
+            raise
+        try:
+            receiver.deliver(envelope, attempt=task.default_retries - task.retries + 1)
+        except NotHereError as error:
+            keep(task, error)
+
+    # Huey registers a task by the module and the name of its function.
+    deliver.__module__, _, short = name.rpartition(".")
+    return huey.task(name=short, context=True, **options)(deliver)
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """What storages raise where nobody answers; those of a driver only if it is in use."""
+    found: list[type[Exception]] = [OSError, sqlite3.OperationalError]
+    if "redis" in sys.modules:
+        from redis import exceptions  # noqa: PLC0415
+
+        found += [exceptions.ConnectionError, exceptions.TimeoutError]
+    if "psycopg" in sys.modules:
+        import psycopg  # noqa: PLC0415
+
+        found.append(psycopg.OperationalError)
+    return tuple(found)

@@ -1,0 +1,679 @@
+"""``install``: calls of tasks go through scopes, or tell what scopes would have done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("celery")
+
+from celery import Celery, Task, chain, chord, group
+from celery.beat import Scheduler
+from celery.canvas import _chain
+from celery.result import AsyncResult
+from celery.schedules import schedule
+from celery.signals import before_task_publish
+
+import airlock
+from airlock import Boundary, Dedupe, Drop, Hold, Refuse
+from airlock.edges import scopeless
+from airlock.errors import NoScopeError, RefusedError, SettingError
+from airlock.integrations.celery import CeleryDispatch
+from airlock.integrations.celery.documents import SignatureError
+from airlock.integrations.celery.installing import Installed, install
+from airlock.integrations.celery.results import UnreleasedResultError
+from airlock.integrations.celery.sending import SendTasks
+from airlock.integrations.celery.signatures import CallTask, calling
+from airlock.integrations.sqlite3 import connect, on_commit
+from airlock.release import Segment
+
+HERE = Path(__file__).name
+
+
+@airlock.intent(kind="tests.celery.placed")
+class Placed:
+    order_id: int
+
+
+class Failure(Exception):  # noqa: N818 - what goes wrong in a block
+    """It goes wrong."""
+
+
+class Shop:
+    """An app, and what was sent to its broker."""
+
+    def __init__(self) -> None:
+        self.app = Celery(
+            "shop", broker="memory://", backend="cache+memory://", set_as_current=False, fixups=[]
+        )
+        self.sent: list[Any] = []
+        self.ran: list[Any] = []
+
+        @self.app.task(name="shop.receipt", shared=False)
+        def receipt(order_id: int, *, urgent: bool = False) -> int:
+            self.ran.append(order_id)
+            return order_id
+
+        @self.app.task(name="shop.mail", shared=False)
+        def mail(*args: Any) -> Any:
+            self.ran.append(("mail", *args))
+            return args
+
+        def published(sender: str, body: Any, **_: Any) -> None:
+            self.sent.append((sender, *body[0]))
+
+        self.published = published  # celery 5.3 takes the methods of two objects for one
+        self.receipt: Any = receipt
+        self.mail: Any = mail
+        self.boundary = Boundary({CallTask: SendTasks(self.app)})
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    made = Shop()
+    before_task_publish.connect(made.published)
+    yield made
+    before_task_publish.disconnect(made.published)
+    made.app.close()
+
+
+@pytest.fixture
+def buffered(shop: Shop) -> Iterator[Installed]:
+    with install(shop.app, mode="buffer", boundary=shop.boundary) as installed:
+        yield installed
+
+
+@pytest.fixture
+def observed(shop: Shop) -> Iterator[Installed]:
+    with install(shop.app, mode="observe") as installed:
+        yield installed
+
+
+def registry_of(shop: Shop) -> Any:
+    app: Any = shop.app
+    return app._tasks
+
+
+# -- what is caught -------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_before_the_scope_ends(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope() as effects:
+        shop.receipt.delay(42)
+        assert effects == [CallTask(shop.receipt.s(42))]
+        assert shop.sent == []
+    assert shop.sent == [("shop.receipt", 42)]
+
+
+def test_every_way_to_call_a_task_is_caught(shop: Shop, buffered: Installed) -> None:
+    receipt, mail = shop.receipt, shop.mail
+    canvas = chord([receipt.s(1)], mail.s())
+    with shop.boundary.scope() as effects:
+        receipt.apply_async((1,), {"urgent": True}, countdown=5)
+        receipt.apply_async([1], None, "an-id")
+        receipt.s(2).delay()
+        receipt.s().apply_async((3,), queue="slow")
+        chain(receipt.s(4), mail.si())()
+        (receipt.s(5) | mail.s()).delay()
+        group(receipt.s(6), mail.s())()
+        canvas.delay()
+        shop.app.send_task("other.task", (7,), {"a": 1}, priority=3)
+        receipt.map([8, 9]).delay()
+        receipt.chunks([(1,), (2,)], 1)()
+        assert shop.sent == []
+    assert [intent for intent in effects if intent.tasks != ("shop.receipt", "shop.receipt")] == [
+        CallTask(receipt.s(1, urgent=True).set(countdown=5)),
+        CallTask(receipt.s(1).set(task_id="an-id")),
+        CallTask(receipt.s(2)),
+        CallTask(receipt.s(3).set(queue="slow")),
+        CallTask(receipt.s(4) | mail.si()),
+        CallTask(receipt.s(5) | mail.s()),
+        CallTask(group(receipt.s(6), mail.s())),
+        CallTask(canvas),
+        CallTask(shop.app.signature("other.task", (7,), {"a": 1}, options={"priority": 3})),
+        effects[9],
+    ]
+    assert effects[9].tasks == ("shop.receipt",)
+    assert len(shop.sent) == 13  # two of a group, and two of the chunks
+
+
+def test_arguments_given_to_a_canvas_are_kept(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope() as effects:
+        chain(shop.mail.s(2), shop.mail.s())(1)
+        group(shop.mail.s(2), shop.mail.s(3))(1)
+        assert effects[0] != CallTask(chain(shop.mail.s(2), shop.mail.s()))
+    assert shop.sent == [("shop.mail", 1, 2), ("shop.mail", 1, 2), ("shop.mail", 1, 3)]
+
+
+def test_tasks_that_come_later_are_caught(shop: Shop, buffered: Installed) -> None:
+    @shop.app.task(name="shop.late", shared=False)
+    def late() -> None: ...
+
+    class OfAClass(Task):  # type: ignore[type-arg]  # not generic at run time
+        name = "shop.class"
+
+        def run(self) -> None: ...
+
+    with shop.boundary.scope() as effects:
+        late.delay()
+        shop.app.register_task(OfAClass()).delay()
+    assert [intent.tasks for intent in effects] == [("shop.late",), ("shop.class",)]
+
+
+def test_another_app_is_left_alone(shop: Shop, buffered: Installed) -> None:
+    other = Shop()
+    before_task_publish.connect(other.published)
+    with shop.boundary.scope():
+        other.receipt.delay(1)
+        chain(other.receipt.s(2), other.mail.s())()
+        assert other.sent == [("shop.receipt", 1), ("shop.receipt", 2)]
+    before_task_publish.disconnect(other.published)
+
+
+def test_only_the_chosen_tasks_are_caught(shop: Shop) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary}
+    with install(shop.app, tasks=[shop.receipt], **options), shop.boundary.scope() as effects:
+        shop.mail.delay()
+        shop.receipt.delay(1)
+        chain(shop.mail.s(), shop.receipt.s())()  # has one of them in it
+        assert shop.sent == [("shop.mail",)]
+    assert len(effects) == 2
+    with install(shop.app, tasks=["shop.re*"], **options), shop.boundary.scope() as effects:
+        shop.mail.delay()
+        shop.receipt.delay(1)
+    assert effects == [CallTask(shop.receipt.s(1))]
+
+
+def test_the_last_installation_about_a_task_has_it(shop: Shop, observed: Installed) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary}
+    with install(shop.app, tasks=[shop.receipt], **options), shop.boundary.scope() as effects:
+        shop.mail.delay()
+        shop.receipt.delay(1)
+        assert shop.sent == [("shop.mail",)]
+    assert effects == [CallTask(shop.receipt.s(1))]
+    assert [row.what for row in observed.observations] == ["shop.mail"]
+
+
+def test_undone_in_any_order_it_leaves_no_trace(shop: Shop) -> None:
+    classes = [cls.apply_async for cls in (_chain, group, chord)]
+    registry = type(registry_of(shop))
+    first = install(shop.app, mode="observe")
+    second = install(shop.app, mode="buffer", boundary=shop.boundary)
+    first.uninstall()
+    with shop.boundary.scope() as effects:
+        shop.receipt.delay(1)
+    assert len(effects) == 1
+    second.uninstall()
+    second.uninstall()
+    with shop.boundary.scope() as effects:
+        shop.receipt.delay(1)
+    assert len(effects) == 0
+    assert [cls.apply_async for cls in (_chain, group, chord)] == classes
+    assert type(registry_of(shop)) is registry
+    assert "apply_async" not in vars(shop.receipt)
+    assert "send_task" not in vars(shop.app)
+
+
+def test_what_a_base_class_adds_to_a_call_is_added_once_when_it_is_sent(shop: Shop) -> None:
+    calls: list[str] = []
+
+    class Locking(shop.app.Task):  # type: ignore[name-defined,misc]  # made by the app
+        def apply_async(self, *args: Any, **kwargs: Any) -> Any:
+            calls.append(self.name)
+            return self.go_on(*args, **kwargs)
+
+        def go_on(self, *args: Any, **kwargs: Any) -> Any:
+            return super().apply_async(*args, **kwargs)
+
+    @shop.app.task(name="shop.locked", base=Locking, shared=False)
+    def locked() -> None: ...
+
+    with install(shop.app, mode="buffer", boundary=shop.boundary):
+        with shop.boundary.scope():
+            locked.delay()
+            assert calls == []
+        assert calls == ["shop.locked"]
+        assert shop.sent == [("shop.locked",)]
+
+
+def test_our_own_dispatch_sends_as_ever(shop: Shop, buffered: Installed) -> None:
+    boundary = Boundary({}, dispatch=CeleryDispatch(shop.app))
+    with boundary.scope() as effects:
+        effects.emit(Placed(1))
+    assert effects.report.handed_over == [Placed(1)]
+    assert [sent[0] for sent in shop.sent] == ["airlock.deliver"]
+
+
+def test_beat_sends_as_ever(shop: Shop, buffered: Installed) -> None:
+    scheduler = Scheduler(shop.app)
+    each = schedule(60, app=shop.app)
+    entry = scheduler.Entry("hourly", shop.receipt.name, args=(1,), schedule=each, app=shop.app)
+    with shop.boundary.scope() as effects:
+        scheduler.apply_async(entry, advance=False)
+        assert shop.sent == [("shop.receipt", 1)]
+    assert len(effects) == 0
+
+
+def test_a_test_may_patch_the_class_meanwhile(
+    shop: Shop, buffered: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(Task, "apply_async", lambda self, *args, **_: calls.append(args))
+    with shop.boundary.scope():
+        shop.receipt.delay(1)
+    assert calls == [((1,), {})]
+
+
+def test_what_a_handler_calls_is_a_follow_up(shop: Shop, buffered: Installed) -> None:
+    boundary = Boundary(
+        {CallTask: SendTasks(shop.app), Placed: lambda i: shop.receipt.delay(i.order_id)}
+    )
+    with boundary.scope() as effects:
+        effects.emit(Placed(1))
+    [_, entry] = effects.report.entries
+    assert (entry.intent, entry.wave) == (CallTask(shop.receipt.s(1)), 1)
+    assert shop.sent == [("shop.receipt", 1)]
+
+
+def test_wrong_arguments_are_refused_where_the_task_is_called(
+    shop: Shop, buffered: Installed
+) -> None:
+    with shop.boundary.scope() as effects:
+        with pytest.raises(TypeError):
+            shop.receipt.delay()
+        with pytest.raises(SignatureError, match="producer="):
+            shop.receipt.apply_async((1,), producer=object())
+    assert len(effects) == 0
+
+
+def test_a_refusing_policy_speaks_at_the_call(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope(policy=Refuse(CallTask)), pytest.raises(RefusedError):
+        shop.receipt.delay(1)
+    assert shop.sent == []
+
+
+def test_a_plan_tells_where_the_call_is(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope(policy=Hold()) as effects:
+        shop.receipt.delay(1)
+    [entry] = effects.plan()
+    assert HERE in str(entry.place)
+
+
+def test_an_async_scope_buffers_too(shop: Shop, buffered: Installed) -> None:
+    async def main() -> None:
+        async with shop.boundary.scope():
+            shop.receipt.delay(1)
+            assert shop.sent == []
+
+    asyncio.run(main())
+    assert shop.sent == [("shop.receipt", 1)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "bufer"},
+        {"mode": "buffer"},
+        {"mode": "buffer", "boundary": Boundary({})},
+        {"mode": "observe", "tasks": "shop.receipt"},
+        {"mode": "observe", "scopeless": "drop"},
+    ],
+)
+def test_what_makes_no_sense_is_refused(shop: Shop, wrong: Any) -> None:
+    with pytest.raises(SettingError, match="install"):
+        install(shop.app, **wrong)
+    assert "send_task" not in vars(shop.app)
+
+
+# -- no scope -------------------------------------------------------------------------------------
+
+
+def test_without_a_scope_it_is_sent_at_once_and_warned_of_once_per_site(
+    shop: Shop, buffered: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = [shop.receipt.delay(order_id) for order_id in (1, 2)]
+    shop.receipt.delay(3)
+    assert [sent[1] for sent in shop.sent] == [1, 2, 3]
+    assert [type(result) for result in results] == [shop.app.AsyncResult] * 2
+    warnings = [record.getMessage() for record in caplog.records]
+    assert [HERE in text and "no scope is open" in text for text in warnings] == [True, True]
+    assert [row.fates for row in buffered.observations] == [{"no scope": 2}, {"no scope": 1}]
+
+
+def test_without_a_scope_an_enclosure_holds_all_the_same(shop: Shop, buffered: Installed) -> None:
+    with airlock.enclose(Drop()):
+        result = shop.receipt.delay(1)
+    assert shop.sent == []
+    with pytest.raises(UnreleasedResultError, match=r"dropped by Drop\(\)"):
+        result.get()
+
+
+def test_without_a_scope_an_error_is_raised_as_before(shop: Shop) -> None:
+    def fail(_: object) -> None:
+        raise ConnectionError("broker")
+
+    boundary = Boundary({CallTask: fail})
+    options: Any = {"mode": "buffer", "boundary": boundary}
+    with install(shop.app, **options), pytest.raises(ConnectionError, match="broker"):
+        shop.receipt.delay(1)
+
+
+def test_after_a_scope_it_is_sent_at_once(shop: Shop, buffered: Installed) -> None:
+    """A task of asyncio that outlives the scope it was started in."""
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        shop.receipt.delay(1)
+
+    async def main() -> None:
+        async with shop.boundary.scope():
+            task = asyncio.create_task(later())
+        await task
+
+    asyncio.run(main())
+    assert shop.sent == [("shop.receipt", 1)]
+
+
+def test_without_a_scope_it_may_be_refused(shop: Shop) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary, "scopeless": "raise"}
+    with install(shop.app, **options):
+        with pytest.raises(NoScopeError):
+            shop.receipt.delay(1)
+        assert shop.sent == []
+        with scopeless(shop.boundary, "run"):
+            shop.receipt.delay(2)
+        assert shop.sent == [("shop.receipt", 2)]
+
+
+# -- results --------------------------------------------------------------------------------------
+
+
+def test_the_result_has_the_id_and_refuses_to_wait(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope() as effects:
+        result = shop.receipt.delay(1)
+        assert isinstance(result, AsyncResult)
+        for ask in (result.get, result.wait, result.ready, result.successful, result.failed):
+            with pytest.raises(UnreleasedResultError, match="not sent yet: it waits for the end"):
+                ask()
+        with pytest.raises(UnreleasedResultError):
+            _ = result.state
+        assert not issubclass(UnreleasedResultError, shop.app.AsyncResult.TimeoutError)
+        assert effects[0].task_id == result.id
+    assert (result.ready(), result.state) == (False, "PENDING")
+    with pytest.raises(shop.app.AsyncResult.TimeoutError):
+        result.get(timeout=0.01)
+
+
+def test_the_results_of_canvases_refuse_to_wait(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope():
+        many = group(shop.receipt.s(1), shop.receipt.s(2))()
+        linked = chain(shop.receipt.s(1), shop.mail.s())()
+        for ask in (many.get, many.join, many.ready, linked.get, linked.parent.get):
+            with pytest.raises(UnreleasedResultError):
+                ask()
+    assert many.ready() is False
+    assert linked.parent.ready() is False
+
+
+def test_a_result_of_what_was_never_sent_says_so(shop: Shop, buffered: Installed) -> None:
+    discarded: Any = None
+    with suppress(Failure), shop.boundary.scope():
+        discarded = shop.receipt.delay(1)
+        raise Failure("no")
+    with shop.boundary.scope(policy=Drop(CallTask).where(calling(shop.mail)) & Dedupe() & Hold()):
+        dropped, held, merged = shop.mail.delay(), shop.receipt.delay(1), shop.receipt.delay(1)
+    for result, why in (
+        (discarded, r"never sent: it was discarded by Failure\('no'\)"),
+        (dropped, r"never sent: it was dropped by Drop\(CallTask\)"),
+        (held, r"is held by Hold\(\)"),
+        (merged, r"CallTask\(shop.receipt\(1\)\) stands for it"),
+    ):
+        with pytest.raises(UnreleasedResultError, match=why):
+            result.get()
+
+
+def test_a_result_of_what_failed_is_there_after_a_resume(shop: Shop) -> None:
+    broken = [True]
+    result: Any = None
+    send = SendTasks(shop.app)
+
+    def sometimes(intent: CallTask) -> None:
+        if broken.pop():
+            raise ConnectionError("broker")
+        send(intent)
+
+    boundary = Boundary({CallTask: sometimes})
+    with install(shop.app, mode="buffer", boundary=boundary):
+        effects = boundary.scope()
+        with suppress(airlock.FlushError), effects:
+            result = shop.receipt.delay(1)
+        with pytest.raises(UnreleasedResultError, match=r"failed \(ConnectionError\('broker'\)\)"):
+            result.get()
+        broken[:] = [False]
+        effects.report.resume()
+        assert result.ready() is False
+
+
+def test_eager_tasks_run_when_the_scope_ends(shop: Shop, buffered: Installed) -> None:
+    shop.app.conf.task_always_eager = True
+    with shop.boundary.scope():
+        single = shop.receipt.delay(7)
+        linked = chain(shop.receipt.s(1), shop.receipt.s())()
+        many = group(shop.receipt.s(1), shop.receipt.s(2))()
+        joined = chord([shop.receipt.s(1), shop.receipt.s(2)], shop.mail.s())()
+        assert shop.ran == []
+        with pytest.raises(UnreleasedResultError):
+            single.get()
+    assert single.get() == 7
+    assert (single.state, single.ready(), single.successful()) == ("SUCCESS", True, True)
+    assert (linked.get(), linked.parent.get()) == (1, 1)
+    assert (many.get(), many.ready(), [one.get() for one in many.results]) == ([1, 2], True, [1, 2])
+    assert joined.get() == ([1, 2],)
+    assert shop.sent == []
+
+
+def test_what_an_eager_task_calls_is_a_follow_up(shop: Shop, buffered: Installed) -> None:
+    shop.app.conf.task_always_eager = True
+
+    @shop.app.task(name="shop.outer", shared=False)
+    def outer() -> None:
+        shop.receipt.delay(1)
+        assert shop.ran == []
+
+    with shop.boundary.scope() as effects:
+        outer.delay()
+    assert shop.ran == [1]
+    assert [entry.wave for entry in effects.report] == [0, 1]
+
+
+# -- observing ------------------------------------------------------------------------------------
+
+
+def fates(installed: Installed) -> dict[str, dict[str, int]]:
+    """By what was called, of all sites together."""
+    found: dict[str, dict[str, int]] = {}
+    for row in installed.observations:
+        for fate, count in row.fates.items():
+            mine = found.setdefault(row.what, {})
+            mine[fate] = mine.get(fate, 0) + count
+    return found
+
+
+def test_observing_sends_as_before_and_puts_nothing_into_the_scope(
+    shop: Shop, observed: Installed
+) -> None:
+    with shop.boundary.scope(policy=Hold()) as effects:
+        result = shop.receipt.delay(1)
+        assert shop.sent == [("shop.receipt", 1)]
+        assert type(result) is shop.app.AsyncResult
+        assert len(effects) == 0
+    assert len(effects.report) == 0
+    assert fates(observed) == {"shop.receipt": {"held": 1}}
+
+
+def test_observing_needs_no_handler(shop: Shop, observed: Installed) -> None:
+    with Boundary({}).scope():
+        shop.receipt.delay(1)
+    assert fates(observed) == {"shop.receipt": {"later": 1}}
+
+
+def test_observing_tells_what_policies_would_have_done(shop: Shop, observed: Installed) -> None:
+    boundary = Boundary({}, policy=Drop(CallTask).where(calling("shop.mail")))
+    with boundary.scope():
+        shop.receipt.delay(1)
+        chain(shop.receipt.s(1), shop.mail.s())()
+        with airlock.region(Dedupe()):
+            shop.receipt.delay(2)
+            shop.receipt.delay(2)
+        with airlock.region(Drop()), airlock.region(Hold()):
+            shop.receipt.delay(3)
+        with airlock.enclose(Drop()):
+            shop.receipt.delay(4)
+        with airlock.region(Refuse(CallTask)):
+            shop.receipt.delay(5)
+        with boundary.scope(independent=True, policy=Hold()):
+            shop.receipt.delay(6)
+            shop.mail.delay()
+    shop.receipt.delay(7)
+    assert fates(observed) == {
+        "shop.receipt": {
+            "later": 2, "merged": 1, "dropped": 2, "refused": 1, "held": 1, "no scope": 1
+        },
+        "shop.receipt, shop.mail": {"dropped": 1},
+        "shop.mail": {"dropped": 1},
+    }  # fmt: skip
+    assert sum(row.repeated for row in observed.observations) == 1
+
+
+def test_observing_tells_what_blocks_would_have_done(shop: Shop, observed: Installed) -> None:
+    with shop.boundary.scope():
+        shop.receipt.delay(1)
+        with suppress(Failure), shop.boundary.scope():
+            shop.receipt.delay(2)
+            raise Failure
+    with suppress(Failure), shop.boundary.scope():
+        shop.receipt.delay(3)
+        raise Failure
+    with shop.boundary.scope(keep=lambda error: False):
+        shop.receipt.delay(4)
+    assert fates(observed) == {"shop.receipt": {"later": 1, "discarded": 3}}
+
+
+def test_observing_tells_what_transactions_would_have_done(
+    shop: Shop, observed: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = connect(":memory:", isolation_level=None)
+    with (
+        suppress(Failure),
+        database,
+        shop.boundary.scope(release=on_commit(database)),
+    ):
+        database.execute("BEGIN")
+        for order_id in (1, 2, 3):
+            shop.receipt.delay(order_id)
+        raise Failure
+    [warning] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "3 sent before a rollback (shop.receipt at " in warning
+    with database, shop.boundary.scope(release=on_commit(database)):
+        database.execute("BEGIN")
+        shop.mail.delay()
+        database.execute("SAVEPOINT s")
+        shop.mail.delay()
+        database.execute("ROLLBACK TO s")
+        database.execute("RELEASE s")
+        shop.mail.delay()
+    with shop.boundary.scope(release=on_commit(database)):
+        with database:
+            database.execute("BEGIN")
+        shop.mail.delay()
+    database.close()
+    assert fates(observed) == {
+        "shop.receipt": {"rolled back": 3},
+        "shop.mail": {"rolled back": 1, "later": 2, "no transaction": 1},
+    }
+
+
+class Autocommit:
+    """A release of a connection where each statement commits by itself."""
+
+    on_flush_error: Any = "report"
+
+    def segment(self) -> Segment | None:
+        return None
+
+
+def test_observing_in_autocommit_tells_what_the_block_would_have_done(
+    shop: Shop, observed: Installed
+) -> None:
+    with shop.boundary.scope(release=Autocommit()):
+        shop.receipt.delay(1)
+        with suppress(Failure), shop.boundary.scope():
+            shop.receipt.delay(2)
+            raise Failure
+    with suppress(Failure), shop.boundary.scope(release=Autocommit()):
+        shop.receipt.delay(3)
+        raise Failure
+    assert fates(observed) == {"shop.receipt": {"later": 1, "discarded": 2}}
+
+
+def test_observing_tells_of_handlers(shop: Shop, observed: Installed) -> None:
+    boundary = Boundary({Placed: lambda i: shop.receipt.delay(i.order_id)})
+    with boundary.scope() as effects:
+        effects.emit(Placed(1))
+        shop.mail.delay()
+    with boundary.scope() as effects:
+        effects.emit(Placed(1))
+    assert fates(observed) == {"shop.mail": {"later": 1}, "shop.receipt": {"later": 2}}
+
+
+def test_observing_never_breaks_what_it_observes(
+    shop: Shop, observed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(what: Any, *_: object) -> Any:
+        if what:
+            raise RuntimeError
+        return []
+
+    with shop.boundary.scope(policy=lambda view: broken(view.intents)):
+        shop.receipt.delay(1)
+    with shop.app.connection_for_write() as connection, shop.boundary.scope():
+        shop.receipt.apply_async((2,), connection=connection)
+        monkeypatch.setattr("airlock.integrations.celery.installing.freeze", broken)
+        shop.receipt.delay(3)
+    assert len(shop.sent) == 3
+    assert fates(observed) == {"shop.receipt": {"unknown": 1, "not possible": 1}}
+
+
+def test_what_is_kept_of_observations_is_bounded(shop: Shop, observed: Installed) -> None:
+    observed.observations.calls = 2
+    observed.observations._sites = 1
+    with shop.boundary.scope():
+        for _ in range(5):
+            shop.receipt.delay(1)
+        shop.mail.delay()
+    [first, rest] = observed.observations
+    assert (first.count, first.fates, first.repeated) == (5, {"later": 2, "unknown": 3}, 1)
+    assert (rest.site, rest.count) == ("(more sites)", 1)
+
+
+def test_the_summary_is_a_table_of_sites(shop: Shop, observed: Installed) -> None:
+    with suppress(Failure), shop.boundary.scope():
+        shop.mail.delay()
+        raise Failure
+    with shop.boundary.scope():
+        for order_id in (1, 2):
+            shop.receipt.delay(order_id)
+    line, head, *rows = observed.summary().splitlines()
+    assert line == ("observed 3 calls at 2 sites: 2 delivered later, 1 sent by a block that failed")
+    assert head.split() == ["site", "what", "calls", "later", "discarded"]
+    assert [row.split()[1:] for row in rows] == [
+        ["shop.mail", "1", "1"],
+        ["shop.receipt", "2", "2"],
+    ]
+    assert all(HERE in row for row in rows)

@@ -1,0 +1,70 @@
+"""What the pages about queues show is what happens: their files and commands, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.shown import files, written
+
+DOCS = Path(__file__).parents[3] / "docs" / "how-to"
+TRANSCRIPT = re.compile(r"^```console\n(\$ export .*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def said(transcript: str, folder: Path) -> str:
+    """The commands of a transcript, and what they say."""
+    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    text = ""
+    for line in transcript.splitlines():
+        if line.startswith("$ export "):
+            name, _, value = line.removeprefix("$ export ").partition("=")
+            environ[name] = value
+            text += f"{line}\n"
+        elif line.startswith("$ "):
+            ran = subprocess.run(
+                ["bash", "-c", line.removeprefix("$ ")],
+                cwd=folder,
+                env=environ | {"PYTHONPATH": str(folder)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            errors = ran.stderr if ran.returncode else ""
+            said = "".join(f"{part.rstrip()}\n" for part in ran.stdout.splitlines())
+            text += f"{line}\n{said}{errors}"
+    return text
+
+
+@pytest.mark.parametrize("page", ["django-tasks", "django-q"])
+def test_a_page_of_django_is_true(page: str, tmp_path: Path) -> None:
+    """The project that it shows does what it says."""
+    if page == "django-tasks":
+        pytest.importorskip("django_tasks_db", reason="pip install django-tasks-db")
+    path = DOCS / f"{page}.md"
+    written(files(str(path)), str(tmp_path))
+    (tmp_path / "shop" / "__init__.py").touch()
+    (transcript,) = TRANSCRIPT.findall(path.read_text("utf-8"))
+    assert said(transcript, tmp_path) == transcript
+
+
+def test_the_page_that_teaches_the_contract_passes_it(tmp_path: Path) -> None:
+    """The queue that it builds keeps every rule of which it does not say otherwise."""
+    shown = files(str(DOCS / "write-a-queue-integration.md"))
+    folder = written(shown, str(tmp_path))
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-W", "error"],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "22 passed" in ran.stdout
