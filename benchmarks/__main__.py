@@ -18,7 +18,10 @@ from benchmarks.table import document, show
 
 FULL = (25, 10.0)
 QUICK = (3, 1.0)
-PACKAGES = ("attrs", "dependency-injector", "Django", "effect", "blinker")
+PACKAGES = (
+    *("attrs", "dependency-injector", "Django", "starlette", "Flask", "celery"),
+    *("effect", "blinker"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

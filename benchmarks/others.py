@@ -6,17 +6,14 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from benchmarks import django_project
 from benchmarks.clock import Handler, Work
 from benchmarks.contenders import Stock
 
 
 def django(handler: Handler) -> Work:
     """``transaction.on_commit`` in an atomic block on SQLite in memory; the commit is the flush."""
-    library, conf = import_module("django"), import_module("django.conf")
-    if not conf.settings.configured:
-        memory = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
-        conf.settings.configure(DATABASES={"default": memory})
-        library.setup()
+    django_project.set_up()
     transaction: Any = import_module("django.db.transaction")
 
     def work(n: int) -> None:

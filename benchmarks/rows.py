@@ -8,7 +8,7 @@ from typing import Any
 
 from airlock import Dedupe, Drop
 from benchmarks import contenders as own
-from benchmarks import imports, kit, others, plans, wire
+from benchmarks import django_release, imports, kit, others, plans, queues, web, wire
 from benchmarks.measure import Bar, Contender, Row, Sample
 from benchmarks.peer import NAME, Peer
 
@@ -30,6 +30,9 @@ def rows(peer: Peer) -> list[Row]:
         *_plans(),
         *_kinds(),
         *_others(),
+        *web.rows(),
+        *queues.rows(),
+        *django_release.rows(),
     ]
 
 

@@ -1,0 +1,20 @@
+"""The session of a request: its transaction decides about the request's effects."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from airlock.integrations.fastapi import Effects
+from airlock.integrations.sqlalchemy import on_commit
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+
+async def session_of_request(request: Request, effects: Effects) -> AsyncIterator[AsyncSession]:
+    sessions: async_sessionmaker[AsyncSession] = request.app.state.sessions
+    async with sessions.begin() as session:  # commits at its end, or rolls back
+        effects.release_with(on_commit(session))
+        yield session
+
+
+# Function-scoped: it commits before the response starts. Otherwise the answer is refused.
+Session = Annotated[AsyncSession, Depends(session_of_request, scope="function")]
