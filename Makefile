@@ -8,8 +8,9 @@ PY = "$(VENV)/bin/python"
 # What there is of the code; the folders must hold Python files before the tools accept them.
 CODE = $(wildcard src tests examples benchmarks conftest.py)
 
-# Tests that mostly wait for workers and brokers, so that several files of them run at once.
+# The files of the tests run side by side; these mostly wait for workers and brokers, so that more of them do.
 WAITING = tests/integrations/celery tests/integrations/queues
+BESIDE = -p xdist --dist loadfile -n
 
 # Pyright comes in its wheel, and Node in another; nothing else is to be fetched.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
@@ -30,9 +31,8 @@ demo: install-demo ## run the example shop
 	@$(PY) -m examples.orders
 
 test: lint ## lint, types, import contracts, tests with coverage
-	$(PY) -m pytest --cov --cov-report= --cov-fail-under=0 $(patsubst %,--ignore=%,$(WAITING)) $(PYTEST_ARGS)
-	$(PY) -m pytest --cov --cov-append --cov-report=term-missing:skip-covered \
-	    -p xdist -n 6 --dist loadfile $(WAITING) $(PYTEST_ARGS)
+	$(PY) -m pytest $(BESIDE) 3 $(patsubst %,--ignore=%,$(WAITING)) --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
+	$(PY) -m pytest $(BESIDE) 6 $(WAITING) --cov --cov-append --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 bench: install-bench ## run the benchmarks
 	@$(PY) -m benchmarks

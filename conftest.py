@@ -13,6 +13,7 @@ import contextlib
 import doctest
 import inspect
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -29,6 +30,10 @@ from airlock.effects import registry
 from airlock.errors import NoScopeError
 
 pytest_plugins = ["airlock.pytest_plugin", "pytester"]
+
+# Tests start pytest in processes of their own, which are not this run's workers.
+for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+    del os.environ[_name]
 
 ROOT = Path(__file__).parent
 PLACE = re.compile(r"(?:(?<![\w.])/[^\n:]*|[\w./-]+)\.(?:md|py):\d+")

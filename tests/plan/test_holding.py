@@ -287,6 +287,7 @@ def scope_that_holds(boundary: Boundary) -> airlock.Scope:
 
 
 def unplanned() -> pytest.WarningsRecorder:
+    gc.collect()  # what other tests have left says so before
     return pytest.warns(UnplannedWarning)
 
 
