@@ -73,6 +73,7 @@ class Block(EffectBuffer):
         "_task",
         "_watched",
         "engine",
+        "failed_late",
         "release",
         "state",
     )
@@ -115,6 +116,8 @@ class Block(EffectBuffer):
         self._arrival = arrival
         self._report: Report | None = None
         self._task: Any = None
+        # Told of an error of a flush that a commit set off after the block, in place of the log.
+        self.failed_late: Callable[[Exception], None] | None = None
 
     def enter(self) -> Self:
         """Open the scope and make it current.

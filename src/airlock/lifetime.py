@@ -235,13 +235,18 @@ class Lifetime(Block):
             return
         try:
             self.flush()
-        except Exception:
-            if self.release is not None and self.release.on_flush_error == "raise":
+        except Exception as error:
+            raising = self.release is not None and self.release.on_flush_error == "raise"
+            tell, self.failed_late = self.failed_late, None
+            if tell is not None:
+                tell(error)
+            elif not raising:
+                log.exception(
+                    "effects released by a commit failed; scope.report has them all, and "
+                    "report.resume() runs what is left"
+                )
+            if raising:
                 raise
-            log.exception(
-                "effects released by a commit failed; scope.report has them all, and "
-                "report.resume() runs what is left"
-            )
 
     def _planned(self) -> tuple[list[Wave], How]:
         """What to flush, and how; everything about the scope is checked."""

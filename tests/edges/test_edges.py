@@ -72,6 +72,35 @@ def test_or_is_raised() -> None:
     assert edge.flush_errors == 1
 
 
+def test_also_if_a_commit_around_the_work_sets_it_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge = Edge(Boundary({Note: fail}))
+    with connect(tmp_path / "db") as connection:
+        connection.execute("BEGIN")
+        with edge.scope("POST /orders", release=on_commit(connection)) as effects:
+            airlock.emit(Note("a"))
+        assert edge.flush_errors == 0
+        connection.commit()
+    assert effects.report.failed == [Note("a")]
+    assert edge.flush_errors == 1
+    assert "effects of POST /orders failed" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("which", ["edge", "release"])
+def test_or_is_raised_from_that_commit(which: str, tmp_path: Path) -> None:
+    edge = Edge(Boundary({Note: fail}), on_flush_error="raise" if which == "edge" else "report")
+    with connect(tmp_path / "db") as connection:
+        release = on_commit(connection, on_flush_error="raise" if which != "edge" else "report")
+        connection.execute("BEGIN")
+        with edge.scope("POST /orders", release=release):
+            airlock.emit(Note("a"))
+        with pytest.raises(FlushError):
+            connection.commit()
+    assert edge.flush_errors == 1
+
+
 def test_in_async_work_too(caplog: pytest.LogCaptureFixture) -> None:
     done: list[Any] = []
 

@@ -16,6 +16,7 @@ OTHERS = [
     "asyncio",
     "cacheprovider",
     "cov",
+    "django",
     "hypothesispytest",
     "inline_snapshot",
     "randomly",

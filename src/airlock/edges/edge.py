@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Literal
@@ -166,7 +167,7 @@ class Work:
             await self.scope.asettle(error or order)
         except Exception as failure:  # noqa: BLE001 - as in _settled
             self._edge.failed(self.what, failure)
-        self._complain(order, error)
+        self._ended(order, error)
         return False
 
     def _settled(
@@ -177,7 +178,7 @@ class Work:
                 self.scope.settle(error or order)
             except Exception as failure:  # noqa: BLE001 - raised or reported there
                 self._edge.failed(self.what, failure)
-        self._complain(order, error)
+        self._ended(order, error)
         return False
 
     def _leave(self, error: BaseException | None) -> ScopeOrderError | None:
@@ -190,8 +191,10 @@ class Work:
             return order
         return None
 
-    def _complain(self, order: ScopeOrderError | None, error: BaseException | None) -> None:
+    def _ended(self, order: ScopeOrderError | None, error: BaseException | None) -> None:
         """Raise that inner scopes were left open; of work that has failed, only tell it."""
+        if self.scope.state is State.WAITING:  # for the commit around it
+            self.scope.failed_late = partial(self._edge.failed, self.what)
         if order is None:
             return
         # A framework may have made a response of the error that left them open.

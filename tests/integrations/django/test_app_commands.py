@@ -193,6 +193,9 @@ def test_errors_of_handlers_are_logged_and_counted(caplog: pytest.LogCaptureFixt
     run(Ours(lambda: airlock.emit(Note("fails"))))
     assert "effects of manage.py refund failed" in caplog.text
     assert counts().flush_errors == 1
+    with transaction.atomic():
+        run(Ours(lambda: airlock.emit(Note("fails"))))
+    assert counts().flush_errors == 2
 
 
 def test_or_raised() -> None:

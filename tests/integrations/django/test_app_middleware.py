@@ -161,6 +161,20 @@ def test_a_request_in_a_transaction_waits_for_its_commit(client: Client) -> None
     assert done == ["a"]
 
 
+def test_an_error_of_what_that_commit_releases_is_counted_too(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    from django.db import transaction
+
+    from airlock.integrations.django import counts
+
+    with transaction.atomic():
+        client.get("/save/fails")
+        assert counts().flush_errors == 0
+    assert counts().flush_errors == 1
+    assert "effects of GET /save/fails failed" in caplog.text
+
+
 def test_an_error_of_a_handler_is_logged_counted_and_in_the_report(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -125,8 +125,7 @@ class Served:
                 self._scope.settle(self._judged(error, status))
         except Exception as failure:  # noqa: BLE001 - raised or reported there
             self._failed(failure)
-        if self._order is not None:  # the view succeeded, and left a scope open
-            self._failed(self._order)
+        self._ended()
 
     async def aleave(self, error: BaseException | None, status: int) -> None:
         """``leave`` where handlers are async; sync ones may use the database, in their thread."""
@@ -140,8 +139,7 @@ class Served:
                 await sync_to_async(scope.settle)(judged)
         except Exception as failure:  # noqa: BLE001 - as above
             self._failed(failure)
-        if self._order is not None:  # the view succeeded, and left a scope open
-            self._failed(self._order)
+        self._ended()
 
     def _exit(self, error: BaseException | None) -> None:
         """Leave the scope, also if the view left others open in it."""
@@ -149,6 +147,12 @@ class Served:
             self._scope.exit_block(error)
         except ScopeOrderError as order:
             self._order = order
+
+    def _ended(self) -> None:
+        if self._order is not None:  # the view succeeded, and left a scope open
+            self._failed(self._order)
+        if self._scope.state is State.WAITING:  # for the commit around the request, as in a test
+            self._scope.failed_late = self._failed
 
     def _judged(self, error: BaseException | None, status: int) -> BaseException | None:
         """None to keep what was emitted without a transaction, or why not."""
