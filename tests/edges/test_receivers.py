@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +24,7 @@ from airlock.errors import (
     WireError,
 )
 from airlock.wire import Envelope, Wire
+from tests.edges.forking import forked
 
 
 @airlock.intent(kind="receivers.work")
@@ -110,23 +110,6 @@ def test_threads_share_one(is_async: bool) -> None:
     for thread in threads:
         thread.join(timeout=10)
     assert got == made * 5
-
-
-def forked(child: Callable[[], str]) -> str:
-    """What a function returns in a child process, which is killed if it takes too long."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(10)
-        try:
-            os.write(writer, child().encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as said:
-        text = said.read()
-    os.waitpid(pid, 0)
-    return text
 
 
 class Pid(Boundary):

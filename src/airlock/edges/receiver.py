@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any
 
 from airlock.boundary import Boundary
+from airlock.edges.looping import has_async, in_loop, run
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.errors import NotHereError, SettingError, UnhandledIntentError, WireError
@@ -29,6 +30,9 @@ class Receiver:
     connections are not shared with the process it was forked from. Resources of its container are
     opened then. So are those of a boundary that was given as it is: it should not have been used
     before the fork. What an opener before it has opened is not opened again.
+
+    A boundary with async handlers works in an event loop of the process, in a thread of its own,
+    where the engine has none: its resources are opened there, and all its handlers run there.
 
     Args:
         boundary: with the handlers; or a function that makes it, or the import path of either,
@@ -121,6 +125,8 @@ class Receiver:
         with _being_made():
             boundary = self._here.opened()
         with _handled(envelope):
+            if has_async(boundary) and not in_loop():
+                return run(self._delivered(boundary, envelope, attempt))
             return boundary.deliver(envelope, attempt=attempt, on_flush_error=self._on_flush_error)
 
     def receive(self, message: str | bytes, *, attempt: int = 1) -> Report:
@@ -134,14 +140,17 @@ class Receiver:
         return self.deliver(self.read(message), attempt=attempt)
 
     async def areceive(self, message: str | bytes, *, attempt: int = 1) -> Report:
-        """``receive`` where handlers are async, and resources may be."""
+        """``receive`` in an engine with an event loop."""
         with _being_made():
             boundary = await self._here.aopened()
         envelope = self._decoded(message)
         with _handled(envelope):
-            return await boundary.adeliver(
-                envelope, attempt=attempt, on_flush_error=self._on_flush_error
-            )
+            return await self._delivered(boundary, envelope, attempt)
+
+    async def _delivered(self, boundary: Boundary, envelope: Envelope, attempt: int) -> Report:
+        return await boundary.adeliver(
+            envelope, attempt=attempt, on_flush_error=self._on_flush_error
+        )
 
     def _decoded(self, message: str | bytes) -> Envelope:
         try:
@@ -166,7 +175,11 @@ class _Process:
         if not self._open:
             with self._lock:
                 if not self._open:
-                    self._made().__enter__()
+                    made = self._made()
+                    if has_async(made):
+                        run(made.__aenter__())
+                    else:
+                        made.__enter__()
                     self._open = True
         return self._made()
 
@@ -179,7 +192,11 @@ class _Process:
 
     def close(self) -> None:
         if self._open:
-            self._taken().__exit__(None, None, None)
+            taken = self._taken()
+            if has_async(taken):
+                run(taken.__aexit__(None, None, None))
+            else:
+                taken.__exit__(None, None, None)
 
     async def aclose(self) -> None:
         if self._open:

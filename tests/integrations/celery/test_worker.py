@@ -125,6 +125,30 @@ def test_each_pool_process_makes_and_opens_its_own_boundary(worker: Worker) -> N
     assert sorted(line["pid"] for line in worker.told("closed")) == sorted(opened)
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_async_handlers_have_one_loop_in_each_process(worker: Worker, pool: str) -> None:
+    """Their resources too."""
+    program = worker.start(pool, awaits=True)
+    worker.emit(*(Note(f"{n}") for n in range(20)))
+    delivered = worker.wait("delivered", count=20)
+    program.stop()
+    places = {(line["pid"], line["loop"]) for line in delivered}
+    assert len(places) == len({pid for pid, _ in places})
+    for event in ("opened", "closed"):
+        told = [(line["pid"], line["loop"]) for line in worker.told(event)]
+        assert sorted(told) == sorted(places), event
+
+
+def test_a_time_limit_cancels_an_async_handler(worker: Worker) -> None:
+    program = worker.start(awaits=True, soft_time_limit=1)
+    worker.emit(Slow("a", 60))
+    worker.wait("cancelled", "a")
+    until(lambda: "SoftTimeLimitExceeded" in program.output, "the task fails by the limit")
+    worker.emit(Note("b"))
+    worker.wait("delivered", "b")
+    assert not worker.told("delivered", "after a")
+
+
 @pytest.mark.parametrize("service", [services.rabbitmq, services.redis])
 def test_a_pool_process_killed_in_a_handler_loses_nothing(worker: Worker) -> None:
     """The message goes back, and another process has it, with the same id."""

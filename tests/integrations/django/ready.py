@@ -14,9 +14,15 @@ SETTINGS = "tests.integrations.django.settings"
 
 
 def set_up() -> None:
-    """Nothing but Django itself is touched: logging stays as pytest has it."""
+    """Nothing but Django itself is touched: logging stays as pytest has it.
+
+    The variable is read once; programs that tests start have settings of their own.
+    """
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
-    django.setup()
+    try:
+        django.setup()
+    finally:
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 @cache

@@ -123,8 +123,7 @@ def project(made: Path, tmp_path: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
-    return kept | measuring() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | measuring() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def typed(folder: Path, *words: str, code: int = 0) -> str:

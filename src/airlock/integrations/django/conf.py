@@ -14,11 +14,11 @@ from django.conf import settings
 
 from airlock import Boundary
 from airlock.edges import SLOW, Edge, keep_web
+from airlock.edges.looping import has_async
 from airlock.errors import SettingError
 from airlock.integrations.django.reading import READERS, problem, suggestion
 from airlock.integrations.django.transactions import on_commit
 from airlock.release import OnFlushError, Release
-from airlock.signatures import is_async
 
 __all__ = ["NAME", "Conf", "boundary", "conf", "forget", "problems", "setting"]
 
@@ -77,11 +77,6 @@ def release_of(database: str | None, on_flush_error: OnFlushError) -> Release | 
 def edge_of(now: Conf, slow: timedelta | None) -> Edge:
     """What reports, and counts, the errors of flushes."""
     return Edge(now.boundary, on_flush_error=now.on_flush_error, slow=slow)
-
-
-def has_async(boundary: Boundary) -> bool:
-    """Whether a handler of the boundary is async."""
-    return any(is_async(binding.target) for binding in boundary.handlers.values())
 
 
 def setting() -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,33 @@ def take_long(intent: Slow) -> None:
     log("ended", intent.text)
 
 
+async def async_mail() -> AsyncIterator[str]:
+    log("opened", loop=id(asyncio.get_running_loop()))
+    yield "mail"
+    log("closed", loop=id(asyncio.get_running_loop()))
+
+
+async def async_deliver(intent: Note, mail: str) -> None:
+    await asyncio.sleep(0)
+    log("delivered", intent.text, mail=mail, loop=id(asyncio.get_running_loop()))
+
+
+async def async_take_long(intent: Slow) -> None:
+    log("begun", intent.text)
+    airlock.emit(Note(f"after {intent.text}"))
+    try:
+        await asyncio.sleep(intent.seconds)
+    except asyncio.CancelledError:
+        log("cancelled", intent.text)
+        raise
+
+
+class AsyncEffects(containers.DeclarativeContainer):
+    mail = providers.Resource(async_mail)
+    note = Handles(Note, async_deliver, mail=mail)
+    slow = Handles(Slow, async_take_long)
+
+
 class Effects(containers.DeclarativeContainer):
     mail = providers.Resource(mail)
     note = Handles(Note, deliver, mail=mail)
@@ -82,10 +110,13 @@ def boundary() -> Boundary:
         raise ConnectionError("no mail server")
     here = CeleryDispatch(app, queue=QUEUE)
     gone = CeleryDispatch(nowhere, queue=QUEUE, timeout=timedelta(seconds=1))
-    return Boundary(Effects(), dispatch=Route({Lost: gone}, default=here))
+    return Boundary(
+        AsyncEffects() if awaits else Effects(), dispatch=Route({Lost: gone}, default=here)
+    )
 
 
 options: dict[str, Any] = json.loads(os.environ.get("AIRLOCK_TEST_OPTIONS", "{}"))
+awaits = options.pop("awaits", False)
 deliver_task(app, boundary, recheck=timedelta(seconds=1), **options)
 effects_tasks(app, boundary)
 

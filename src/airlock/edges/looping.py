@@ -1,0 +1,90 @@
+"""``run``: a coroutine, for a worker that has no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Lock, Thread, local
+from typing import Any, NoReturn, TypeVar
+
+from airlock.boundary import Boundary
+from airlock.signatures import is_async
+
+__all__ = ["has_async", "in_loop", "run"]
+
+T = TypeVar("T")
+
+
+def has_async(boundary: Boundary) -> bool:
+    """Whether a handler of the boundary is async."""
+    return any(is_async(binding.target) for binding in boundary.handlers.values())
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a copy of this context, and wait for it.
+
+    It runs in the one event loop of this process, made when it is first needed: an async client
+    belongs to the loop in which it was first used. That has a thread of its own, so that signals,
+    by which workers limit time, interrupt who waits; then the coroutine is cancelled, and waited
+    for.
+
+    Args:
+        coroutine: to run.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        BaseException: as it does.
+
+    Example:
+        >>> async def double(number: int) -> int:
+        ...     return 2 * number
+        >>> run(double(21))
+        42
+    """
+    tasks = list[asyncio.Task[T]]()
+    ended = Future[None]()
+
+    def begin() -> None:
+        tasks.append(loop.create_task(coroutine))
+        tasks[0].add_done_callback(lambda _: ended.set_result(None))
+
+    loop = _loop()
+    loop.call_soon_threadsafe(begin)
+    try:
+        ended.result()
+    except BaseException:
+        loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108 - it may not exist yet
+        ended.result()
+        raise
+    return tasks[0].result()
+
+
+def in_loop() -> bool:
+    """Whether this runs in that loop, where nobody may wait for it."""
+    return hasattr(_THREAD, "loop")
+
+
+_THREAD = local()
+_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}  # by process: what was forked has its own
+_MAKING = Lock()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    with _MAKING:
+        loop = _LOOPS.get(os.getpid())
+        if loop is None:
+            loop = _LOOPS[os.getpid()] = asyncio.new_event_loop()
+            Thread(target=_run, args=(loop,), name="airlock-loop", daemon=True).start()
+    return loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> NoReturn:
+    _THREAD.loop = loop
+    while True:
+        with suppress(KeyboardInterrupt, SystemExit):  # a handler's: whoever waits for it gets it
+            loop.run_forever()
