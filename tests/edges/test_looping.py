@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -106,24 +108,33 @@ def test_they_have_the_context_of_the_engine() -> None:
     assert found == ["ann"]
 
 
-def test_a_time_limit_cancels_them() -> None:
-    """Engines raise it in the main thread, by a signal."""
-    ended = list[str]()
+class TimeLimitError(Exception):
+    pass
+
+
+@pytest.fixture
+def slow() -> tuple[Receiver, list[str]]:
+    """A receiver whose handler takes a minute, and what the handler tells."""
+    told = list[str]()
 
     async def sleep(intent: Work) -> None:
+        told.append("begun")
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            ended.append("cancelled")
+            told.append("cancelled")
             raise
 
-    class TimeLimitError(Exception):
-        pass
+    return Receiver(Boundary({Work: sleep})), told
+
+
+def test_a_time_limit_by_a_signal_cancels_them(slow: tuple[Receiver, list[str]]) -> None:
+    """As Celery's, in the main thread."""
+    receiver, told = slow
 
     def limit(*_: object) -> None:
         raise TimeLimitError
 
-    receiver = Receiver(Boundary({Work: sleep}))
     receiver.boundary  # noqa: B018 - made before the clock runs
     before = signal.signal(signal.SIGALRM, limit)
     try:
@@ -133,7 +144,30 @@ def test_a_time_limit_cancels_them() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert ended == ["cancelled"]
+    assert told == ["begun", "cancelled"]
+
+
+def test_a_time_limit_in_a_thread_cancels_them(slow: tuple[Receiver, list[str]]) -> None:
+    """As Dramatiq's."""
+    receiver, told = slow
+    raised = list[BaseException]()
+
+    def work() -> None:
+        try:
+            receiver.receive(MESSAGE)
+        except TimeLimitError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not told:
+        time.sleep(0.01)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(TimeLimitError)
+    )
+    thread.join(timeout=10)
+    assert told == ["begun", "cancelled"]
+    assert len(raised) == 1
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
-from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock, Thread, local
+from threading import Event, Lock, Thread, local
 from typing import Any, NoReturn, TypeVar
 
 from airlock.boundary import Boundary
@@ -47,19 +46,21 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         42
     """
     tasks = list[asyncio.Task[T]]()
-    ended = Future[None]()
+    ended = Event()
 
     def begin() -> None:
         tasks.append(loop.create_task(coroutine))
-        tasks[0].add_done_callback(lambda _: ended.set_result(None))
+        tasks[0].add_done_callback(lambda _: ended.set())
 
     loop = _loop()
     loop.call_soon_threadsafe(begin)
     try:
-        ended.result()
+        # In turns: what an engine raises in a thread, as Dramatiq's time limits are, waits for one.
+        while not ended.wait(1.0):
+            pass
     except BaseException:
         loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108 - it may not exist yet
-        ended.result()
+        ended.wait()
         raise
     return tasks[0].result()
 
