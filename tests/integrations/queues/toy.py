@@ -298,7 +298,7 @@ FAULTS: Mapping[str, set[str]] = {
     "loses a field": {ARRIVES},
     "loses some": {MANY},
     "delivers twice": {
-        ARRIVES, MANY, CAUSES, DELAY, FAILS, DROPPED, ATTEMPT, FLUSH, OUTAGE, *KEPT, NO_BOUNDARY,
+        ARRIVES, MANY, CAUSES, DELAY, FAILS, DROPPED, ATTEMPT, FLUSH, OUTAGE,
         "test_the_job_carries_the_text_of_the_envelope",
         "test_the_job_has_the_id_of_the_intent", "test_the_job_is_json",
     },

@@ -124,7 +124,7 @@ class Failures(Looking):
         self.wait(harness, lambda: harness.output().count(why) > told, "the log says why")
         harness.run()
         self.arrive(harness, sent)
-        self.stay(harness, sent.label, 1)
+        self.kept(harness, sent.label)
         require(harness.failed() == before, "an intent counts as failed, and was never tried")
 
     def _keeps(self, harness: QueueHarness, sent: Any, why: str) -> None:
@@ -139,7 +139,7 @@ class Failures(Looking):
         self.stay(harness, sent.label, 0)
         harness.run()
         require(self.arrive(harness, sent).id == str(id_), "the kept one has another id")
-        self.stay(harness, sent.label, 1)
+        self.kept(harness, sent.label)
         require(harness.failed() == before, "an unknown intent counts as a failed job")
 
     # -- outages ----------------------------------------------------------------------------------

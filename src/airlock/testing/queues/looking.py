@@ -92,6 +92,16 @@ class Looking:
         found = len(runs(harness.log, label))
         require(found == count, f"it arrived {found} times, and should {count} times")
 
+    def kept(self, harness: QueueHarness, label: str) -> None:
+        """After a while, what was kept has arrived, once.
+
+        Or twice, where the broker delivers again: the worker that kept it was stopped meanwhile,
+        and that may be after the message was put back, and before it was acknowledged.
+        """
+        time.sleep(self.quiet)
+        found, most = len(runs(harness.log, label)), 1 if "redelivery" in self.lacks else 2
+        require(0 < found <= most, f"what was kept arrived {found} times")
+
     def none(self, harness: QueueHarness, cls: type, label: str, problem: str) -> None:
         """After a while, none has arrived."""
         time.sleep(self.quiet)
