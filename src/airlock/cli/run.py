@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,19 +28,14 @@ __all__ = ["run"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType[timedelta]):
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
     """``90s``, ``15m``, ``2h``, ``7d``."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """A duration of some text."""
-        match = re.fullmatch(r"(\d+)([smhd])", value)
-        if match is None:
-            self.fail(f"{value!r} is no duration: write 90s, 15m, 2h or 7d.", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+)([smhd])", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no duration: write 90s, 15m, 2h or 7d.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -51,7 +46,12 @@ class Duration(click.ParamType[timedelta]):
     type=click.Path(path_type=Path),
     help="The file to write the plan to.",
 )
-@click.option("--expires", type=Duration(), help="How long it can be applied: 90s, 15m, 2h, 7d.")
+@click.option(
+    "--expires",
+    callback=duration,
+    metavar="DURATION",
+    help="How long it can be applied: 90s, 15m, 2h, 7d.",
+)
 @click.option(
     "--wire", metavar="MODULE:WIRE", help="Writes the intents, for example with a cipher."
 )

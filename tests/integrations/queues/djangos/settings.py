@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
+
 ENGINE = os.environ["AIRLOCK_TEST_ENGINE"]  # django_tasks, orm, or redis
 DATABASE = os.environ["AIRLOCK_TEST_DATABASE"]  # the URL of PostgreSQL, or the path of a file
 BROKER = os.environ.get("AIRLOCK_TEST_BROKER")  # the URL of Redis
@@ -23,6 +25,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["console"], "level": "INFO"},
 }
 
+IMMEDIATE = {"transaction_mode": "IMMEDIATE"} if django.VERSION >= (5, 1) else {}
 parts = urlsplit(DATABASE)
 if parts.scheme.startswith("postgres"):
     DATABASES: dict[str, Any] = {
@@ -41,7 +44,7 @@ else:
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATABASE,
-            "OPTIONS": {"timeout": PATIENCE, "transaction_mode": "IMMEDIATE"},
+            "OPTIONS": {"timeout": PATIENCE, **IMMEDIATE},
         }
     }
 
