@@ -76,6 +76,7 @@ class Block(EffectBuffer):
         "failed_late",
         "release",
         "state",
+        "unattended",
     )
 
     def __init__(
@@ -118,6 +119,8 @@ class Block(EffectBuffer):
         self._task: Any = None
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
+        # Nobody can flush it again: regions that are left open in it do not keep back the rest.
+        self.unattended = False
 
     def enter(self) -> Self:
         """Open the scope and make it current.

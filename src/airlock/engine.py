@@ -87,7 +87,7 @@ class Engine:
     def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
         fail_fast = self.fail_fast if how["fail_fast"] is None else how["fail_fast"]
         settings = self._settings(how["observers"])
-        return Flush(settings, report, waves, fail_fast=fail_fast, refused=how["refused"])
+        return Flush(settings, report, waves, fail_fast=fail_fast, problems=how["problems"])
 
     def _settings(self, observers: tuple[Observer, ...]) -> Settings:
         """Those of the boundary, with the observers of one scope."""
@@ -101,14 +101,14 @@ class Engine:
         """Run what a report has left: for ``report.resume()``."""
         report = Report(self, before.ledger)
         with self._scope_of(report, before, waves):
-            self.flush(report, waves, refused=None, fail_fast=None, observers=())
+            self.flush(report, waves, problems=(), fail_fast=None, observers=())
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """``resume``, awaiting async handlers."""
         report = Report(self, before.ledger)
         with self._scope_of(report, before, waves):
-            await self.aflush(report, waves, refused=None, fail_fast=None, observers=())
+            await self.aflush(report, waves, problems=(), fail_fast=None, observers=())
         return report
 
     @contextmanager

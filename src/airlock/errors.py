@@ -297,20 +297,31 @@ class ScopeOrderError(ScopeError):
 
 @facts
 class OpenRegionsError(ScopeError):
-    """A scope ended while regions below it were still open. Nothing was delivered."""
+    """A scope ended while regions below it were still open.
+
+    Nothing was delivered then, or ``rest_delivered``: where nobody can flush the scope again.
+    """
 
     scope: str
     regions: tuple[str, ...]
+    rest_delivered: bool = False
 
     def __str__(self) -> str:
         listed = "; ".join(self.regions)
+        done, kept = (
+            ("what they emitted was discarded, and the rest delivered", "")
+            if self.rest_delivered
+            else ("nothing was delivered", _FINISHED)
+        )
         return (
             f"{self.scope} ended while {len(self.regions)} region(s) below it are still open: "
-            f"{listed}. Their blocks have neither succeeded nor failed, so nothing was delivered. "
+            f"{listed}. Their blocks have neither succeeded nor failed, so {done}. "
             "Await the tasks that opened them before the block ends; a generator that holds a "
-            "scope over a yield is decorated with @boundary.scoped(). The finished part is kept: "
-            "scope.flush() delivers it, scope.discard() drops it."
+            f"scope over a yield is decorated with @boundary.scoped().{kept}"
         )
+
+
+_FINISHED = " The finished part is kept: scope.flush() delivers it, scope.discard() drops it."
 
 
 @facts

@@ -56,7 +56,7 @@ class Flush:
         report: to be filled.
         waves: to begin with: what a block emitted, or what a report has left.
         fail_fast: stop at the first failure; the rest stays pending.
-        refused: an error to raise at the end, whatever else happens.
+        problems: errors to raise at the end, whatever else happens.
         journal: is told of every call; it takes the follow-ups too, and they do not run here.
     """
 
@@ -67,7 +67,7 @@ class Flush:
         waves: Sequence[Wave],
         *,
         fail_fast: bool,
-        refused: Exception | None = None,
+        problems: tuple[Exception, ...] = (),
         journal: Journal | None = None,
     ) -> None:
         self.settings = settings
@@ -80,7 +80,7 @@ class Flush:
         self._running: Wave | None = None
         self._ran = False
         self._refusals: list[Exception] = []
-        self._refused = refused
+        self._problems = problems
 
     def run(self) -> None:
         """The sync driver."""
@@ -172,12 +172,11 @@ class Flush:
     def _raise(self) -> None:
         """One error for everything that went wrong, with the report."""
         failed = any(w.errors for w in self.report.waves)
-        if not (failed or self._refusals or self._refused or self.down):
+        if not (failed or self._refusals or self._problems or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
-        refusals = [*self._refusals, *([self._refused] if self._refused else [])]
-        refusals += self.down.values()
-        if not failures and len(refusals) == 1 and (not self._ran or refusals[0] is self._refused):
+        refusals = [*self._refusals, *self._problems, *self.down.values()]
+        if not failures and len(refusals) == 1 and (not self._ran or self._problems):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes
                 alone.report = self.report

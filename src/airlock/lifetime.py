@@ -9,6 +9,7 @@ from weakref import ref
 
 from airlock.block import Block
 from airlock.effects.flat import Flat
+from airlock.effects.region import Region
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave, chain
 from airlock.enclosure import ABANDONED, process_policies, succeeded
@@ -120,7 +121,8 @@ class Lifetime(Block):
             NoTransactionError: some intents were emitted after the last transaction.
             WiringError: nothing ran, because of the wiring.
             PolicyError: nothing ran, because of a policy.
-            OpenRegionsError: nothing ran, because a region below is still open.
+            OpenRegionsError: a region below is still open, and nothing ran. (Where a commit or a
+            framework sets it off, nobody can flush the scope again, and the rest was delivered.)
         """
         if not self._idle(error) and self._due(error):
             self.flush()
@@ -250,7 +252,7 @@ class Lifetime(Block):
 
     def _planned(self) -> tuple[list[Wave], How]:
         """What to flush, and how; everything about the scope is checked."""
-        how = How(refused=None, fail_fast=self._fail_fast, observers=self._observers)
+        how = How(problems=(), fail_fast=self._fail_fast, observers=self._observers)
         if self.state is CAPTURED:
             return [], how
         if self.state not in (CLOSED, WAITING):
@@ -260,10 +262,8 @@ class Lifetime(Block):
         self.region.enclosures += process_policies(self.region.enclosures)
         flat = Flat(self.region, keeps=stranding)
         if flat.open:
-            names = tuple(region.described() for region in flat.open)
-            for region in flat.open:
-                region.close(f"{ABANDONED} closed it", ABANDONED)
-            raise OpenRegionsError(self.region.described(), names)
+            how["problems"] += (self._abandon(flat.open),)
+            flat = Flat(self.region, keeps=stranding)
         above = [region for region in chain(self.region.up) if region.contextual]
         flat.spans += [(0, len(flat.intents), region) for region in above]
         self.state = FLUSHING
@@ -275,9 +275,24 @@ class Lifetime(Block):
             rest.spans += [(0, len(rest.intents), region) for region in above]
             stranded = self._wave(rest)
             report.waves.append(stranded)
-            how["refused"] = self._stranded(len(stranded.intents))
+            how["problems"] += (self._stranded(len(stranded.intents)),)
         classes = None if flat.discarded else self.region.seen
         return [self._wave(flat, classes)], how
+
+    def _abandon(self, regions: list[Region]) -> OpenRegionsError:
+        """Close regions that somebody left open below it.
+
+        Returns:
+            The error that tells of it, where nobody can flush the rest.
+        """
+        alone = self.unattended or self.state is WAITING
+        names = tuple(region.described() for region in regions)
+        error = OpenRegionsError(self.region.described(), names, alone)
+        for region in regions:
+            region.close(f"{ABANDONED} closed it", ABANDONED)
+        if not alone:
+            raise error
+        return error
 
     def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
         wave = Wave(0, self.region, flat, classes=classes)

@@ -46,12 +46,12 @@ class How(TypedDict):
     """How a flush goes.
 
     Keys:
-        refused: an error to raise at the end, whatever else happens.
+        problems: errors to raise at the end, whatever else happens.
         fail_fast: stop at the first failure; None for the boundary's default.
         observers: of the scope, told beside those of the boundary.
     """
 
-    refused: Exception | None
+    problems: tuple[Exception, ...]
     fail_fast: bool | None
     observers: tuple[Observer, ...]
 

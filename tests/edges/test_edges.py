@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from airlock.errors import (
     DeclarationError,
     FlushError,
     NoScopeError,
+    OpenRegionsError,
     ScopeOrderError,
     SettingError,
 )
@@ -167,6 +169,69 @@ def test_where_the_framework_made_a_response_of_the_error_that_is_only_told(
         airlock.current()
     assert effects.report.discarded == [Note("a")]
     assert "GET / failed, and cannot leave the scope" in caplog.text
+
+
+def outlived(boundary: Boundary) -> None:
+    """What a task does that outlives the work: it has a scope open when that ends."""
+    contextvars.copy_context().run(boundary.scope().enter).emit(Note("in a task"))
+
+
+def test_a_task_that_outlives_the_work_keeps_back_nothing_but_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody is there to flush the scope again."""
+    done: list[Any] = []
+    boundary = Boundary({Note: done.append})
+    edge = Edge(boundary)
+    with edge.scope("GET /") as effects:
+        airlock.emit(Note("a"))
+        outlived(boundary)
+        airlock.emit(Note("b"))
+    assert done == [Note("a"), Note("b")]
+    assert effects.report.discarded == [Note("in a task")]
+    assert edge.flush_errors == 1
+    (record,) = caplog.records
+    assert "what they emitted was discarded, and the rest delivered" in caplog.text
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], OpenRegionsError)
+
+
+def test_also_where_handlers_are_async_and_others_fail(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[Any] = []
+
+    async def handler(intent: Note) -> None:
+        done.append(intent)
+        if intent.text == "a":
+            raise ConnectionError
+
+    async def work() -> Any:
+        boundary = Boundary({Note: handler})
+        async with Edge(boundary, on_flush_error="raise").scope("GET /"):
+            airlock.emit_all([Note("a"), Note("b")])
+            outlived(boundary)
+
+    with pytest.raises(FlushError) as raised:
+        asyncio.run(work())
+    assert done == [Note("a"), Note("b")]
+    assert [type(one) for one in raised.value.exceptions] == [ConnectionError, OpenRegionsError]
+
+
+@pytest.mark.parametrize("which", ["edge", "scope"])
+def test_also_if_a_later_commit_releases_it(which: str, caplog: pytest.LogCaptureFixture) -> None:
+    done: list[Any] = []
+    boundary = Boundary({Note: done.append})
+    database = connect(":memory:", isolation_level=None)
+    database.execute("BEGIN")
+    release = on_commit(database)
+    scope: Any = boundary.scope(release=release)
+    with Edge(boundary).scope("GET /", release=release) if which == "edge" else scope:
+        airlock.emit(Note("a"))
+        outlived(boundary)
+    assert done == []
+    database.execute("COMMIT")
+    assert done == [Note("a")]
+    assert "the rest delivered" in caplog.text
+    database.close()
 
 
 def test_work_that_ends_in_another_context_is_refused_whatever_became_of_it() -> None:

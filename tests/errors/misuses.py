@@ -619,6 +619,14 @@ def scope_flushed_with_an_open_region() -> None:
     outer.flush()
 
 
+@raises(OpenRegionsError)
+def work_that_ends_with_an_open_region() -> None:
+    boundary = shop()
+    with Edge(boundary, on_flush_error="raise").scope("GET /"):
+        airlock.emit(NotifyWarehouse(7))
+        contextvars.copy_context().run(boundary.scope().enter)
+
+
 @raises(ReleaseError)
 def release_on_a_nested_scope() -> None:
     boundary = shop()

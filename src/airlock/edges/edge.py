@@ -145,6 +145,7 @@ class Work:
         self._keep = keep
         self.what = what
         self.scope = scope
+        scope.unattended = True
 
     def __enter__(self) -> Scope:
         return self.scope.enter()

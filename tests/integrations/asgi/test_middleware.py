@@ -22,8 +22,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 import airlock
-from airlock import Boundary, Drop, FlushError, delivery
-from airlock.errors import DeclarationError, ScopeOrderError, SettingError
+from airlock import Allow, Boundary, Drop, FlushError, delivery
+from airlock.errors import ClosedRegionError, DeclarationError, ScopeOrderError, SettingError
 from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.starlette import effects_of
 from tests.integrations.asgi.vocabulary import Note, Notes, Receipt, get
@@ -299,6 +299,37 @@ async def test_tasks_of_asyncio_emit_into_the_request(notes: Notes, anyio_backen
 
     await get(app_of(view, notes), "/")
     assert notes.log == ["a", "b", "c"]
+
+
+async def test_a_task_that_outlives_its_request_keeps_back_nothing_but_its_own(
+    notes: Notes, anyio_backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if anyio_backend == "trio":
+        return
+    answered, tasks, errors = asyncio.Event(), list[Any](), list[Exception]()
+
+    async def background() -> None:
+        try:
+            with airlock.region(Allow()):
+                airlock.emit(Note("late"))
+                await answered.wait()
+                airlock.emit(Note("too late"))
+        except ClosedRegionError as error:
+            errors.append(error)
+
+    async def view(request: Request) -> Response:
+        tasks.append(asyncio.create_task(background()))
+        await asyncio.sleep(0)
+        airlock.emit(Note("a"))
+        return PlainTextResponse("ok")
+
+    assert (await get(app_of(view, notes), "/")).text == "ok"
+    assert notes.log == ["a"]
+    assert "OpenRegionsError" in caplog.text
+    answered.set()
+    await asyncio.gather(*tasks)
+    assert len(errors) == 1
+    assert notes.log == ["a"]
 
 
 class TestErrorsOfTheFlush:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -133,6 +134,14 @@ def leak(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=int(request.GET.get("status", 200)))
 
 
+def outlived(request: HttpRequest) -> HttpResponse:
+    """What a task does that outlives the request: it has a scope open when that ends."""
+    airlock.emit(Note("a"))
+    contextvars.copy_context().run(boundary.scope().enter).emit(Note("in a task"))
+    airlock.emit(Note("b"))
+    return HttpResponse()
+
+
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     def body() -> Iterator[str]:
         try:
@@ -238,6 +247,7 @@ urlpatterns = [
     path("unsave/<name>", unsave),
     path("whole/<name>", whole),
     path("leak", leak),
+    path("outlived", outlived),
     path("stream", stream),
     path("inner", inner),
     path("thread", thread),

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 import airlock
 from airlock import Drop
 from airlock.context import NOWHERE, here
-from airlock.errors import ScopeOrderError, SettingError
+from airlock.errors import OpenRegionsError, ScopeOrderError, SettingError
 from tests.integrations.django import pages
 from tests.integrations.django.pages import MIDDLEWARE, Note, boundary, done
 from tests.integrations.django.shop.models import Row
@@ -251,6 +251,15 @@ def test_a_scope_left_open_by_a_view_that_succeeds_is_told(
     assert response.status_code == 200
     assert response.wsgi_request.effects.report.delivered == []
     assert any(isinstance((r.exc_info or (0, 0))[1], ScopeOrderError) for r in caplog.records)
+
+
+def test_a_task_that_outlives_the_request_keeps_back_nothing_but_its_own(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/outlived")
+    assert done == ["a", "b"]
+    (record,) = [r for r in caplog.records if r.exc_info]
+    assert isinstance((record.exc_info or (0, 0))[1], OpenRegionsError)
 
 
 def test_a_scope_that_something_left_open_in_the_thread_takes_no_requests(client: Client) -> None:

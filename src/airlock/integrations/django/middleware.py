@@ -108,6 +108,7 @@ class Served:
             headers=None if now.headers is None else now.headers(request),
             observers=now.requests.observers,
         )
+        scope.unattended = True
         scope.enter()
         scope.free()  # the task is the same at both ends, and need not be compared
 
