@@ -69,6 +69,7 @@ class Block(EffectBuffer):
         "_keep",
         "_observers",
         "_policy",
+        "_problems",
         "_report",
         "_task",
         "_watched",
@@ -115,6 +116,7 @@ class Block(EffectBuffer):
         self._watched = False
         self._cause = cause
         self._arrival = arrival
+        self._problems: tuple[Exception, ...] = ()
         self._report: Report | None = None
         self._task: Any = None
         # Told of an error of a flush that a commit set off after the block, in place of the log.
@@ -267,14 +269,19 @@ class Block(EffectBuffer):
             ScopeOrderError: it is not the current one, or was entered in another task.
         """
         self._must_be_open()
+        if self.region.is_closed:
+            self._outlived(None)
         leave(self.region, owner=self._task)
         self._closed(error)
 
     def exit_block(self, error: BaseException | None) -> None:
         """``exit``, but a block that ends with inner scopes left open does not leave them current."""
         region = self.region
+        if region.is_closed and self.state is OPEN:
+            self._outlived(error)
+            return
         usual = error is None and (self._keep is None or self._captor is None)
-        usual = usual and self.state is OPEN and not region.is_closed
+        usual = usual and self.state is OPEN
         same = self._task is None or self._task is running_task()
         if usual and same and here.get() is region:
             # The same as below, in a tenth of the time: bulk work closes many scopes.
@@ -287,6 +294,20 @@ class Block(EffectBuffer):
         self._closed(error)
         if order is not None:
             raise order
+
+    def _outlived(self, error: BaseException | None) -> None:
+        """The scope around it has ended before it, and has closed it."""
+        self.state = CAPTURED
+        if here.get() is self.region:
+            here.set(outside(self.region))
+        late = ScopeStateError(
+            self.region.described(),
+            "was closed with the scope around it",
+            "Leave inner scopes first: await the tasks that opened them.",
+        )
+        if error is None or isinstance(error, GeneratorExit):  # a generator that is closed too late
+            raise late
+        error.add_note(str(late))
 
     def _closed(self, error: BaseException | None) -> None:
         captured = self._captor is not None
@@ -303,9 +324,6 @@ class Block(EffectBuffer):
             self._wrong(self.state.value, "A handler cannot close the scope it runs in: return.")
         if self.state is not OPEN:
             self._wrong(self.state.value, "exit() leaves a scope that was entered, once.")
-        if self.region.is_closed:
-            self.state = CLOSED
-            self._wrong("was closed with the scope around it", "Leave inner scopes first.")
 
     def _wrong(self, problem: str, hint: str) -> NoReturn:
         raise ScopeStateError(self.region.described(), problem, hint)

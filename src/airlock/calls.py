@@ -98,8 +98,11 @@ class Call:
         here.set(region)
         error: BaseException | None = None
         self._stop = None
+        observers = self._flush.settings.observers
+        watched = attempt.deliveries() if observers.watch_attempts else ()
         try:
-            self._tell(attempt, None, started=True)
+            for delivery in watched:
+                observers.tell(methodcaller("started", delivery))
             result = self._intercepted()(self._subject())
             if result is not None and isawaitable(result):
                 yield result
@@ -122,7 +125,8 @@ class Call:
                 wave.attempts.append(region)
             else:
                 forget(wave, region, error)
-            self._tell(attempt, error, started=False)
+            for delivery in watched:
+                observers.tell(methodcaller("ended", delivery, error))
 
     def _subject(self) -> Any:
         intents = [self._wave.intents[i] for i in self.positions]
@@ -141,15 +145,6 @@ class Call:
     def _valid(self, partial: PartialFailure) -> bool:
         size = len(self.positions)
         return self._batch and bool(partial.errors) and all(0 <= i < size for i in partial.errors)
-
-    def _tell(self, attempt: Attempt, error: BaseException | None, *, started: bool) -> None:
-        observers = self._flush.settings.observers
-        if observers.watch_attempts:
-            for delivery in attempt.deliveries():
-                if started:
-                    observers.tell(methodcaller("started", delivery))
-                else:
-                    observers.tell(methodcaller("ended", delivery, error))
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:

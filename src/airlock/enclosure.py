@@ -36,10 +36,16 @@ def succeeded(error: BaseException | None) -> bool:
 ABANDONED = "the end of the block around it"
 
 
+def abandon(region: Region) -> None:
+    """End a region that was left open in a block that has ended."""
+    end_block(region, ABANDONED, f"{ABANDONED} closed it")
+
+
 def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeOrderError | None:
     """Leave a region at the end of its block, even if regions inside were left open.
 
-    Those are closed, and what they hold is thrown away, so that they do not stay current.
+    Those are closed, and what they hold is thrown away unless a transaction decides about it, so
+    that they do not stay current.
 
     Returns:
         The error to raise about them; None if there were none, or the block failed anyway.
@@ -55,7 +61,7 @@ def leave_block(region: Region, owner: Any, error: BaseException | None) -> Scop
         if not inside or outside(inside[-1]) is not region:
             raise
         for inner in inside:
-            inner.close(f"{ABANDONED} closed it", ABANDONED)
+            abandon(inner)
         here.set(outside(region))
         if error is None:
             return order

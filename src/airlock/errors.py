@@ -309,7 +309,7 @@ class OpenRegionsError(ScopeError):
     def __str__(self) -> str:
         listed = "; ".join(self.regions)
         done, kept = (
-            ("what they emitted was discarded, and the rest delivered", "")
+            ("what they emitted without a commit was discarded, and the rest delivered", "")
             if self.rest_delivered
             else ("nothing was delivered", _FINISHED)
         )

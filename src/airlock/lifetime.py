@@ -12,7 +12,7 @@ from airlock.effects.flat import Flat
 from airlock.effects.region import Region
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave, chain
-from airlock.enclosure import ABANDONED, process_policies, succeeded
+from airlock.enclosure import abandon, process_policies, succeeded
 from airlock.errors import (
     NoTransactionError,
     OpenRegionsError,
@@ -214,13 +214,20 @@ class Lifetime(Block):
         """Whether to flush now; otherwise it is discarded, waits, or is not ours to flush."""
         if self.state is not CLOSED:
             return False
-        kept = (self._keep or succeeded)(error)
+        try:
+            kept, why = (self._keep or succeeded)(error), error or "its keep hook"
+        except Exception as raised:
+            if self.release is None:
+                if self.unattended:
+                    self.discard(raised)
+                raise
+            kept, why, self._problems = False, raised, (raised,)
         if self.release is None:
             if not kept:
-                self.discard(error or "its keep hook")
+                self.discard(why)
             return kept
         if not kept:
-            throw_stranded(self.region, error or "its keep hook")
+            throw_stranded(self.region, why)
         unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
         if not unended:
             return True
@@ -252,7 +259,7 @@ class Lifetime(Block):
 
     def _planned(self) -> tuple[list[Wave], How]:
         """What to flush, and how; everything about the scope is checked."""
-        how = How(problems=(), fail_fast=self._fail_fast, observers=self._observers)
+        how = How(problems=self._problems, fail_fast=self._fail_fast, observers=self._observers)
         if self.state is CAPTURED:
             return [], how
         if self.state not in (CLOSED, WAITING):
@@ -289,7 +296,7 @@ class Lifetime(Block):
         names = tuple(region.described() for region in regions)
         error = OpenRegionsError(self.region.described(), names, alone)
         for region in regions:
-            region.close(f"{ABANDONED} closed it", ABANDONED)
+            abandon(region)
         if not alone:
             raise error
         return error

@@ -30,7 +30,10 @@ class Observer:
         """An attempt begins."""
 
     def ended(self, delivery: Delivery, error: BaseException | None, /) -> None:
-        """An attempt ended: well, or with an error (there may be another attempt)."""
+        """An attempt ended: well, or with an error (there may be another attempt).
+
+        The delivery is the object that ``started`` was given.
+        """
 
     def flushed(self, report: Report, /) -> None:
         """A flush is over, whatever came of it."""

@@ -186,15 +186,20 @@ def segments(root: Region) -> list[Segment]:
     return list(found.values())
 
 
-def end_block(region: Region, reason: object) -> None:
+def end_block(region: Region, reason: object, why: str = "its block has ended") -> None:
     """Close a region whose block has ended; with a reason, throw away what is in it.
 
     Where a transaction decides, only what was emitted without one is thrown away.
+
+    Args:
+        region: to close.
+        reason: what decided against it, for the report; None to keep what is in it.
+        why: why it is closed, for those who emit into it later.
     """
     if reason is not None and region.segment is not None:
         throw_stranded(region, reason)
         reason = None
-    region.close("its block has ended", reason)
+    region.close(why, reason)
 
 
 def throw_stranded(root: Region, reason: object) -> None:

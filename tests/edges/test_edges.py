@@ -191,7 +191,7 @@ def test_a_task_that_outlives_the_work_keeps_back_nothing_but_its_own(
     assert effects.report.discarded == [Note("in a task")]
     assert edge.flush_errors == 1
     (record,) = caplog.records
-    assert "what they emitted was discarded, and the rest delivered" in caplog.text
+    assert "emitted without a commit was discarded, and the rest delivered" in caplog.text
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], OpenRegionsError)
 
@@ -217,7 +217,9 @@ def test_also_where_handlers_are_async_and_others_fail(caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("which", ["edge", "scope"])
-def test_also_if_a_later_commit_releases_it(which: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_it_emitted_in_a_transaction_is_decided_by_that(
+    which: str, caplog: pytest.LogCaptureFixture
+) -> None:
     done: list[Any] = []
     boundary = Boundary({Note: done.append})
     database = connect(":memory:", isolation_level=None)
@@ -229,8 +231,49 @@ def test_also_if_a_later_commit_releases_it(which: str, caplog: pytest.LogCaptur
         outlived(boundary)
     assert done == []
     database.execute("COMMIT")
-    assert done == [Note("a")]
-    assert "the rest delivered" in caplog.text
+    assert done == [Note("a"), Note("in a task")]
+    assert "OpenRegionsError" in caplog.text
+    database.close()
+
+
+def test_a_commit_seals_what_was_emitted_in_a_scope_that_is_left_open() -> None:
+    done: list[Any] = []
+    boundary = Boundary({Note: done.append})
+    database = connect(":memory:", isolation_level=None)
+    with pytest.raises(KeyError), Edge(boundary).scope("GET /", release=on_commit(database)):
+        boundary.scope().enter()
+        airlock.emit(Note("before"))
+        database.execute("BEGIN")
+        airlock.emit(Note("in it"))
+        database.execute("COMMIT")
+        airlock.emit(Note("after"))
+        raise KeyError
+    assert done == [Note("before"), Note("in it")]
+    database.close()
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_a_keep_hook_that_raises_is_told_and_what_was_committed_is_delivered(
+    transaction: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def keep(_: BaseException | None) -> bool:
+        raise LookupError("no status")
+
+    done: list[Any] = []
+    database = connect(":memory:", isolation_level=None)
+    release = on_commit(database) if transaction else None
+    with Edge(Boundary({Note: done.append})).scope("GET /", keep=keep, release=release) as effects:
+        database.execute("BEGIN")
+        airlock.emit(Note("in it"))
+        database.execute("COMMIT")
+        airlock.emit(Note("after"))
+    assert done == ([Note("in it")] if transaction else [])
+    assert (
+        effects.report.discarded == [Note("after")]
+        if transaction
+        else [Note("in it"), Note("after")]
+    )
+    assert "LookupError: no status" in caplog.text
     database.close()
 
 

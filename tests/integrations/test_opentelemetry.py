@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from dependency_injector import containers
@@ -307,3 +308,63 @@ def test_no_span_is_kept(exported: Exported) -> None:
         effects.emit(Note("a"))
     kept = vars(exported.telemetry)
     assert [kept[name] for name in ("_running", "_before", "_flushing")] == [{}, {}, {}]
+
+
+def test_without_an_sdk_nothing_is_kept_and_nothing_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """There is but one span then, of all threads."""
+    telemetry = Telemetry(tracer_provider=trace.NoOpTracerProvider())
+    boundary = Boundary({Note: lambda _: inner()}, observers=[telemetry])
+
+    def inner() -> None:
+        if trace.get_current_span() is trace.INVALID_SPAN and not depth:
+            depth.append(1)
+            with boundary.scope(independent=True) as effects:
+                effects.emit(Note("inside"))
+
+    depth: list[int] = []
+    with boundary.scope() as effects:
+        effects.emit_all([Note("a"), Note("b")])
+    assert depth
+    assert not caplog.records
+    assert not telemetry._before
+    assert not telemetry._running
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_each_of_two_deliveries_with_the_same_id_has_a_span(batch: bool) -> None:
+    exported = Exported()
+    options = airlock.Options(id=UUID(int=7))
+
+    class Handlers(containers.DeclarativeContainer):
+        note = HandlesBatch(Note, lambda _: None)
+
+    boundary = Boundary(
+        Handlers() if batch else {Note: lambda _: None}, observers=[exported.telemetry]
+    )
+    with boundary.scope() as effects:
+        effects.emit(Note("a"), options)
+        effects.emit(Note("b"), options)
+    assert exported.names.count("deliver otel.note") == 2
+    assert not exported.telemetry._running
+
+
+def test_also_if_they_are_delivered_at_the_same_time(caplog: pytest.LogCaptureFixture) -> None:
+    exported = Exported()
+    options = airlock.Options(id=UUID(int=7))
+
+    async def handler(_: Note) -> None:
+        await asyncio.sleep(0.01)
+
+    async def work() -> None:
+        boundary = Boundary({Note: handler}, observers=[exported.telemetry])
+
+        async def one() -> None:
+            async with boundary.scope(independent=True) as effects:
+                effects.emit(Note("a"), options)
+
+        await asyncio.gather(one(), one())
+
+    asyncio.run(work())
+    assert exported.names.count("deliver otel.note") == 2
+    assert not exported.telemetry._running
+    assert not caplog.records

@@ -17,7 +17,6 @@ from airlock.errors import (
     NoScopeError,
     OpenRegionsError,
     ScopeOrderError,
-    ScopeStateError,
 )
 from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Notes, Reply
@@ -205,15 +204,40 @@ def test_a_child_that_holds_a_scope_open_past_its_parents_end_is_told() -> None:
             await effects.asettle()
         assert notes.delivered == []
         end.set()
-        with pytest.raises(ScopeStateError) as told:
+        with pytest.raises(ClosedRegionError) as told:
             await task
-        assert isinstance(told.value.__context__, ClosedRegionError)
+        assert "was closed with the scope around it" in told.value.__notes__[0]
         await effects.aflush()
         return effects
 
     effects = asyncio.run(main())
     assert notes.delivered == ["parent"]
     assert effects.report.discarded == [Note("child")]
+
+
+def test_a_child_that_is_cancelled_after_its_parents_end_is_cancelled() -> None:
+    """Cancellation goes on bare, whatever else is wrong."""
+    boundary = Notes().boundary()
+
+    async def child(opened: asyncio.Event) -> None:
+        async with boundary.scope():
+            opened.set()
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        opened = asyncio.Event()
+        effects = boundary.scope().enter()
+        task = asyncio.create_task(child(opened))
+        await opened.wait()
+        effects.exit()
+        with pytest.raises(OpenRegionsError):
+            await effects.asettle()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    asyncio.run(main())
 
 
 def handlers(steps: list[str], tasks: list[asyncio.Task[None]], *, fails: bool = False) -> Boundary:

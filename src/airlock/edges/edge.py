@@ -209,16 +209,16 @@ class Slowness(Observer):
 
     def __init__(self, limit: timedelta) -> None:
         self._limit = limit.total_seconds()
-        self._begun: dict[int, float] = {}  # by the identity of the intent
+        self._begun: dict[int, float] = {}  # by the identity of the delivery
         self._told = 0.0
 
     def started(self, delivery: Delivery, /) -> None:
         if delivery.inline:
-            self._begun[id(delivery.intent)] = perf_counter()
+            self._begun[id(delivery)] = perf_counter()
 
     def ended(self, delivery: Delivery, _: BaseException | None, /) -> None:
         now = perf_counter()
-        took = now - self._begun.pop(id(delivery.intent), now)
+        took = now - self._begun.pop(id(delivery), now)
         if took > self._limit and now - self._told > self._limit:  # once for a batch
             self._told = now
             log.warning(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
 import attrs
 
@@ -77,7 +76,7 @@ class Telemetry(Observer):
             "airlock.flush.duration", "s", "How long flushes take."
         )
         self._flushing: dict[int, Open] = {}  # by report
-        self._running: dict[UUID, Open] = {}  # by the id of the intent
+        self._running: dict[int, Open] = {}  # by delivery: nothing else is sure to be unique
         self._before: dict[Span, Context] = {}  # of spans that are current: what was before
 
     # -- flushes ----------------------------------------------------------------------------------
@@ -141,13 +140,14 @@ class Telemetry(Observer):
             },
         )
         token = None
-        if mates is None:
+        # Without an SDK there is but one span, for everything, and nothing to make current.
+        if mates is None and span.get_span_context().is_valid:
             token = context.attach(trace.set_span_in_context(span, parent))
             self._before[span] = parent
-        self._running[delivery.id] = Open(span, token, 0)
+        self._running[id(delivery)] = Open(span, token, 0)
 
     def ended(self, delivery: Delivery, error: BaseException | None, /) -> None:
-        effect = self._running.pop(delivery.id, None)
+        effect = self._running.pop(id(delivery), None)
         if effect is None:
             return
         if effect.token is not None:
