@@ -22,6 +22,7 @@ from airlock.errors import (
     UnhandledIntentError,
 )
 from airlock.overrides import Next, overridden, override_of
+from airlock.release import end_attempt
 from airlock.retry import RetryPolicy
 from airlock.settings import Underway
 from airlock.wiring import Handler
@@ -122,6 +123,7 @@ class Call:
             if not region.is_closed:
                 region.close("it has ended" if error is None else "it failed")
             if error is None:
+                end_attempt(region)
                 wave.attempts.append(region)
             else:
                 forget(wave, region, error)

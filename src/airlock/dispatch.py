@@ -17,6 +17,7 @@ from airlock.effects.registry import describe, spec_of
 from airlock.effects.wave import Wave, chain
 from airlock.errors import DeclarationError, DeliveryError
 from airlock.policies import OncePerChain, chain_policies
+from airlock.release import begun
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -166,7 +167,13 @@ class Attempt:
     def region(self, outer: Region) -> Region:
         """A region for what it emits; a failed attempt's is thrown away."""
         wave, last = self.wave, self.positions[-1]
-        region = Region("handler", scope=wave.root.scope, up=wave.home(last), outer=outer)
+        region = Region(
+            "handler",
+            scope=wave.root.scope,
+            up=wave.home(last),
+            outer=outer,
+            segment=begun(wave.root.segment),
+        )
         region.cause = last
         region.running = self
         region.seen = wave.seen

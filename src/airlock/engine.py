@@ -62,7 +62,7 @@ class Engine:
         for cls in set(map(type, intents)):
             binding = self.settings.binding(cls)
             if binding is not None and is_async(binding.target):
-                raise AsyncHandlerError(binding.name, cls.__qualname__)
+                raise AsyncHandlerError(binding.name, cls.__qualname__, True)  # noqa: FBT003 - a fact
 
     def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:
         """Overrides by intent type, for ``scope.override``."""

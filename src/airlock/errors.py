@@ -412,16 +412,25 @@ class UnfakedIntentError(UnhandledIntentError):
 
 @facts
 class AsyncHandlerError(WiringError, TypeError):
-    """A handler needs to be awaited and the flush is a sync one."""
+    """A handler needs to be awaited and the flush is a sync one.
+
+    ``at_commit``: as a commit sets it off, after the block.
+    """
 
     handler: str
     intent: str
+    at_commit: bool = False
 
     def __str__(self) -> str:
+        said = f"{self.handler}, the handler of {self.intent}, must be awaited, and "
+        if self.at_commit:
+            return (
+                f"{said}a commit that comes after the block cannot wait for it. End the "
+                "transaction before the block ends, or register a plain function."
+            )
         return (
-            f"{self.handler}, the handler of {self.intent}, must be awaited, and this flush is "
-            "sync. Use `async with boundary.scope(): ...` (or `await scope.aflush()`), or "
-            "register a plain function."
+            f"{said}this flush is sync. Use `async with boundary.scope(): ...` (or `await "
+            "scope.aflush()`), or register a plain function."
         )
 
 

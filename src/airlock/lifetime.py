@@ -20,10 +20,10 @@ from airlock.errors import (
 from airlock.release import (
     Fate,
     against,
-    segments,
     stranded_only,
     stranding,
     throw_stranded,
+    unended,
 )
 from airlock.stages import (
     CAPTURED,
@@ -228,19 +228,22 @@ class Lifetime(Block):
             return kept
         if not kept:
             throw_stranded(self.region, why)
-        unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
-        if not unended:
+        waiting = unended(self.region)
+        if not waiting:
             return True
-        self.engine.check_sync(self)
+        if not self.unattended:
+            self.engine.check_sync(self)
         self.state = WAITING
-        unended[0].transaction.when_ended(self._released)
+        waiting[0].transaction.when_ended(self._released)
         return False
 
     def _released(self) -> None:
         """A transaction has ended, after its block."""
-        unended = [s for s in segments(self.region) if s.fate is Fate.OPEN]
-        if unended:
-            unended[0].transaction.when_ended(self._released)
+        if self.state is not WAITING:  # it was discarded meanwhile
+            return
+        waiting = unended(self.region)
+        if waiting:
+            waiting[0].transaction.when_ended(self._released)
             return
         try:
             self.flush()
@@ -264,7 +267,7 @@ class Lifetime(Block):
             return [], how
         if self.state not in (CLOSED, WAITING):
             self._wrong(self.state.value, "A scope is flushed once, after exit().")
-        if self.release is not None and any(s.fate is Fate.OPEN for s in segments(self.region)):
+        if self.release is not None and unended(self.region):
             self._wrong(WAITING.value, "It is flushed by the commit.")
         self.region.enclosures += process_policies(self.region.enclosures)
         flat = Flat(self.region, keeps=stranding)

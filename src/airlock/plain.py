@@ -13,6 +13,7 @@ from airlock.effects.region import Region
 from airlock.effects.registry import located
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError
+from airlock.release import end_attempt
 from airlock.settings import Underway
 from airlock.wiring import Handler
 
@@ -98,6 +99,7 @@ class PlainRun:
 
     def _end_attempt(self, why: str) -> None:
         if self._attempt is not None and not self._attempt.is_closed:
+            end_attempt(self._attempt)
             self._attempt.close(why)
 
     def _note(self, failed: dict[int, BaseException]) -> None:

@@ -12,6 +12,7 @@ import enum
 import threading
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol, get_args
+from weakref import WeakSet
 
 import attrs
 
@@ -57,21 +58,34 @@ class Segment:
 
     def __init__(self, *, begun: bool = False, parent: Segment | None = None) -> None:
         self.parent = parent
+        self._root: Segment | None = None if parent is None else parent.transaction
+        # Savepoints in it that may be rolled back with it: those that hold something are alive.
+        self._inside: WeakSet[Segment] | None = None
         self._fate = Fate.OPEN if begun or parent is not None else Fate.WAITING
         self._when_ended: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        if parent is not None:
+            parent._adopt(self)  # noqa: SLF001 - one of its own kind
+
+    def _adopt(self, inner: Segment) -> None:
+        if self._inside is None:
+            self._inside = WeakSet()
+        self._inside.add(inner)
+        if self._fate is Fate.ROLLED_BACK:
+            inner.roll_back()
 
     @property
     def fate(self) -> Fate:
         """Its own, or that of the segment around it."""
-        if self.parent is None or self._fate is Fate.ROLLED_BACK:
+        # In one step: savepoints may be thousands deep, and this is asked for each of them.
+        if self._root is None or self._fate is Fate.ROLLED_BACK:
             return self._fate
-        return self.parent.fate
+        return self._root.fate
 
     @property
     def transaction(self) -> Segment:
         """The outermost segment around it."""
-        return self if self.parent is None else self.parent.transaction
+        return self if self._root is None else self._root
 
     def nested(self) -> Segment:
         """A savepoint in it."""
@@ -95,6 +109,11 @@ class Segment:
 
     def roll_back(self) -> None:
         """The transaction or savepoint was rolled back: what was emitted in it is thrown away."""
+        inside = [*(self._inside or ())]
+        while inside:
+            segment = inside.pop()
+            inside += segment._inside or ()  # noqa: SLF001 - as above
+            segment._fate = Fate.ROLLED_BACK  # noqa: SLF001 - as above
         self._end(Fate.ROLLED_BACK)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
@@ -175,15 +194,15 @@ def stranded_only(segment: object) -> object:
     return None if stranding(segment) is Fate.WAITING else "other"
 
 
-def segments(root: Region) -> list[Segment]:
-    """The segments in which something was emitted, below a region."""
+def unended(root: Region) -> list[Segment]:
+    """The segments that are open and in which something was emitted, below a region."""
     found = {
-        id(segment): segment
+        segment: None
         for region in below(root)
         for _, segment in region.stamps or ()
         if isinstance(segment, Segment)
     }
-    return list(found.values())
+    return [segment for segment in found if segment.fate is Fate.OPEN]
 
 
 def end_block(region: Region, reason: object, why: str = "its block has ended") -> None:
@@ -200,6 +219,28 @@ def end_block(region: Region, reason: object, why: str = "its block has ended") 
         throw_stranded(region, reason)
         reason = None
     region.close(why, reason)
+
+
+def begun(segment: Callable[[], object] | None) -> Callable[[], object] | None:
+    """For what handlers emit: a transaction that is open decides, and not one that is to come.
+
+    That may be another handler's. Where none is open, the attempt decides.
+    """
+    if segment is None:
+        return None
+
+    def now() -> object:
+        found = segment()
+        return None if waits(found) else found
+
+    return now
+
+
+def end_attempt(root: Region) -> None:
+    """Throw away what a handler emitted in a transaction that it rolled back."""
+    for region in below(root):
+        if region.stamps:
+            region.stamps = [(at, against(segment)) for at, segment in region.stamps]
 
 
 def throw_stranded(root: Region, reason: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import airlock
-from airlock import Boundary, Observer, Report
+from airlock import Allow, Boundary, Observer, Outcome, Report
 from airlock.errors import (
     AsyncHandlerError,
     DeclarationError,
@@ -17,7 +17,7 @@ from airlock.errors import (
     ReleaseError,
     ScopeStateError,
 )
-from airlock.release import OnFlushError, Segment
+from airlock.release import Fate, OnFlushError, Segment
 
 
 @airlock.intent(kind="releases.note")
@@ -45,6 +45,106 @@ def done() -> list[Any]:
 @pytest.fixture
 def boundary(done: list[Any]) -> Boundary:
     return Boundary({Note: lambda intent: done.append(intent.text)})
+
+
+DEEP = 10_000
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_savepoints_may_be_thousands_deep(early: bool, boundary: Boundary, done: list[Any]) -> None:
+    """Each is looked at once, and none by a call that goes deeper."""
+    release = Transactions()
+    release.now = transaction = Segment(begun=True)
+    savepoints = []
+    with boundary.scope(release=release) as effects:
+        for depth in range(DEEP):
+            release.now = release.now.nested()
+            savepoints.append(release.now)
+            effects.emit(Note(str(depth)))
+        savepoints[DEEP // 2].roll_back()
+        if early:
+            transaction.commit()
+    if not early:
+        transaction.commit()
+    assert done == [str(depth) for depth in range(DEEP // 2)]
+    assert len(effects.report.discarded) == DEEP // 2
+
+
+def test_a_savepoint_in_one_that_was_rolled_back_is_rolled_back() -> None:
+    savepoint = Segment(begun=True).nested()
+    savepoint.roll_back()
+    assert savepoint.nested().fate is Fate.ROLLED_BACK
+
+
+def test_a_scope_that_waits_may_be_discarded(
+    boundary: Boundary, done: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The commit has nothing to do with it any more."""
+    release = Transactions()
+    release.on_flush_error = "raise"
+    release.now = transaction = Segment(begun=True)
+    with boundary.scope(release=release) as effects:
+        effects.emit(Note("a"))
+    effects.discard("another decision")
+    transaction.commit()
+    assert done == []
+    assert effects.report.discarded == [Note("a")]
+
+
+# -- in handlers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_a_handler_emits_in_a_transaction_that_it_rolls_back_is_thrown_away(
+    plain: bool,
+) -> None:
+    release, done = Transactions(), list[str]()
+
+    def handler(intent: Note) -> None:
+        done.append(intent.text)
+        if intent.text != "a":
+            return
+        airlock.emit(Note("before"))
+        release.now = transaction = Segment(begun=True)
+        airlock.emit(Note("rolled back"))
+        with airlock.region(Allow()):
+            airlock.emit(Note("rolled back, in a region"))
+        transaction.roll_back()
+        release.now = transaction = Segment(begun=True)
+        airlock.emit(Note("committed"))
+        transaction.commit()
+        release.now = None
+        airlock.emit(Note("after"))
+
+    interceptors = [] if plain else [lambda subject, call_next: call_next(subject)]
+    boundary = Boundary({Note: handler}, interceptors=interceptors)
+    with boundary.scope(release=release) as effects:
+        effects.emit(Note("a"))
+    assert done == ["a", "before", "committed", "after"]
+    assert effects.report.discarded == [Note("rolled back"), Note("rolled back, in a region")]
+    assert {e.by for e in effects.report if e.outcome is Outcome.DISCARDED} == {"rollback"}
+
+
+def test_the_transaction_of_another_handler_decides_nothing(done: list[Any]) -> None:
+    """What was emitted before any transaction is no business of the next one."""
+    release = Transactions()
+    release.now = waiting = Segment()
+
+    def handler(intent: Note) -> None:
+        done.append(intent.text)
+        if intent.text == "a":
+            airlock.emit(Note("of a"))
+        if intent.text == "b":
+            waiting.begin()
+            waiting.roll_back()
+
+    release_of_scope = Segment(begun=True)
+    with Boundary({Note: handler}).scope(release=release) as effects:
+        release.now = release_of_scope
+        effects.emit_all([Note("a"), Note("b")])
+        release_of_scope.commit()
+        release.now = waiting
+    assert done == ["a", "b", "of a"]
 
 
 # -- no transaction, and none is needed -----------------------------------------------------------

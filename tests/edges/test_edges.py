@@ -252,6 +252,32 @@ def test_a_commit_seals_what_was_emitted_in_a_scope_that_is_left_open() -> None:
     database.close()
 
 
+def test_where_a_later_commit_cannot_await_handlers_effects_are_pending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A request that was cancelled may leave a transaction behind, which a thread commits."""
+    done: list[Any] = []
+
+    async def handler(intent: Note) -> None:
+        done.append(intent)
+
+    async def work() -> Any:
+        database = connect(":memory:", isolation_level=None)
+        database.execute("BEGIN")
+        edge = Edge(Boundary({Note: handler}))
+        async with edge.scope("GET /", release=on_commit(database)) as effects:
+            airlock.emit(Note("a"))
+        database.execute("COMMIT")
+        assert edge.flush_errors == 1
+        assert effects.report.pending == [Note("a")]
+        await effects.report.aresume()
+        database.close()
+
+    asyncio.run(work())
+    assert done == [Note("a")]
+    assert "AsyncHandlerError" in caplog.text
+
+
 @pytest.mark.parametrize("transaction", [False, True])
 def test_a_keep_hook_that_raises_is_told_and_what_was_committed_is_delivered(
     transaction: bool, caplog: pytest.LogCaptureFixture

@@ -336,7 +336,7 @@ class Wave:
         flat.intents, causes = [], list[int]()
         around: dict[Region, tuple[int, int]] = {}
         for attempt in sorted(attempts, key=lambda region: region.cause):
-            below, shift = Flat(attempt), len(flat.intents)
+            below, shift = Flat(attempt, keeps=_decided), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
             if not below.intents:
                 continue
@@ -384,6 +384,11 @@ class Wave:
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)
         return wave
+
+
+def _decided(reason: object) -> object:
+    """What became of a stretch of an attempt: its end has put the reasons in the place of stamps."""
+    return reason
 
 
 def chain(region: Region | None) -> Iterator[Region]:

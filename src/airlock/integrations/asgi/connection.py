@@ -11,7 +11,7 @@ from airlock.edges import Work
 from airlock.effects.region import Region
 from airlock.errors import ReleaseError, ScopeStateError
 from airlock.integrations.asgi.types import Message, Send
-from airlock.release import Fate, segments
+from airlock.release import unended
 
 __all__ = [
     "KEY",
@@ -172,7 +172,7 @@ def uncommitted(scope: Scope) -> bool:
     """Whether it has emitted anything in a transaction that is still open."""
     if scope.release is None:
         return False
-    return any(segment.fate is Fate.OPEN for segment in segments(scope.region))
+    return bool(unended(scope.region))
 
 
 def around_others(now: Region, outer: Connection | None) -> Region:
