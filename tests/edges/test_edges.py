@@ -8,6 +8,7 @@ import contextvars
 import logging
 import threading
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -138,12 +139,33 @@ def test_a_scope_left_open_by_failing_work_does_not_stay_current() -> None:
     assert done == []
 
 
-def test_a_scope_left_open_by_work_that_ends_well_is_an_error_of_the_work() -> None:
-    boundary = Boundary({Note: print})
-    with pytest.raises(ScopeOrderError), Edge(boundary).scope("GET /"):
+@pytest.mark.parametrize("on_flush_error", ["report", "raise"])
+def test_a_scope_left_open_by_work_that_ends_well_is_told_and_costs_what_is_in_it(
+    on_flush_error: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[Any] = []
+    boundary = Boundary({Note: done.append})
+    edge = Edge(boundary, on_flush_error=on_flush_error)
+    raised = pytest.raises(ScopeOrderError) if on_flush_error == "raise" else nullcontext()
+    with raised, edge.scope("GET /") as effects:
+        airlock.emit(Note("a"))
         boundary.scope().enter()
+        airlock.emit(Note("in the scope left open"))
     with pytest.raises(NoScopeError):
         airlock.current()
+    assert done == [Note("a")]
+    assert effects.report.discarded == [Note("in the scope left open")]
+    assert edge.flush_errors == 1
+    assert ("GET / has left a scope open" in caplog.text) is (on_flush_error == "report")
+
+
+def test_work_names_its_scope_in_messages_and_somebody_elses_words_are_escaped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Edge(Boundary({Note: fail})).scope("GET /a\nCRITICAL all is lost") as effects:
+        airlock.emit(Note("a"))
+        assert effects.region.described() == r"the scope of 'GET /a\nCRITICAL all is lost'"
+    assert "\nCRITICAL" not in caplog.messages[0]
 
 
 def test_the_transaction_may_end_after_the_work() -> None:

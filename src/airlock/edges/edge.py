@@ -100,7 +100,7 @@ class Edge:
         """A unit of work, for ``with`` or ``async with``; gives its scope.
 
         Args:
-            what: names it in the log.
+            what: names it in the log, and its scope in messages.
             policy: as for ``boundary.scope``.
             release: as for ``boundary.scope``.
             headers: as for ``boundary.scope``.
@@ -117,10 +117,11 @@ class Edge:
             observers=self.observers,
             cause=cause,
         )
-        return Work(self, what, scope, keep)
+        # Somebody else may have chosen a part of the name, such as the path of a request.
+        return Work(self, what if what.isprintable() else ascii(what), scope, keep)
 
     def failed(self, what: str, error: Exception) -> None:
-        """Report an error of a flush.
+        """Report an error of a flush, or a scope that the work has left open.
 
         Raises:
             Exception: that error, if ``on_flush_error`` is ``"raise"``.
@@ -128,15 +129,20 @@ class Edge:
         self.flush_errors += 1
         if self.on_flush_error == "raise":
             raise error
-        log.error(
-            "effects of %s failed; scope.report has them all, and report.resume() runs what is left",
-            what,
-            exc_info=error,
-        )
+        if isinstance(error, ScopeOrderError):
+            text = "%s has left a scope open, and what was emitted in there without a commit is discarded"
+        elif getattr(error, "report", None) is not None:
+            text = "effects of %s failed; scope.report has them all, and report.resume() runs what is left"
+        else:
+            text = "effects of %s failed"
+        log.error(text, what, exc_info=error)
 
 
 class Work:
-    """One unit of work: its ``with`` block is the scope's, and reports what its flush raises."""
+    """One unit of work: its ``with`` block is the scope's, and reports what its flush raises.
+
+    A scope that is left open in it is closed, and reported too. It spoils nothing else.
+    """
 
     __slots__ = ("_edge", "_keep", "scope", "what")
 
@@ -147,8 +153,14 @@ class Work:
         self.scope = scope
         scope.unattended = True
 
+    def enter(self) -> Scope:
+        """Enter its scope, which is named by the work: a place in a framework tells nothing."""
+        region = self.scope.enter().region
+        region.kind, region.place = f"scope of {self.what}", None
+        return self.scope
+
     def __enter__(self) -> Scope:
-        return self.scope.enter()
+        return self.enter()
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -156,7 +168,7 @@ class Work:
         return self._settled(error, self._leave(error))
 
     async def __aenter__(self) -> Scope:
-        return self.scope.enter()
+        return self.enter()
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -165,10 +177,11 @@ class Work:
         if not self.scope.region and not self.scope.region.children:
             return self._settled(error, order)  # nothing to await
         try:
-            await self.scope.asettle(error or order)
+            await self.scope.asettle(error)
         except Exception as failure:  # noqa: BLE001 - as in _settled
             self._edge.failed(self.what, failure)
-        self._ended(order, error)
+        finally:
+            self._ended(order, error)
         return False
 
     def _settled(
@@ -176,10 +189,11 @@ class Work:
     ) -> Literal[False]:
         if self.scope.state is State.CLOSED:
             try:
-                self.scope.settle(error or order)
+                self.scope.settle(error)
             except Exception as failure:  # noqa: BLE001 - raised or reported there
                 self._edge.failed(self.what, failure)
-        self._ended(order, error)
+            finally:
+                self._ended(order, error)
         return False
 
     def _leave(self, error: BaseException | None) -> ScopeOrderError | None:
@@ -193,15 +207,22 @@ class Work:
         return None
 
     def _ended(self, order: ScopeOrderError | None, error: BaseException | None) -> None:
-        """Raise that inner scopes were left open; of work that has failed, only tell it."""
+        """Report that inner scopes were left open; of work that has failed, only tell it."""
         if self.scope.state is State.WAITING:  # for the commit around it
             self.scope.failed_late = partial(self._edge.failed, self.what)
         if order is None:
             return
         # A framework may have made a response of the error that left them open.
-        if self._keep is None or self._keep(error):
-            raise order
-        log.warning("%s failed, and %s", self.what, order)
+        if self._has_failed(error):
+            log.warning("%s failed, and %s", self.what, order)
+        else:
+            self._edge.failed(self.what, order)
+
+    def _has_failed(self, error: BaseException | None) -> bool:
+        try:
+            return self._keep is not None and not self._keep(error)
+        except Exception:  # noqa: BLE001 - it was told when the scope was settled
+            return False
 
 
 class Slowness(Observer):

@@ -471,7 +471,7 @@ class TestBadInput:
         ):
             await get(Starlette(routes=[Route("/", view)]), "/", raises=True)
 
-    async def test_a_scope_that_a_view_leaves_open_delivers_nothing_and_harms_nobody(
+    async def test_a_scope_that_a_view_leaves_open_costs_what_is_in_it_and_harms_nobody(
         self, notes: Notes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def view(request: Request) -> Response:
@@ -484,9 +484,10 @@ class TestBadInput:
         app = app_of(view, notes)
         for path in ("/leaks", "/leaks", "/fine"):
             assert (await get(app, path, raises=True)).text == "ok"
-        assert notes.log == ["x"]
+        assert notes.log == ["before", "before", "x"]
         assert [type(r.exc_info[1]) for r in caplog.records if r.exc_info] == [ScopeOrderError] * 2
-        assert "GET /leaks" in caplog.text
+        assert "GET /leaks has left a scope open" in caplog.text
+        assert "cannot leave the scope of GET /leaks here" in caplog.text
 
     async def test_a_view_that_crashes_in_a_scope_left_open_harms_nobody(
         self, notes: Notes

@@ -249,8 +249,20 @@ def test_a_scope_left_open_by_a_view_that_succeeds_is_told(
 ) -> None:
     response: Any = client.get("/leak")
     assert response.status_code == 200
-    assert response.wsgi_request.effects.report.delivered == []
+    assert response.wsgi_request.effects.report.delivered == [Note("before the leak")]
+    assert response.wsgi_request.effects.report.discarded == [Note("leaked")]
     assert any(isinstance((r.exc_info or (0, 0))[1], ScopeOrderError) for r in caplog.records)
+    assert "cannot leave the scope of GET /leak here" in caplog.text
+
+
+def test_a_keep_setting_that_raises_is_told_and_what_was_committed_is_delivered(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(KEEP=lambda error, status: status.missing):
+        client.get("/save/a")
+        client.get("/note/b")
+    assert done == ["a"]
+    assert caplog.text.count("AttributeError") == 2
 
 
 def test_a_task_that_outlives_the_request_keeps_back_nothing_but_its_own(

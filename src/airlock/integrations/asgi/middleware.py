@@ -119,7 +119,7 @@ class EffectsMiddleware:
         headers = None if self._headers is None else self._headers(scope)
         response = Response(self._keep)
         work = self._edge.scope(f"{scope['method']} {shown}", headers=headers, keep=response.keep)
-        effects = work.scope.enter()
+        effects = work.enter()
         request = scope[KEY] = Request(self._boundary, outer, work, response, send)
         SERVED.add(effects)
         try:

@@ -92,15 +92,16 @@ class Served:
     Nor does the scope hold it, or have a ``keep`` hook, without which it is left sooner.
     """
 
-    __slots__ = ("_conf", "_order", "_scope", "_what")
+    __slots__ = ("_conf", "_scope", "_troubles", "_what")
 
     def __init__(self, request: HttpRequest) -> None:
         around = vars(request)
         if "effects" in around and isinstance(around["effects"], Scope):
             raise twice("has served this request already")
         now = self._conf = conf()
-        self._what = request.method, request.path
-        self._order: ScopeOrderError | None = None
+        path = request.path
+        self._what = f"{request.method} {path if path.isprintable() else ascii(path)}"
+        self._troubles: tuple[Exception, ...] = ()  # to be reported, beside errors of the flush
         scope = self._scope = around["effects"] = now.boundary.scope(
             release=now.release,
             # Whatever is open in this thread, a request is a unit of work of its own.
@@ -109,7 +110,9 @@ class Served:
             observers=now.requests.observers,
         )
         scope.unattended = True
-        scope.enter()
+        # Named by the request: a place in Django tells nothing.
+        region = scope.enter().region
+        region.kind, region.place = f"scope of {self._what}", None
         scope.free()  # the task is the same at both ends, and need not be compared
 
     @property
@@ -126,7 +129,8 @@ class Served:
                 self._scope.settle(self._judged(error, status))
         except Exception as failure:  # noqa: BLE001 - raised or reported there
             self._failed(failure)
-        self._ended()
+        finally:
+            self._ended()
 
     async def aleave(self, error: BaseException | None, status: int) -> None:
         """``leave`` where handlers are async; sync ones may use the database, in their thread."""
@@ -140,30 +144,33 @@ class Served:
                 await sync_to_async(scope.settle)(judged)
         except Exception as failure:  # noqa: BLE001 - as above
             self._failed(failure)
-        self._ended()
+        finally:
+            self._ended()
 
     def _exit(self, error: BaseException | None) -> None:
         """Leave the scope, also if the view left others open in it."""
         try:
             self._scope.exit_block(error)
         except ScopeOrderError as order:
-            self._order = order
+            self._troubles = (order,)
 
     def _ended(self) -> None:
-        if self._order is not None:  # the view succeeded, and left a scope open
-            self._failed(self._order)
+        for trouble in self._troubles:
+            self._failed(trouble)
         if self._scope.state is State.WAITING:  # for the commit around the request, as in a test
             self._scope.failed_late = self._failed
 
     def _judged(self, error: BaseException | None, status: int) -> BaseException | None:
         """None to keep what was emitted without a transaction, or why not."""
-        error = error or self._order
-        return None if self._conf.keep(error, status) else error or NotKept(f"status {status}")
+        try:
+            kept = self._conf.keep(error, status)
+        except Exception as failure:  # noqa: BLE001 - reported at the end
+            self._troubles += (failure,)
+            return failure
+        return None if kept else error or NotKept(f"status {status}")
 
     def _failed(self, failure: Exception) -> None:
-        method, path = self._what
-        shown = path if path.isprintable() else repr(path)  # it ends up in logs
-        self._conf.requests.failed(f"{method} {shown}", failure)
+        self._conf.requests.failed(self._what, failure)
 
 
 def note(*, request: HttpRequest | None = None, **_: object) -> None:
