@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ import typer.testing
 
 import airlock
 from airlock import Boundary
-from airlock.errors import DeclarationError, FlushError
+from airlock.errors import DeclarationError, FlushError, PlanError
 from airlock.integrations.click import effects_option as click_option
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.integrations.typer import effects_option as typer_option
@@ -151,6 +152,220 @@ def test_a_transaction_may_decide(run: Run, boundary: Boundary, done: list[Any])
     assert run(boundary, body, "a", release=lambda: on_commit(database)).exit_code == 0
     database.close()
     assert done == ["a!"]
+
+
+# -- early ends -----------------------------------------------------------------------------------
+
+
+def exits_of_click(code: int) -> None:
+    click.get_current_context().exit(code)
+
+
+def exits_of_typer(code: int) -> None:
+    raise typer.Exit(code)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize(
+    ("run_", "leave"), [(clicked, exits_of_click), (typed, exits_of_typer), (clicked, sys.exit)]
+)
+def test_a_command_that_ends_early_has_ended_well_if_its_exit_code_is_0(
+    run_: Run, leave: Any, code: int, boundary: Boundary, done: list[Any]
+) -> None:
+    def body(text: str) -> None:
+        note(text)
+        leave(code)
+
+    assert run_(boundary, body, "a").exit_code == code
+    assert done == ([] if code else ["a"])
+
+
+def test_and_its_plan_is_written(run: Run, boundary: Boundary, tmp_path: Path) -> None:
+    path = tmp_path / "notes.plan"
+
+    def body(text: str) -> None:
+        note(text)
+        raise SystemExit(0)
+
+    assert run(boundary, body, "a", f"--effects=plan:{path}").exit_code == 0
+    assert len(Plan.load(path)) == 1
+
+
+# -- groups ---------------------------------------------------------------------------------------
+
+
+def clicked_group(given: Boundary | None, body: Run, *arguments: str) -> Any:
+    @click.group()
+    @click_option(given)
+    def group() -> None:
+        """Some commands."""
+
+    @group.command()
+    @click.argument("name")
+    def remind(name: str) -> None:
+        body(name)
+
+    return click.testing.CliRunner().invoke(group, arguments)
+
+
+def typed_group(given: Boundary | None, body: Run, *arguments: str) -> Any:
+    app = typer.Typer()
+
+    @app.callback()
+    @typer_option(given)
+    def group() -> None:
+        """Some commands."""
+
+    @app.command()
+    def remind(name: str) -> None:
+        body(name)
+
+    return typer.testing.CliRunner().invoke(app, arguments)
+
+
+def typed_group_with_context(given: Boundary | None, body: Run, *arguments: str) -> Any:
+    app = typer.Typer()
+
+    @app.callback()
+    @typer_option(given)
+    def group(ctx: typer.Context) -> None:
+        assert ctx.invoked_subcommand == "remind"
+
+    @app.command()
+    def remind(name: str) -> None:
+        body(name)
+
+    return typer.testing.CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(params=[clicked_group, typed_group, typed_group_with_context])
+def run_group(request: pytest.FixtureRequest) -> Run:
+    found: Run = request.param
+    return found
+
+
+def test_the_option_of_a_group_holds_for_its_commands(
+    run_group: Run, boundary: Boundary, done: list[Any], tmp_path: Path
+) -> None:
+    def body(text: str) -> None:
+        with boundary.scope(independent=True) as effects:
+            effects.emit(Note(text))
+
+    path = tmp_path / "notes.plan"
+    assert run_group(None, body, "--effects=drop", "remind", "a").exit_code == 0
+    assert run_group(None, body, f"--effects=plan:{path}", "remind", "b").exit_code == 0
+    assert done == []
+    boundary.apply(Plan.load(path))
+    assert run_group(None, body, "remind", "c").exit_code == 0
+    assert done == ["b", "c"]
+
+
+def test_a_scope_of_a_group_is_around_its_commands(
+    run_group: Run, boundary: Boundary, done: list[Any]
+) -> None:
+    def failing(text: str) -> None:
+        note(text)
+        raise KeyError
+
+    assert run_group(boundary, note, "remind", "a").exit_code == 0
+    assert run_group(boundary, failing, "remind", "b").exit_code == 1
+    assert run_group(boundary, note, "--effects=drop", "remind", "c").exit_code == 0
+    assert done == ["a"]
+
+
+def test_also_where_an_error_is_being_handled(
+    run_group: Run, boundary: Boundary, done: list[Any]
+) -> None:
+    try:
+        raise LookupError
+    except LookupError:
+        assert run_group(boundary, note, "remind", "a").exit_code == 0
+    assert done == ["a"]
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [click_option, typer_option])
+def test_a_decorated_function_is_still_a_function(
+    option: Any, boundary: Boundary, done: list[Any]
+) -> None:
+    def remind(name: str) -> str:
+        note(name)
+        return name
+
+    assert option(boundary)(remind)("a") == "a"
+    assert done == ["a"]
+
+
+@pytest.mark.parametrize("option", [click_option, typer_option])
+def test_a_coroutine_function_is_refused(option: Any) -> None:
+    async def remind() -> None: ...
+
+    with pytest.raises(DeclarationError, match=r"async: it would end before it has run"):
+        option()(remind)
+
+
+# -- plans of commands that fail ------------------------------------------------------------------
+
+
+def test_what_a_command_committed_before_it_failed_is_in_the_plan(
+    run: Run, boundary: Boundary, done: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "notes.plan"
+    database = connect(":memory:", isolation_level=None)
+
+    def body(text: str) -> None:
+        with boundary.scope(release=on_commit(database)):
+            database.execute("BEGIN")
+            note(text)
+            database.execute("COMMIT")
+        with boundary.scope(release=on_commit(database)), database:
+            database.execute("BEGIN")
+            note(text)
+            raise KeyError
+
+    result = run(None, body, "a", f"--effects=plan:{path}")
+    assert isinstance(result.exception, KeyError)
+    assert result.exception.__notes__ == [f"the effects that it had kept are in the plan {path}"]
+    assert str(path) in caplog.text
+    assert Plan.load(path).counts == {"commands.note": 1}
+    assert done == []
+    database.close()
+
+
+def test_a_plan_of_nothing_is_not_written_for_a_command_that_fails(
+    run: Run, boundary: Boundary, tmp_path: Path
+) -> None:
+    def body(text: str) -> None:
+        note(text)
+        raise KeyError
+
+    path = tmp_path / "notes.plan"
+    assert run(boundary, body, "a", f"--effects=plan:{path}").exit_code == 1
+    assert not path.exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_command_runs(
+    run: Run, boundary: Boundary, tmp_path: Path
+) -> None:
+    for place in (tmp_path, tmp_path / "nowhere" / "notes.plan"):
+        result = run(boundary, pytest.fail, "a", f"--effects=plan:{place}")
+        assert result.exit_code == 2
+        assert "may write to" in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_plan_that_cannot_be_written_in_the_end_is_written_elsewhere(
+    run: Run, boundary: Boundary, tmp_path: Path
+) -> None:
+    def body(text: str) -> None:
+        note(text)
+        tmp_path.joinpath("plans").rename(tmp_path / "gone")
+
+    tmp_path.joinpath("plans").mkdir()
+    error: Any = run(boundary, body, "a", f"--effects=plan:{tmp_path}/plans/a.plan").exception
+    assert isinstance(error, PlanError)
+    assert len(Plan.load(error.hint.split()[3])) == 1
 
 
 @pytest.mark.parametrize("mode", ["plan", "hold", ""])

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
-from airlock.edges.edge import Edge
 from airlock.enclosure import enclose
-from airlock.errors import SettingError
+from airlock.errors import AirlockError, PlanError, SettingError
 from airlock.policies import Drop
-from airlock.release import Release
 
-__all__ = ["command_effects", "effects_mode", "parse_mode"]
+if TYPE_CHECKING:
+    from airlock.plan import Plan, holding
+
+__all__ = ["effects_mode", "parse_mode"]
+
+log = logging.getLogger("airlock")
 
 
 def parse_mode(text: str) -> tuple[str, Path | None]:
     """The parts of ``run``, ``drop`` or ``plan:FILE``.
 
     Raises:
-        SettingError: it is none of these.
+        SettingError: it is none of these, or the file cannot be written.
 
     Example:
         >>> parse_mode("drop")
@@ -29,6 +36,7 @@ def parse_mode(text: str) -> tuple[str, Path | None]:
     if mode in ("run", "drop") and not colon:
         return mode, None
     if mode == "plan" and file:
+        _check_place(text, Path(file))
         return mode, Path(file)
     raise SettingError(
         "--effects",
@@ -38,17 +46,27 @@ def parse_mode(text: str) -> tuple[str, Path | None]:
     )
 
 
+def _check_place(text: str, file: Path) -> None:
+    """Whether a file can be written, as far as one can know before."""
+    if file.is_dir() or not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        problem = "cannot be written"
+        raise SettingError(
+            "--effects", text, problem, "Name a file in a folder that you may write to."
+        )
+
+
 @contextmanager
 def effects_mode(text: str) -> Iterator[None]:
     """Do with the effects of a block what ``--effects`` says, in the whole process.
 
     Args:
         text: ``run``; ``drop`` for nothing; ``plan:FILE`` to hold everything, and to write a plan
-            of it when the block has ended without an error.
+            of it when the block has ended. If it ends with an error, that is a plan of what was
+            kept all the same: of transactions that were committed, say.
 
     Raises:
-        SettingError: ``text`` is something else.
-        PlanError: a plan cannot be made of what was held.
+        SettingError: ``text`` is something else, or the file cannot be written.
+        PlanError: a plan cannot be made of what was held, or not be written there.
 
     Example:
         >>> with effects_mode("drop"), boundary.scope() as effects:
@@ -63,37 +81,42 @@ def effects_mode(text: str) -> Iterator[None]:
     elif file is not None:
         from airlock.plan import holding  # noqa: PLC0415 - loads cattrs
 
-        with holding() as held:
-            yield
-        held.plan().save(file)
+        held = holding()
+        try:
+            with held:
+                yield
+        except BaseException as error:
+            _save_rest(held, file, error)
+            raise
+        _save(held.plan(), file)
     else:
         yield
 
 
-@contextmanager
-def command_effects(
-    name: str,
-    mode: str,
-    *,
-    edge: Edge | None = None,
-    release: Callable[[], Release] | None = None,
-) -> Iterator[None]:
-    """What is around a command: its mode, and a scope.
-
-    Args:
-        name: of the command, for the log.
-        mode: as for ``effects_mode``.
-        edge: opens the scope; None for a command that opens its own.
-        release: called to make the scope's release.
-
-    Raises:
-        SettingError: ``mode`` is none.
-        Exception: as ``effects_mode`` and the scope do.
-    """
-    with effects_mode(mode):
-        if edge is None:
-            yield
+def _save_rest(held: holding, file: Path, error: BaseException) -> None:
+    """Write a plan of what a block has kept that failed; nothing if that is nothing."""
+    try:
+        plan = held.plan()
+        if not plan.counts:
             return
-        made = None if release is None else release()
-        with edge.scope(f"the command {name}", release=made):
-            yield
+        _save(plan, file)
+    except AirlockError as failure:
+        error.add_note(f"and no plan was written of what it had kept: {failure}")
+        log.warning("failed, and no plan was written of what it had kept: %s", failure)
+    else:
+        error.add_note(f"the effects that it had kept are in the plan {file}")
+        log.warning("failed; the effects that it had kept are in the plan %s", file)
+
+
+def _save(plan: Plan, file: Path) -> None:
+    """Write a plan, elsewhere if need be: what it is about has happened."""
+    try:
+        plan.save(file)
+    except OSError as error:
+        elsewhere = Path(mkdtemp(prefix="airlock-")) / file.name
+        plan.save(elsewhere)
+        raise PlanError(
+            f"the plan {str(file)!r}",
+            f"cannot be written: {error}",
+            f"It is in {elsewhere} instead.",
+        ) from error

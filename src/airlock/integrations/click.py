@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from airlock.boundary import Boundary
-from airlock.edges import Edge, command_effects, parse_mode
+from airlock.edges import CommandEffects, parse_mode
 from airlock.errors import MissingExtraError, SettingError
 from airlock.release import OnFlushError, Release
 
@@ -29,16 +29,20 @@ def effects_option(
     release: Callable[[], Release] | None = None,
     on_flush_error: OnFlushError = "raise",
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a command so that ``--effects`` says what becomes of its effects.
+    """Decorate a command, or a group, so that ``--effects`` says what becomes of its effects.
 
     ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
-    to apply later. It holds for the whole process while the command runs.
+    to apply later. It holds for the whole process while the command runs; that of a group, while
+    the commands run that it calls.
 
     Args:
         boundary: open a scope of it around the command; None if the command opens its own.
         release: called to make that scope's release.
         on_flush_error: ``"raise"`` fails the command, so that its exit code tells; ``"report"``
             logs the error.
+
+    Raises:
+        DeclarationError: an argument makes no sense, or the command is async.
 
     Example:
         >>> import click
@@ -50,14 +54,22 @@ def effects_option(
         >>> CliRunner().invoke(remind, ["--effects=drop"]).exit_code
         0
     """
-    edge = None if boundary is None else Edge(boundary, on_flush_error=on_flush_error)
+    effects = CommandEffects(
+        boundary, exits=click.exceptions.Exit, release=release, on_flush_error=on_flush_error
+    )
 
     def decorate(command: Callable[P, T]) -> Callable[P, T]:
+        effects.check(command)
+
         @wraps(command)
         def governed(*args: P.args, **kwargs: P.kwargs) -> T:
-            mode: Any = kwargs.pop(NAME)
-            with command_effects(command.__name__, mode, edge=edge, release=release):
-                return command(*args, **kwargs)
+            name, mode = command.__name__, cast("str | None", kwargs.pop(NAME, None))
+            if mode is not None:  # else it is called as the function that it is
+                context = click.get_current_context()
+                if isinstance(context.command, click.Group):
+                    context.with_resource(effects.until_closed(name, mode))
+                    return command(*args, **kwargs)
+            return effects.run(name, mode or "run", lambda: command(*args, **kwargs))
 
         return click.option(
             "--effects",

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
 from airlock.boundary import Boundary
-from airlock.edges import Edge, command_effects, parse_mode
+from airlock.edges import CommandEffects, parse_mode
 from airlock.errors import MissingExtraError, SettingError
 from airlock.release import OnFlushError, Release
 
@@ -22,6 +22,7 @@ __all__ = ["effects_option"]
 P = ParamSpec("P")
 T = TypeVar("T")
 NAME = "airlock_effects"  # of the parameter, which the command does not see
+CONTEXT = "airlock_context"  # the same
 
 
 def effects_option(
@@ -30,16 +31,20 @@ def effects_option(
     release: Callable[[], Release] | None = None,
     on_flush_error: OnFlushError = "raise",
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a command so that ``--effects`` says what becomes of its effects.
+    """Decorate a command, or a callback, so that ``--effects`` says what becomes of its effects.
 
     ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
-    to apply later. It holds for the whole process while the command runs.
+    to apply later. It holds for the whole process while the command runs; that of a callback, while
+    the commands run that it stands for.
 
     Args:
         boundary: open a scope of it around the command; None if the command opens its own.
         release: called to make that scope's release.
         on_flush_error: ``"raise"`` fails the command, so that its exit code tells; ``"report"``
             logs the error.
+
+    Raises:
+        DeclarationError: an argument makes no sense, or the command is async.
 
     Example:
         >>> import typer
@@ -52,23 +57,35 @@ def effects_option(
         >>> CliRunner().invoke(app, ["42", "--effects=drop"]).exit_code
         0
     """
-    edge = None if boundary is None else Edge(boundary, on_flush_error=on_flush_error)
+    effects = CommandEffects(
+        boundary, exits=typer.Exit, release=release, on_flush_error=on_flush_error
+    )
 
     def decorate(command: Callable[P, T]) -> Callable[P, T]:
+        effects.check(command)
+
         @wraps(command)
         def governed(*args: P.args, **kwargs: P.kwargs) -> T:
-            mode: Any = kwargs.pop(NAME)
-            with command_effects(command.__name__, mode, edge=edge, release=release):
+            given: dict[str, Any] = kwargs
+            name, mode = command.__name__, given.pop(NAME, None)
+            context: Any = given.get(about) if seen else given.pop(about, None)
+            if mode is not None and hasattr(context.command, "list_commands"):  # it is a group
+                context.with_resource(effects.until_closed(name, mode))
                 return command(*args, **kwargs)
+            return effects.run(name, mode or "run", lambda: command(*args, **kwargs))
 
-        _add_option(governed, command)
+        about, seen = _add_option(governed, command)
         return governed
 
     return decorate
 
 
-def _add_option(governed: Any, command: Callable[..., Any]) -> None:
-    """Typer reads the options of a command off its signature and its annotations."""
+def _add_option(governed: Any, command: Callable[..., Any]) -> tuple[str, bool]:
+    """Add the option; Typer reads those of a command off its signature and its annotations.
+
+    Returns:
+        The parameter that is given the context, and whether the command has it too.
+    """
     option = typer.Option(
         "--effects",
         metavar="run|drop|plan:FILE",
@@ -84,8 +101,21 @@ def _add_option(governed: Any, command: Callable[..., Any]) -> None:
     known = [
         p.replace(annotation=hints.get(p.name, p.annotation)) for p in _but_variable(signature)
     ]
-    governed.__signature__ = signature.replace(parameters=[*known, parameter])
-    governed.__annotations__ = {**hints, NAME: kind}
+    seen = [one.name for one in known if _is_context(one.annotation)]
+    extra = [parameter]
+    added: dict[str, Any] = {NAME: kind}
+    if not seen:
+        extra.append(
+            inspect.Parameter(CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        )
+        added[CONTEXT] = typer.Context
+    governed.__signature__ = signature.replace(parameters=[*known, *extra])
+    governed.__annotations__ = {**hints, **added}
+    return (seen[0], True) if seen else (CONTEXT, False)
+
+
+def _is_context(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, typer.Context)
 
 
 def _but_variable(signature: inspect.Signature) -> list[inspect.Parameter]:

@@ -136,10 +136,21 @@ def test_a_plan_is_written_and_can_be_applied(tmp_path: Path) -> None:
     assert done == ["a", "c"]
 
 
-def test_no_plan_of_a_command_that_failed(tmp_path: Path) -> None:
+def test_the_plan_of_a_command_that_failed_is_of_what_it_had_committed(tmp_path: Path) -> None:
     file = tmp_path / "refunds.plan"
     with pytest.raises(CommandError, match="later"):
         run(Ours(lambda: save_and(fail=True)), f"--effects=plan:{file}")
+    assert [entry.intent for entry in Plan.load(file)] == [Note("a")]
+
+
+def test_there_is_none_if_that_is_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        airlock.emit(Note("a"))
+        raise CommandError("at once")
+
+    file = tmp_path / "refunds.plan"
+    with pytest.raises(CommandError, match="at once"):
+        run(Ours(fail), f"--effects=plan:{file}")
     assert not file.exists()
 
 
