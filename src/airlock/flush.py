@@ -175,13 +175,15 @@ class Flush:
         if not (failed or self._refusals or self._problems or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
-        refusals = [*self._refusals, *self._problems, *self.down.values()]
+        problems = [*self._refusals, *self._problems]
+        refusals = [*problems, *self.down.values()]
         if not failures and len(refusals) == 1 and (not self._ran or self._problems):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes
                 alone.report = self.report
             raise alone
-        text = "; ".join((_summary(self.report), *map(str, self.down.values())))
+        names = [type(error).__qualname__ for error in problems]
+        text = "; ".join((_summary(self.report), *names, *map(str, self.down.values())))
         raise FlushError(text, [*failures, *refusals], self.report)
 
 
