@@ -77,7 +77,7 @@ class Block(EffectBuffer):
         "failed_late",
         "release",
         "state",
-        "unattended",
+        "work",
     )
 
     def __init__(
@@ -121,8 +121,8 @@ class Block(EffectBuffer):
         self._task: Any = None
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
-        # Nobody can flush it again: regions that are left open in it do not keep back the rest.
-        self.unattended = False
+        # Names the unit of work that a framework runs in it. Then nobody can flush it again.
+        self.work: str | None = None
 
     def enter(self) -> Self:
         """Open the scope and make it current.
@@ -158,7 +158,7 @@ class Block(EffectBuffer):
             segment = self.release.segment
         if captured and enclosing is not None:
             segment = enclosing.segment
-        place = caller()
+        place = self.work or caller()
         region = Region(
             "scope",
             scope=self,

@@ -16,7 +16,7 @@ from airlock.effects.buffer import extend, put
 from airlock.effects.function import EffectFunction, intent_of
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
-from airlock.effects.place import Place, shown
+from airlock.effects.place import Place, opened
 from airlock.effects.policy import PolicyLike, guard_of
 from airlock.effects.region import Guard, Region
 from airlock.errors import EmittedInPolicyError, NoScopeError, RefusedError, ScopeOrderError
@@ -150,7 +150,7 @@ def outside(region: Region) -> Region:
     return NOWHERE if region.outer is None else region.outer
 
 
-def guards_of(policies: Sequence[PolicyLike], region: str, place: Place) -> tuple[Guard, ...]:
+def guards_of(policies: Sequence[PolicyLike], region: str, place: Place | str) -> tuple[Guard, ...]:
     """What policies do at the emit site, kept from emitting themselves."""
     if not policies:
         return ()
@@ -158,13 +158,12 @@ def guards_of(policies: Sequence[PolicyLike], region: str, place: Place) -> tupl
     return tuple(_judging(guard, region, place) for guard in guards)
 
 
-def _judging(guard: Guard, region: str, place: Place) -> Guard:
+def _judging(guard: Guard, region: str, place: Place | str) -> Guard:
     def judged(intent: Any) -> None:
         try:
             judge(lambda: guard(intent))
         except RefusedError as error:
-            where = f"the {region} opened at {shown(place)}"
-            told = where if error.region == RefusedError.region else error.region
+            told = opened(region, place) if error.region == RefusedError.region else error.region
             raise RefusedError(error.what, error.policy, told, error.hint) from None
 
     return judged

@@ -18,7 +18,7 @@ def watch(report: Report) -> None:
     holding = [(wave, held) for wave in report.waves if wave.deciders and (held := unclaimed(wave))]
     if holding:
         number, region = sum(len(held) for _, held in holding), holding[0][0].root
-        file, line = region.place or ("<unknown>", 0)
+        file, line = region.place if isinstance(region.place, tuple) else ("<unknown>", 0)
         message = (
             f"{number} intent(s) were held in {region.described()}, and nobody made a plan of them: "
             "they are gone. Call scope.plan() after the block, or look at report.held; to let "

@@ -218,7 +218,7 @@ class Lifetime(Block):
             kept, why = (self._keep or succeeded)(error), error or "its keep hook"
         except Exception as raised:
             if self.release is None:
-                if self.unattended:
+                if self.work is not None:
                     self.discard(raised)
                 raise
             kept, why, self._problems = False, raised, (raised,)
@@ -231,7 +231,7 @@ class Lifetime(Block):
         waiting = unended(self.region)
         if not waiting:
             return True
-        if not self.unattended:
+        if self.work is None:
             self.engine.check_sync(self)
         self.state = WAITING
         waiting[0].transaction.when_ended(self._released)
@@ -295,7 +295,7 @@ class Lifetime(Block):
         Returns:
             The error that tells of it, where nobody can flush the rest.
         """
-        alone = self.unattended or self.state is WAITING
+        alone = self.work is not None or self.state is WAITING
         names = tuple(region.described() for region in regions)
         error = OpenRegionsError(self.region.described(), names, alone)
         for region in regions:

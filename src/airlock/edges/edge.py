@@ -13,6 +13,7 @@ from typing import Literal
 from airlock.boundary import Boundary
 from airlock.dispatch import Delivery
 from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.place import named
 from airlock.effects.policy import PolicyLike
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, ScopeOrderError
@@ -117,8 +118,7 @@ class Edge:
             observers=self.observers,
             cause=cause,
         )
-        # Somebody else may have chosen a part of the name, such as the path of a request.
-        return Work(self, what if what.isprintable() else ascii(what), scope, keep)
+        return Work(self, what, scope, keep)
 
     def failed(self, what: str, error: Exception) -> None:
         """Report an error of a flush, or a scope that the work has left open.
@@ -135,7 +135,7 @@ class Edge:
             text = "effects of %s failed; scope.report has them all, and report.resume() runs what is left"
         else:
             text = "effects of %s failed"
-        log.error(text, what, exc_info=error)
+        log.error(text, named(what), exc_info=error)
 
 
 class Work:
@@ -151,16 +151,10 @@ class Work:
         self._keep = keep
         self.what = what
         self.scope = scope
-        scope.unattended = True
-
-    def enter(self) -> Scope:
-        """Enter its scope, which is named by the work: a place in a framework tells nothing."""
-        region = self.scope.enter().region
-        region.kind, region.place = f"scope of {self.what}", None
-        return self.scope
+        scope.work = what
 
     def __enter__(self) -> Scope:
-        return self.enter()
+        return self.scope.enter()
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -168,7 +162,7 @@ class Work:
         return self._settled(error, self._leave(error))
 
     async def __aenter__(self) -> Scope:
-        return self.enter()
+        return self.scope.enter()
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -214,7 +208,7 @@ class Work:
             return
         # A framework may have made a response of the error that left them open.
         if self._has_failed(error):
-            log.warning("%s failed, and %s", self.what, order)
+            log.warning("%s failed, and %s", named(self.what), order)
         else:
             self._edge.failed(self.what, order)
 

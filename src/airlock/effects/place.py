@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["Place", "caller", "shown"]
+__all__ = ["Place", "caller", "named", "opened", "shown"]
 
 Place = tuple[str, int]
 """File name and line."""
@@ -27,6 +27,23 @@ def caller() -> Place:
             break
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def opened(kind: str, place: Place | str | None) -> str:
+    """A region in words: what it is, and where it was opened, or what work it is around.
+
+    Example:
+        >>> opened("scope", "GET /checkout")
+        'the scope of GET /checkout'
+    """
+    if isinstance(place, str):
+        return f"the {kind} of {named(place)}"
+    return f"the {kind}" if place is None else f"the {kind} opened at {shown(place)}"
+
+
+def named(work: str) -> str:
+    """The name of a unit of work, a part of which somebody else may have chosen: a path, say."""
+    return work if work.isprintable() else ascii(work)
 
 
 def shown(place: Place | None) -> str:

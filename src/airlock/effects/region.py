@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.effects.emission import Emission, Recorder, recorders_of
 from airlock.effects.options import NO_HEADERS, Options
-from airlock.effects.place import Place, shown
+from airlock.effects.place import Place, opened
 from airlock.errors import ClosedRegionError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Region(list[Any]):
         guards: tuple[Guard, ...] = (),
         segment: Callable[[], object] | None = None,
         encloses: bool = False,
-        place: Place | None = None,
+        place: Place | str | None = None,
     ) -> None:
         self.kind = kind
         self.scope = scope
@@ -181,8 +181,7 @@ class Region(list[Any]):
         """For messages: what it is and where it was opened."""
         if self.running is not None:
             return f"the {self.running!r}"
-        opened = f" opened at {shown(self.place)}" if self.place else ""
-        return f"the {self.kind}{opened}"
+        return opened(self.kind, self.place)
 
 
 class GuardedRegion(Region):

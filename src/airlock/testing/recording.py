@@ -12,7 +12,7 @@ from airlock.effects.emission import Emission
 from airlock.effects.flat import Flat
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
-from airlock.effects.place import Place
+from airlock.effects.place import Place, caller
 from airlock.effects.region import Mark, Region
 from airlock.effects.stable import name_of
 from airlock.enclosure import enclose
@@ -72,7 +72,8 @@ class Recording(EffectBuffer):
             self._scope.enter()
         region = here.get()
         region.kind = "recording"
-        region.place = self.tape.place = place or region.place
+        self.tape.place = place or caller()
+        region.place = self.tape.place
 
     def stop(self) -> None:
         """The end of it. What was recorded stays."""

@@ -197,7 +197,7 @@ def test_a_path_is_shown_in_logs_on_one_line(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.get("/note/fails%0Aforged")
-    assert r"effects of GET '/note/fails\nforged' failed" in caplog.text
+    assert r"effects of 'GET /note/fails\nforged' failed" in caplog.text
     assert "fails\nforged" not in caplog.text
 
 

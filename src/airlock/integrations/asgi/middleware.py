@@ -114,12 +114,12 @@ class EffectsMiddleware:
     async def _request(
         self, scope: ASGIScope, receive: Receive, send: Send, outer: Connection | None
     ) -> None:
-        path = scope["path"]
-        shown = path if path.isprintable() else ascii(path)  # it ends up in logs
         headers = None if self._headers is None else self._headers(scope)
         response = Response(self._keep)
-        work = self._edge.scope(f"{scope['method']} {shown}", headers=headers, keep=response.keep)
-        effects = work.enter()
+        work = self._edge.scope(
+            f"{scope['method']} {scope['path']}", headers=headers, keep=response.keep
+        )
+        effects = work.scope.enter()
         request = scope[KEY] = Request(self._boundary, outer, work, response, send)
         SERVED.add(effects)
         try:

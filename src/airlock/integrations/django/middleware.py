@@ -99,8 +99,7 @@ class Served:
         if "effects" in around and isinstance(around["effects"], Scope):
             raise twice("has served this request already")
         now = self._conf = conf()
-        path = request.path
-        self._what = f"{request.method} {path if path.isprintable() else ascii(path)}"
+        what = self._what = f"{request.method} {request.path}"
         self._troubles: tuple[Exception, ...] = ()  # to be reported, beside errors of the flush
         scope = self._scope = around["effects"] = now.boundary.scope(
             release=now.release,
@@ -109,10 +108,8 @@ class Served:
             headers=None if now.headers is None else now.headers(request),
             observers=now.requests.observers,
         )
-        scope.unattended = True
-        # Named by the request: a place in Django tells nothing.
-        region = scope.enter().region
-        region.kind, region.place = f"scope of {self._what}", None
+        scope.work = what
+        scope.enter()
         scope.free()  # the task is the same at both ends, and need not be compared
 
     @property
