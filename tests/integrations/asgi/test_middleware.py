@@ -122,6 +122,39 @@ class TestKeeping:
         await get(app_of(view, notes, keep=keep), "/")
         assert (notes.log, asked) == (["x"], [(None, 409)])
 
+    @pytest.mark.parametrize("heard", ["before it starts", "in between", "when it is over"])
+    async def test_a_client_that_is_known_to_have_left_before_the_response_was_complete(
+        self, notes: Notes, heard: str
+    ) -> None:
+        asked = []
+
+        def keep(error: BaseException | None, status: int) -> bool:
+            asked.append((type(error), status))
+            return error is None
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            airlock.emit(Note("x"))
+            assert (await receive())["type"] == "http.request"
+            for now, message in {
+                "before it starts": {"type": "http.response.start", "status": 200},
+                "in between": {"type": "http.response.body", "body": b"", "more_body": False},
+                "when it is over": None,
+            }.items():
+                if now == heard:
+                    assert (await receive())["type"] == "http.disconnect"
+                if message is not None:
+                    await send(message)
+
+        told: list[Any] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b""}]
+
+        async def receive() -> Any:
+            return told.pop()
+
+        await EffectsMiddleware(app, notes.boundary, keep=keep)(request_to("/"), receive, ignore)
+        late = heard == "when it is over"
+        assert asked == [(type(None) if late else ConnectionAbortedError, 200)]
+        assert notes.log == (["x"] if late else [])
+
     async def test_requests_at_the_same_time_are_apart(self, notes: Notes) -> None:
         async def view(request: Request) -> Response:
             name = request.url.path

@@ -18,6 +18,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
@@ -37,10 +40,9 @@ def notes() -> Notes:
     return Notes()
 
 
-def app_of(notes: Notes, **options: Any) -> FastAPI:
-    return FastAPI(
-        middleware=[Middleware(EffectsMiddleware, boundary=notes.boundary, **options)],
-    )
+def app_of(notes: Notes, *inside: Middleware, **options: Any) -> FastAPI:
+    ours = Middleware(EffectsMiddleware, boundary=notes.boundary, **options)
+    return FastAPI(middleware=[ours, *inside])
 
 
 def soon(condition: Any) -> None:
@@ -100,6 +102,22 @@ class TestClientsThatLeave:
             yield "a"
 
         with self.left(app_of(notes), notes, body()):
+            assert notes.log == []
+            assert notes.report.discarded == [Note("streamed")]
+
+    @pytest.mark.parametrize("layers", [1, 2])
+    def test_so_it_is_under_a_middleware_that_ends_the_response_for_the_view(
+        self, notes: Notes, layers: int
+    ) -> None:
+        async def dispatch(request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
+
+        async def body() -> AsyncIterator[str]:
+            airlock.emit(Note("streamed"))
+            yield "a"
+
+        theirs = [Middleware(BaseHTTPMiddleware, dispatch=dispatch)] * layers
+        with self.left(app_of(notes, *theirs), notes, body()):
             assert notes.log == []
             assert notes.report.discarded == [Note("streamed")]
 

@@ -10,7 +10,7 @@ from airlock.context import here, outside, outwards
 from airlock.edges import Work
 from airlock.effects.region import Region
 from airlock.errors import ReleaseError, ScopeStateError
-from airlock.integrations.asgi.types import Message, Send
+from airlock.integrations.asgi.types import Message, Receive, Send
 from airlock.release import unended
 
 __all__ = [
@@ -33,9 +33,9 @@ SERVED = set[Scope]()
 Keep = Callable[[BaseException | None, int], bool]
 """``(error, status) -> bool``: whether to keep what a request emitted without a transaction.
 
-``error`` is what left the app: None if nothing did, a ``ConnectionAbortedError`` if the app returned
-before the response was complete, as it does when the client has left. ``status`` is that of the
-response, 500 if there was none.
+``error`` is what left the app: None if nothing did, a ``ConnectionAbortedError`` if the client left
+before the response was complete, and the app was told so, or did not complete it. ``status`` is that
+of the response, 500 if there was none.
 """
 
 
@@ -89,19 +89,21 @@ class Response:
         status: 500 as long as there is none.
         started: its status has been sent.
         complete: its body has been sent, too.
+        left: the app was told, before that, that the client has left. What cuts off a body then may
+            be followed by the end of a response, as Starlette's ``BaseHTTPMiddleware`` sends it.
     """
 
     # Its own object: the scope knows its ``keep``, and would be in a circle with a request.
-    __slots__ = ("_keep", "complete", "started", "status")
+    __slots__ = ("_keep", "complete", "left", "started", "status")
 
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
         self.status = 500
-        self.started = self.complete = False
+        self.started = self.complete = self.left = False
 
     def keep(self, error: BaseException | None) -> bool:
         """Whether to keep what was emitted without a transaction."""
-        if error is None and self.started and not self.complete:
+        if error is None and (self.left or (self.started and not self.complete)):
             error = ConnectionAbortedError("the client left before the response was complete")
         return self._keep(error, self.status)
 
@@ -114,7 +116,7 @@ class Request(Connection):
         response: how far it is.
     """
 
-    __slots__ = ("_send", "effects", "response")
+    __slots__ = ("_receive", "_send", "effects", "response")
 
     def __init__(
         self,
@@ -122,6 +124,8 @@ class Request(Connection):
         outer: Connection | None,
         work: Work,
         response: Response,
+        *,
+        receive: Receive,
         send: Send,
     ) -> None:
         self.boundary = boundary
@@ -129,7 +133,16 @@ class Request(Connection):
         self.what = work.what
         self.effects = work.scope
         self.response = response
+        self._receive = receive
         self._send = send
+
+    async def receive(self) -> Message:
+        """Pass on what the client sends, and note that it has left."""
+        message = await self._receive()
+        # A server says so as well when the response is complete.
+        if message["type"] == "http.disconnect" and not self.response.complete:
+            self.response.left = True
+        return message
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on what the app sends.

@@ -120,10 +120,12 @@ class EffectsMiddleware:
             f"{scope['method']} {scope['path']}", headers=headers, keep=response.keep
         )
         effects = work.scope.enter()
-        request = scope[KEY] = Request(self._boundary, outer, work, response, send)
+        request = scope[KEY] = Request(
+            self._boundary, outer, work, response, receive=receive, send=send
+        )
         SERVED.add(effects)
         try:
-            await self.app(scope, receive, request.send)
+            await self.app(scope, request.receive, request.send)
         except BaseException as error:
             with shielded(error):
                 await self._leave(work, error)
