@@ -168,6 +168,27 @@ async def test_an_app_that_knows_of_no_lifespan_has_the_resources_too(
     assert log == ["printer on", "printer off"]
 
 
+async def crashes(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "lifespan.startup"
+    raise ConnectionError("no database")
+
+
+async def test_an_app_that_crashes_at_its_startup_is_not_said_to_have_started(
+    log: list[str],
+) -> None:
+    assert kinds(await live(EffectsMiddleware(crashes, boundary_of(log)))) == ["ConnectionError"]
+    assert log == ["printer on", "printer off"]
+
+
+def test_a_server_does_not_start_then_as_without_the_middleware(
+    log: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(EffectsMiddleware(crashes, boundary_of(log))) as server:
+        assert not server.started
+    assert log == ["printer on", "printer off"]
+    assert "no database" in caplog.text
+
+
 async def test_an_app_that_fails_while_it_lives_closes_them(log: list[str]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

@@ -26,7 +26,8 @@ class Lifespan:
                     │               └─ failed ─► close ─► failed                └───► failed
                     └─► failed
 
-    An app that knows nothing of lifespans raises or returns at once: then it is left out.
+    An app that knows nothing of lifespans raises or returns at once: then it is left out. One that
+    has asked for the first message knows, and what it raises then goes on to the server.
     """
 
     def __init__(self, boundary: Boundary, receive: Receive, send: Send) -> None:
@@ -54,7 +55,7 @@ class Lifespan:
         try:
             await app(scope, self._replay, self._pass)
         except Exception as error:
-            if self._answered:
+            if self._answered or self._startup is None:  # or it was asked for
                 raise
             log.info("the app raised %r at the start of its lifespan, and so has none", error)
         if not self._answered:
