@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import attrs
 
 from airlock.boundary import Boundary
+from airlock.dispatch import INLINE, dispatch_of
 from airlock.edges import SLOW, Edge, keep_web
-from airlock.errors import MissingExtraError, SettingError
+from airlock.effects.registry import describe
+from airlock.errors import DeclarationError, MissingExtraError, SettingError
 from airlock.release import OnFlushError, Release
 from airlock.scope import Scope
+from airlock.signatures import is_async
 
 try:
     from flask import Flask, Request, got_request_exception, request
@@ -21,12 +25,16 @@ except ImportError:
 
 __all__ = ["Effects"]
 
+log = logging.getLogger("airlock")
+
 KeepWeb = Callable[[BaseException | None, int], bool]
 KEY = "airlock.work"  # in the WSGI environment
 
 
 class Effects:
     """Opens a scope around each request of an application, and flushes it before the response goes.
+
+    Flushes are sync, and so handlers have to be.
 
     Args:
         app: the application; or give it to ``init_app`` later.
@@ -40,6 +48,7 @@ class Effects:
         slow: log a warning of handlers that take longer; None for none.
 
     Raises:
+        DeclarationError: an argument makes no sense.
         SettingError: an application has one already, or none was given a boundary.
 
     Example:
@@ -65,6 +74,11 @@ class Effects:
         on_flush_error: OnFlushError = "report",
         slow: timedelta | None = SLOW,
     ) -> None:
+        _check("keep", keep, "a function of (error, status)")
+        if headers is not None:
+            _check("headers", headers, "a function of the request")
+        if release is not None:
+            _check("release", release, "a function without arguments, which makes a release")
         self._boundary = boundary
         self._release = release
         self._keep = keep
@@ -77,6 +91,7 @@ class Effects:
         """Open a scope around each request of an application.
 
         Raises:
+            DeclarationError: the boundary is none, or another argument makes no sense.
             SettingError: it has one already, or there is no boundary.
         """
         boundary = boundary or self._boundary
@@ -95,6 +110,7 @@ class Effects:
                 "Call init_app once.",
             )
         edge = app.extensions["airlock"] = Edge(boundary, **self._edge_options)
+        _warn_of_async(app, boundary)
         headers = _headers_of(app, self._headers)
         app.wsgi_app = Middleware(app.wsgi_app, edge, self._keep, headers)  # type: ignore[method-assign]
         got_request_exception.connect(_note, app)
@@ -106,6 +122,29 @@ class Effects:
         """Only inside the request can a session be asked for."""
         if self._release is not None:
             _work().scope.release_with(self._release())
+
+
+def _check(name: str, given: object, wanted: str) -> None:
+    """Refuse an argument that cannot be called."""
+    if not callable(given):
+        raise DeclarationError(f"Effects({name}=...) takes {wanted}, not {describe(given)}.")
+
+
+def _warn_of_async(app: Flask, boundary: Boundary) -> None:
+    """Tell of handlers that no request can await; a boundary may serve others, who can."""
+    found = [
+        f"{binding.name} (of {cls.__qualname__})"
+        for cls, binding in boundary.handlers.items()
+        if is_async(binding.target) and dispatch_of(boundary.dispatch, cls) is INLINE
+    ]
+    if found:
+        log.warning(
+            "the application %r awaits no handlers, and these are async: %s. What they are for is "
+            "refused in its requests. Write them as functions, or let a worker run them: "
+            "Boundary(..., dispatch=<a queue's dispatch>)",
+            app.name,
+            ", ".join(found),
+        )
 
 
 def _headers_of(

@@ -16,11 +16,12 @@ import pytest
 from flask import Flask, abort, request, stream_with_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
 import airlock
 from airlock import Boundary, Scope
+from airlock.dispatch import Dispatcher, Route
 from airlock.errors import DeclarationError, NoScopeError, SettingError
 from airlock.integrations.flask import Effects
 from airlock.integrations.sqlalchemy import on_commit
@@ -283,6 +284,46 @@ def test_a_boundary_that_is_none_is_refused() -> None:
     with pytest.raises(DeclarationError, match="takes a Boundary"):
         Effects(app, "shop.boundary")  # type: ignore[arg-type]
     assert "airlock" not in app.extensions
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": 5}, r"Effects\(keep=...\) takes a function of \(error, status\), not 5"),
+        ({"keep": None}, r"Effects\(keep=...\)"),
+        ({"headers": {"tenant": "x"}}, r"Effects\(headers=...\) takes a function of the request"),
+        ({"release": on_commit(Session())}, r"Effects\(release=...\) takes a function without arg"),
+        ({"slow": 0.1}, "slow"),
+        ({"on_flush_error": "ignore"}, "on_flush_error"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(
+    boundary: Boundary, options: Any, message: str
+) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        Effects(Flask("shop"), boundary, **options)
+
+
+def test_async_handlers_are_warned_of_because_flushes_are_sync(
+    boundary: Boundary, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send(_: Note) -> None: ...
+
+    Effects(Flask("quiet"), boundary)
+    assert caplog.text == ""
+    Effects(Flask("shop"), Boundary({Note: send}))
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "'shop' awaits no handlers" in record.getMessage()
+    assert "send (of Note)" in record.getMessage()
+
+
+def test_those_that_a_worker_runs_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    async def send(_: Note) -> None: ...
+
+    for dispatch in (Dispatcher(), Route({Note: Dispatcher()})):
+        Effects(Flask("shop"), Boundary({Note: send}, dispatch=dispatch))
+    assert caplog.text == ""
 
 
 def is_early() -> bool:
