@@ -34,7 +34,8 @@ KEY = "airlock.work"  # in the WSGI environment
 class Effects:
     """Opens a scope around each request of an application, and flushes it before the response goes.
 
-    Flushes are sync, and so handlers have to be.
+    A request is a unit of work of its own, whatever is open where it begins: another request, if a
+    view calls an application. Flushes are sync, and so handlers have to be.
 
     Args:
         app: the application; or give it to ``init_app`` later.
@@ -120,8 +121,9 @@ class Effects:
 
     def _release_scope(self) -> None:
         """Only inside the request can a session be asked for."""
-        if self._release is not None:
-            _work().scope.release_with(self._release())
+        work = _work()
+        if work is not None and self._release is not None:
+            work.scope.release_with(self._release())
 
 
 def _check(name: str, given: object, wanted: str) -> None:
@@ -158,11 +160,14 @@ def _headers_of(
 
 def _note(_: Flask, exception: BaseException, **__: object) -> None:
     """Flask makes a response of an error before anybody outside sees it."""
-    _work().error = exception
+    work = _work()
+    if work is not None:
+        work.error = exception
 
 
-def _work() -> RequestWork:
-    work: RequestWork = request.environ[KEY]
+def _work() -> RequestWork | None:
+    """None in a request context that no server has made, as ``app.test_request_context()``."""
+    work: RequestWork | None = request.environ.get(KEY)
     return work
 
 
@@ -195,6 +200,21 @@ class Middleware:
             return start_response(status, *arguments)
 
         what = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-        with self.edge.scope(what, keep=keep, headers=self.headers(environ)) as scope:
-            known = environ[KEY] = RequestWork(scope)
-            return self.app(environ, start)
+        around, headers = environ.get(KEY), self.headers(environ)
+        response: Iterable[bytes] = ()
+        try:
+            with self.edge.scope(what, keep=keep, headers=headers, independent=True) as scope:
+                known = environ[KEY] = RequestWork(scope)
+                response = self.app(environ, start)
+        except BaseException:
+            close(response)  # no server gets it
+            raise
+        finally:
+            environ[KEY] = around  # that of an application that this one is mounted in
+        return response
+
+
+def close(response: Iterable[bytes]) -> None:
+    """What a server does at the end of a response."""
+    if hasattr(response, "close"):
+        response.close()

@@ -18,13 +18,15 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import airlock
-from airlock import Boundary, Scope
+from airlock import Boundary, Drop, Scope
 from airlock.dispatch import Dispatcher, Route
 from airlock.errors import DeclarationError, NoScopeError, SettingError
 from airlock.integrations.flask import Effects
 from airlock.integrations.sqlalchemy import on_commit
+from airlock.release import Release
 from tests.integrations.services import postgresql
 
 
@@ -242,6 +244,23 @@ def test_or_raised(caplog: pytest.LogCaptureFixture) -> None:
         app.test_client().get("/note/a")
 
 
+def test_a_response_that_is_not_sent_for_that_is_closed() -> None:
+    def fail(_: Note) -> None:
+        raise ConnectionError
+
+    app = application(Effects(boundary=Boundary({Note: fail}), on_flush_error="raise"))
+    closed: list[str] = []
+
+    @app.after_request
+    def watch(response: Any) -> Any:
+        response.call_on_close(lambda: closed.append("closed"))
+        return response
+
+    with pytest.raises(airlock.FlushError):
+        app.test_client().get("/note/a")
+    assert closed == ["closed"]
+
+
 def test_slow_handlers_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     boundary = Boundary({Note: lambda _: time.sleep(0.02)})
     app = application(Effects(boundary=boundary, slow=timedelta(milliseconds=5)))
@@ -328,6 +347,95 @@ def test_those_that_a_worker_runs_are_not(caplog: pytest.LogCaptureFixture) -> N
 
 def is_early() -> bool:
     return request.path == "/before"
+
+
+class Memory(Release):
+    """Of what is never in a transaction."""
+
+    def segment(self) -> None:
+        return None
+
+
+# -- outside of WSGI, and inside of each other ----------------------------------------------------
+
+
+def test_without_wsgi_there_is_no_scope_and_errors_are_those_of_the_application(
+    boundary: Boundary,
+) -> None:
+    app = application(Effects(boundary=boundary, release=Memory))
+    app.testing = True
+    with app.test_request_context("/crash-handled"):
+        with pytest.raises(NoScopeError):
+            app.full_dispatch_request()
+        with pytest.raises(LookupError, match="the real error"):
+            app.handle_exception(LookupError("the real error"))
+
+
+@pytest.mark.parametrize("release", [None, Memory])
+def test_a_request_that_a_view_makes_is_a_unit_of_work_of_its_own(
+    boundary: Boundary, done: list[str], release: Any
+) -> None:
+    effects = Effects(boundary=boundary, release=release)
+    inner, app = application(effects), application(effects)
+
+    @app.get("/outer")
+    def outer() -> tuple[str, int]:
+        airlock.emit(Note("outer"))
+        assert inner.test_client().get("/note/inner").text == "inner"
+        assert done == ["inner"]
+        airlock.emit(Note("outer still"))
+        return "", 500
+
+    assert app.test_client().get("/outer").status_code == 500
+    assert done == ["inner"]
+
+
+@pytest.mark.parametrize("release", [None, Memory])
+def test_so_is_the_one_that_a_mounted_application_serves(
+    boundary: Boundary, done: list[str], release: Any
+) -> None:
+    effects = Effects(boundary=boundary, release=release)
+    app, admin = Flask("shop"), application(effects)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": admin})  # type: ignore[method-assign]
+    effects.init_app(app)
+    app.add_url_rule("/", view_func=admin.view_functions["note"], defaults={"name": "shop"})
+    client = app.test_client()
+    assert client.get("/admin/note/a").status_code == 200
+    assert client.get("/admin/status/409").status_code == 409
+    assert client.get("/").status_code == 200
+    assert done == ["a", "shop"]
+
+
+def test_what_encloses_a_request_holds(boundary: Boundary, done: list[str]) -> None:
+    client = application(Effects(boundary=boundary)).test_client()
+    with boundary.scope(policy=Drop()):
+        client.get("/note/dropped")
+    client.get("/note/a")
+    assert done == ["a"]
+
+
+def test_an_application_that_comes_after_another_has_its_own_request(
+    boundary: Boundary, done: list[str]
+) -> None:
+    """One that answers what was first tried by another, in the same WSGI environment."""
+    effects = Effects(boundary=boundary, keep=lambda error, _: error is None)
+    first, last = application(effects), Flask("last")
+    own = last.wsgi_app
+
+    def both(environ: Any, start: Any) -> Any:
+        statuses: list[str] = []
+        body = first(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
+        return own(environ, start) if statuses[0][:3] == "404" else body
+
+    @last.get("/legacy")
+    def crash() -> str:
+        airlock.emit(Note("legacy"))
+        raise KeyError
+
+    last.wsgi_app = both  # type: ignore[assignment, method-assign]
+    effects.init_app(last)
+    assert last.test_client().get("/legacy").status_code == 500
+    assert done == []
 
 
 # -- transactions ---------------------------------------------------------------------------------
