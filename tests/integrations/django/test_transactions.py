@@ -60,6 +60,11 @@ class Story:
         assert sid is not None
         return sid
 
+    def end_it(self, sql: str) -> None:
+        """Past ``transaction``, which Django does not notice."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(sql)
+
     @property
     def stored(self) -> list[str]:
         return [*Row.objects.using(self.alias).order_by("id").values_list("text", flat=True)]
@@ -316,6 +321,80 @@ def test_12_a_failed_statement_is_ignored(story: Story) -> None:
         transaction.on_commit(lambda: called.append("back"), story.alias)
     assert called == ["back"]
     story.check(*([] if story.alias == "postgres" else ["a"]))
+
+
+def test_12_the_database_itself_rolls_back(story: Story) -> None:
+    """What ends the transaction under Django, takes along what was emitted; the rest goes on."""
+    with story.scope() as effects, story.atomic():
+        story.place("a")
+        story.end_it("ROLLBACK")
+        story.place("b")
+    story.check("b")
+    assert effects.report.discarded == [Note("a")]
+
+
+def test_12_a_statement_that_rolls_back_when_it_fails() -> None:
+    """Only SQLite has such a conflict clause."""
+    story = Story("default", Boundary({Note: print}), [])
+    row = Row.objects.create(text="there")
+    with story.scope() as effects, story.atomic():
+        story.place("a")
+        with suppress(IntegrityError), connections["default"].cursor() as cursor:
+            cursor.execute("INSERT OR ROLLBACK INTO shop_row (id, text) VALUES (%s, '')", [row.pk])
+    assert story.stored == ["there"]
+    assert effects.report.discarded == [Note("a")]
+    row.delete()
+
+
+def test_12_a_commit_under_django(story: Story) -> None:
+    """What a statement has committed is kept, whatever becomes of the atomic()."""
+    with story.scope() as effects, suppress(SurpriseError), story.atomic():
+        story.place("a")
+        story.end_it("-- now\n COMMIT;")
+        if story.alias == "postgres":  # SQLite commits by itself from here on
+            story.place("b")
+        raise SurpriseError
+    story.check("a")
+    assert effects.report.discarded == ([Note("b")] if story.alias == "postgres" else [])
+
+
+def test_12_a_commit_under_django_of_what_has_failed() -> None:
+    """PostgreSQL rolls back then, and says so."""
+    postgresql()
+    story = Story("postgres", Boundary({Note: print}), [])
+    with story.scope() as effects, story.atomic():
+        story.place("a")
+        with suppress(Error):
+            story.end_it("SELECT * FROM nowhere_at_all")
+        story.end_it("COMMIT")
+    assert story.stored == []
+    assert effects.report.discarded == [Note("a")]
+
+
+def test_12_a_transaction_that_ended_unseen(story: Story) -> None:
+    """The driver knows that there is none, but not how it ended: that counts as a rollback."""
+    with story.scope() as effects, story.atomic():
+        story.place("a")
+        connections[story.alias].connection.rollback()
+        story.place("b")
+        if story.alias == "postgres":  # SQLite commits by itself from here on
+            connections[story.alias].connection.rollback()
+    assert effects.report.discarded[0] == Note("a")
+    story.check(*([] if story.alias == "postgres" else ["b"]))
+
+
+def test_12_a_transaction_without_statements(story: Story) -> None:
+    """PostgreSQL has not begun any, and what was emitted is delivered all the same."""
+    for savepoint in (True, False):
+        with story.scope(), story.atomic():
+            airlock.emit(Note("a"))
+            with story.atomic(savepoint=savepoint):
+                airlock.emit(Note("b"))
+    with story.scope() as effects, suppress(SurpriseError), story.atomic():
+        airlock.emit(Note("c"))
+        raise SurpriseError
+    assert story.delivered == ["a", "b"] * 2
+    assert effects.report.discarded == [Note("c")]
 
 
 def test_13_the_callback_of_another_fails(story: Story) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, Error, connections, transaction
+from django.db import DatabaseError, Error, OperationalError, connections, transaction
+from django.test import TestCase
 
 import airlock
 from airlock import Boundary, FlushError, Scope, intent
@@ -391,6 +392,67 @@ def kill(pid: int) -> None:
     with second.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
     second.close()
+
+
+def test_some_errors_of_mysql_roll_back_the_whole_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its driver does not know of transactions, but other errors take along their statement only."""
+    code = 1213
+
+    def deadlock(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql == "SELECT 1":
+            raise OperationalError(code, "Deadlock found when trying to get lock")
+        return execute(sql, *arguments)
+
+    connection = connections["default"]
+    monkeypatch.setattr(connection, "vendor", "mysql")
+    with boundary.scope(release=on_commit()) as effects, connection.execute_wrapper(deadlock):
+        for code in (1213, 1020, 1205):
+            with transaction.atomic():
+                place(f"before {code}")
+                with suppress(OperationalError), connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                place(f"after {code}")
+    assert effects.report.discarded == [Note("before 1213"), Note("before 1020")]
+    assert delivered == ["after 1213", "after 1020", "before 1205", "after 1205"]
+
+
+def test_a_test_case_whose_transaction_the_database_ended() -> None:
+    """That spoils the test, and Django says so: the next savepoint is a transaction of its own."""
+    case: Any = type("Tests", (TestCase,), {"databases": {"default"}})
+    atomics = case._enter_atomics()
+    with boundary.scope(release=on_commit()) as effects, suppress(Error), transaction.atomic():
+        place("a")
+        with connections["default"].cursor() as cursor:
+            cursor.execute("ROLLBACK")
+        with transaction.atomic():
+            place("b")
+    with suppress(Error), transaction.atomic():
+        place("c")
+    case._rollback_atomics(atomics)
+    assert delivered == ["b"]
+    assert effects.report.discarded == [Note("a")]
+
+
+def test_the_wrappers_of_others_stay_as_they_are() -> None:
+    """Ours is around all of them, and so a block that takes away the last takes away its own."""
+    seen: list[str] = []
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *arguments)
+
+    del connections["default"]
+    connection = connections["default"]
+    with boundary.scope(release=on_commit()), connection.execute_wrapper(note):
+        with transaction.atomic():
+            place("a")
+        count = len(seen)
+    assert count > 0
+    Row.objects.count()
+    assert len(seen) == count
+    assert len(connection.execute_wrappers) == 1
 
 
 def test_a_connection_that_is_closed_behind_the_back_of_django() -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["aborted", "autocommits", "in_transaction"]
+__all__ = ["aborted", "autocommits", "committed_by", "in_transaction", "rolled_back_by"]
 
 # Of both psycopg and psycopg2.
 IDLE, FAILED, UNKNOWN = 0, 3, 4
+
+# Of MySQL and MariaDB, a deadlock, and what MariaDB takes for one under innodb_snapshot_isolation; by
+# default, other errors of theirs roll back the statement only.
+WHOLE = (1213, 1020)
+COMMITS = re.compile(
+    r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?:COMMIT|END|RELEASE)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def autocommits(connection: BaseDatabaseWrapper) -> bool:
@@ -40,6 +48,21 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
         return bool(raw.in_transaction)
     except sqlite3.Error:  # closed behind Django's back
         return False
+
+
+def rolled_back_by(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
+    """Whether the error of a statement has ended the transaction that was open before."""
+    if connection.vendor == "mysql":
+        return bool(error.args) and error.args[0] in WHOLE
+    return not in_transaction(connection)
+
+
+def committed_by(cursor: Any, sql: object) -> bool:
+    """Whether a statement that ended the transaction did so with a commit.
+
+    PostgreSQL says which it was: a COMMIT of what has failed is a ROLLBACK.
+    """
+    return COMMITS.match(str(getattr(cursor, "statusmessage", None) or sql)) is not None
 
 
 def status(connection: BaseDatabaseWrapper) -> int | None:

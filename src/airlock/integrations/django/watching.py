@@ -8,6 +8,10 @@ by which Django itself ends transactions are watched, on each connection that is
     commit, rollback, close                             the end
     set_autocommit                                      the connection can be used again
 
+A database may also end a transaction by itself, of which Django knows nothing: SQLite after some errors,
+MySQL in a deadlock, any by a COMMIT or ROLLBACK that is sent as a statement. So as long as something
+was emitted, it is asked after each statement whether the transaction is still there.
+
 An ``on_commit`` callback releases the effects in turn with the callbacks of others. There is at most
 one for each savepoint, and as a released one shares the fate of the transaction, mostly one at all.
 
@@ -24,7 +28,13 @@ from weakref import finalize, ref
 
 import attrs
 
-from airlock.integrations.django.database import aborted, autocommits, in_transaction
+from airlock.integrations.django.database import (
+    aborted,
+    autocommits,
+    committed_by,
+    in_transaction,
+    rolled_back_by,
+)
 from airlock.release import Fate, Segment
 
 if TYPE_CHECKING:
@@ -53,6 +63,8 @@ def transactions_of(connection: BaseDatabaseWrapper) -> Transactions:
     for name in WATCHED:
         watch = partial(getattr(made, name), connection, getattr(connection, name))
         setattr(connection, name, watch)
+    # The first is around all others, and a block of execute_wrapper() takes away the last.
+    connection.execute_wrappers.insert(0, partial(made.executed, connection))
     setattr(connection, KEY, made)
     finalize(connection, made.lost).atexit = False
     return made
@@ -87,6 +99,7 @@ class Transactions:
         self._base = 0  # the level of the transaction; below it are those of a TestCase
         self._case: Any = None  # the outermost atomic() of the code under test
         self._manual = False  # Django leaves commits to the code
+        self._begun = False  # something was emitted, and the database had begun it
         self._ended: list[Callable[[], None]] = []  # not told yet
 
     def current(self, connection: BaseDatabaseWrapper) -> Segment | None:
@@ -114,6 +127,7 @@ class Transactions:
             level.segment = self._segment(connection, at - 1).nested()
         elif level.segment is None:
             self._manual = not (connection.in_atomic_block and connection.commit_on_exit)
+            self._begun = in_transaction(connection)
             level.segment = Segment(begun=True) if self._case is None else UnderTest(connection)
         return level.segment
 
@@ -152,7 +166,8 @@ class Transactions:
         self._tell()
 
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
-        rolls_back = aborted(connection)
+        # One that is gone ended unseen, by the driver: how, nobody can tell.
+        rolls_back = aborted(connection) or (self._begun and not in_transaction(connection))
         try:
             commit()
         except Exception:
@@ -190,6 +205,27 @@ class Transactions:
         if connection.autocommit:  # SQLite and MySQL commit then what is open
             self._over(committed=True)
 
+    def executed(
+        self, connection: BaseDatabaseWrapper, execute: Callable[..., Any], sql: Any, *rest: Any
+    ) -> Any:
+        """A statement, which may end the transaction although Django did not."""
+        if self._levels[self._base].segment is not None:
+            if in_transaction(connection):
+                self._begun = True
+            elif self._begun:
+                self._end(committed=False)  # unseen, as in commit()
+        if not self._begun:
+            return execute(sql, *rest)
+        try:
+            result = execute(sql, *rest)
+        except BaseException as error:
+            if rolled_back_by(connection, error):
+                self._end(committed=False)
+            raise
+        if not in_transaction(connection):
+            self._end(committed=committed_by(rest[-1]["cursor"], sql))
+        return result
+
     def called_back(self, connection: BaseDatabaseWrapper) -> None:
         """Django's callback. ``captureOnCommitCallbacks`` calls it at any time, in a ``TestCase``."""
         self.look(connection)
@@ -220,7 +256,7 @@ class Transactions:
             del self._levels[self._base]
         for level in self._levels:
             level.segment, level.calls_back = None, False
-        self._base, self._case = 0, None
+        self._base, self._case, self._begun = 0, None, False
 
     def _tell(self, *, beside: BaseException | None = None) -> None:
         """Tell segments of their end, which sets flushes off, whose handlers use the connection."""
@@ -257,8 +293,8 @@ class Transactions:
             sids: list[str | None] = [*connection.savepoint_ids[len(blocks) - len(own) - 1 :]]
             found = [at for at, level in enumerate(self._levels) if at and level.sid in sids]
             self._base = found[0] if found else len(self._levels)
-            if sids[0] is None:  # atomic(savepoint=False)
-                self._levels.insert(self._base, Level())
+            if not found:  # atomic(savepoint=False), or a savepoint that the database has lost
+                self._levels.insert(self._base, Level(sids[0]))
         return bool(own)
 
     def look(self, connection: BaseDatabaseWrapper) -> None:
