@@ -18,8 +18,9 @@ from django.test import TestCase
 
 import airlock
 from airlock import Boundary, FlushError, Scope, intent
-from airlock.errors import AsyncHandlerError, DeclarationError, ReleaseError
+from airlock.errors import AsyncHandlerError, DeclarationError, NoScopeError, ReleaseError
 from airlock.integrations.django import on_commit as exported
+from airlock.integrations.django.testing import EffectsTestMixin
 from airlock.integrations.django.transactions import on_commit
 from airlock.integrations.django.watching import transactions_of
 from airlock.stages import State
@@ -416,6 +417,27 @@ def test_some_errors_of_mysql_roll_back_the_whole_transaction(
                 place(f"after {code}")
     assert effects.report.discarded == [Note("before 1213"), Note("before 1020")]
     assert delivered == ["after 1213", "after 1020", "before 1205", "after 1205"]
+
+
+def test_a_callback_that_emits_is_called_after_the_request_in_a_test_case() -> None:
+    """As the page says: there is no scope any more, unless ``captureEffects`` is around."""
+    case: Any = type("Tests", (EffectsTestMixin, TestCase), {"databases": {"default"}})
+    atomics = case._enter_atomics()
+
+    def request(text: str) -> None:
+        with boundary.scope(release=on_commit()), transaction.atomic():
+            place(text)
+            transaction.on_commit(lambda: airlock.emit(Note("called back")))
+
+    try:
+        with pytest.raises(NoScopeError), case.captureOnCommitCallbacks(execute=True):
+            request("a")
+        assert delivered == ["a"]
+        with case.captureEffects() as effects:
+            request("b")
+        assert effects == [Note("b"), Note("called back")]
+    finally:
+        case._rollback_atomics(atomics)
 
 
 def test_a_test_case_whose_transaction_the_database_ended() -> None:
