@@ -522,6 +522,16 @@ class TestBadInput:
         assert "GET /leaks has left a scope open" in caplog.text
         assert "cannot leave the scope of GET /leaks here" in caplog.text
 
+    async def test_it_is_raised_once_if_errors_are(self, notes: Notes) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            notes.boundary.scope().enter()
+            await PlainTextResponse("ok")(scope, receive, send)
+
+        ours = EffectsMiddleware(app, notes.boundary, on_flush_error="raise")
+        with pytest.raises(ScopeOrderError):
+            await ours(request_to("/"), nothing, ignore)
+        assert ours._edge.flush_errors == 1
+
     async def test_a_view_that_crashes_in_a_scope_left_open_harms_nobody(
         self, notes: Notes
     ) -> None:

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from airlock import Boundary
 from airlock.context import NOWHERE, here
-from airlock.edges import SLOW, Edge, Work, keep_web
+from airlock.edges import SLOW, Edge, keep_web
 from airlock.effects.registry import describe
-from airlock.errors import DeclarationError, ScopeOrderError, SettingError
+from airlock.errors import DeclarationError, SettingError
 from airlock.integrations.asgi.connection import (
     KEY,
     SERVED,
@@ -26,7 +26,6 @@ from airlock.integrations.asgi.connection import (
 from airlock.integrations.asgi.lifespan import STARTUP_FAILED, Lifespan
 from airlock.integrations.asgi.types import App, ASGIScope, Receive, Send
 from airlock.release import OnFlushError
-from airlock.stages import State
 
 __all__ = ["EffectsMiddleware"]
 
@@ -128,10 +127,10 @@ class EffectsMiddleware:
             await self.app(scope, request.receive, request.send)
         except BaseException as error:
             with shielded(error):
-                await self._leave(work, error)
+                await work.__aexit__(type(error), error, None)
             raise
         else:
-            await self._leave(work, None)
+            await work.__aexit__(None, None, None)
         finally:
             scope[KEY] = outer
             SERVED.discard(effects)
@@ -148,15 +147,6 @@ class EffectsMiddleware:
                 await self.app(scope, receive, send)
         finally:
             scope[KEY] = outer
-
-    async def _leave(self, work: Work, error: BaseException | None) -> None:
-        """Leave the scope of a request, and flush it."""
-        try:
-            await work.__aexit__(None if error is None else type(error), error, None)
-        except ScopeOrderError as order:
-            if work.scope.state is State.OPEN:
-                raise
-            self._edge.failed(work.what, order)  # the view has left a scope open
 
     async def _check_once(self, scope: ASGIScope, outer: Connection, send: Send) -> None:
         if all(connection.boundary is not self._boundary for connection in outer.around()):
