@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 pytest.importorskip("celery")
 
-from celery import Celery, Task, chain, chord, group
+from celery import Task, chain, chord, group
 from celery.beat import Scheduler
 from celery.canvas import _chain
 from celery.result import AsyncResult
@@ -32,6 +31,7 @@ from airlock.integrations.celery.sending import SendTasks
 from airlock.integrations.celery.signatures import CallTask, calling
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.release import Segment
+from tests.integrations.celery.shops import Shop
 
 HERE = Path(__file__).name
 
@@ -43,56 +43,6 @@ class Placed:
 
 class Failure(Exception):  # noqa: N818 - what goes wrong in a block
     """It goes wrong."""
-
-
-class Shop:
-    """An app, and what was sent to its broker."""
-
-    def __init__(self) -> None:
-        self.app = Celery(
-            "shop", broker="memory://", backend="cache+memory://", set_as_current=False, fixups=[]
-        )
-        self.sent: list[Any] = []
-        self.ran: list[Any] = []
-
-        @self.app.task(name="shop.receipt", shared=False)
-        def receipt(order_id: int, *, urgent: bool = False) -> int:
-            self.ran.append(order_id)
-            return order_id
-
-        @self.app.task(name="shop.mail", shared=False)
-        def mail(*args: Any) -> Any:
-            self.ran.append(("mail", *args))
-            return args
-
-        def published(sender: str, body: Any, **_: Any) -> None:
-            self.sent.append((sender, *body[0]))
-
-        self.published = published  # celery 5.3 takes the methods of two objects for one
-        self.receipt: Any = receipt
-        self.mail: Any = mail
-        self.boundary = Boundary({CallTask: SendTasks(self.app)})
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = Shop()
-    before_task_publish.connect(made.published)
-    yield made
-    before_task_publish.disconnect(made.published)
-    made.app.close()
-
-
-@pytest.fixture
-def buffered(shop: Shop) -> Iterator[Installed]:
-    with install(shop.app, mode="buffer", boundary=shop.boundary) as installed:
-        yield installed
-
-
-@pytest.fixture
-def observed(shop: Shop) -> Iterator[Installed]:
-    with install(shop.app, mode="observe") as installed:
-        yield installed
 
 
 def registry_of(shop: Shop) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,17 +21,9 @@ from kombu.utils import json as kombu_json
 from airlock import Json
 from airlock.errors import DeclarationError
 from airlock.facts import facts
+from airlock.integrations.celery.canvases import leaves, names_in, plain, unfinished
 
-__all__ = [
-    "SignatureError",
-    "freeze",
-    "given_id",
-    "leaves",
-    "names_in",
-    "parts_of",
-    "plain",
-    "thaw",
-]
+__all__ = ["SignatureError", "freeze", "given_id", "thaw"]
 
 AnySignature = Signature[Any]
 
@@ -73,30 +65,11 @@ def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Js
     said = plain(signature)
     given = {name: plain(value) for name, value in (call or {}).items() if value}
     check_transport(str(signature.task), said["options"], given.get("options", {}))
+    check_bodies(said)
     said = {name: value for name, value in said.items() if value not in ((), [], {}, None, False)}
     if "subtask_type" not in said:
         said.pop("immutable", None)  # says nothing of what is sent now
     return encoded({**said, "call": given} if given else said, signature)
-
-
-def plain(value: Any) -> Any:
-    """A value with signatures in it as dicts, and what is made on demand as lists."""
-    if isinstance(value, Signature):
-        said = {key: plain(item) for key, item in value.items()}
-        return {**said, "args": [*said.get("args", ())], "kwargs": _listed(said.get("kwargs", {}))}
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(plain(item) for item in value)
-    if type(value).__name__ == "_regen":  # a generator that celery has wrapped
-        return [plain(item) for item in value]
-    return value
-
-
-def _listed(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of a signature; the members of a canvas may be in a tuple."""
-    members = {k: [*kwargs[k]] for k in ("tasks", "header") if type(kwargs.get(k)) is tuple}
-    return {**kwargs, **members}
 
 
 def check_transport(task: str, *options: Mapping[str, Any]) -> None:
@@ -115,6 +88,20 @@ def check_transport(task: str, *options: Mapping[str, Any]) -> None:
             "later",
             "Give queues and exchanges by name, and leave connections to Celery; or leave this task "
             "out of install(tasks=...).",
+        )
+
+
+def check_bodies(said: Mapping[str, Any]) -> None:
+    """Refuse a chord that nobody has given a body, here and not when it is sent.
+
+    Raises:
+        SignatureError: naming the tasks of its header.
+    """
+    for chord in unfinished(said):
+        raise SignatureError(
+            f"a chord of {', '.join(names_in(chord)) or 'no tasks'}",
+            "has no body, and Celery sends none without",
+            "Give it one: chord(header, body), or chord(header)(body).",
         )
 
 
@@ -178,36 +165,6 @@ def serializer_of(signature: AnySignature) -> str:
         if mine not in (None, "json"):
             return str(mine)
     return str(app.conf.task_serializer)
-
-
-def names_in(document: Mapping[str, Any]) -> Iterator[str]:
-    """The names of the tasks that a signature sends, callbacks left out."""
-    for one in leaves(document):
-        yield one["task"]
-
-
-def leaves(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The signatures of single tasks in one."""
-    parts = parts_of(document)
-    if parts is None:
-        yield document
-    for part in parts or ():
-        yield from leaves(part)
-
-
-def parts_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The members of a canvas; None for what is sent as one task."""
-    kwargs = document.get("kwargs", {})
-    match document.get("task"):
-        case "celery.chain" | "celery.group":
-            return list(kwargs["tasks"])
-        case "celery.chord":
-            header = kwargs["header"]
-            return [*([header] if isinstance(header, dict) else header), kwargs["body"]]
-        case "celery.map" | "celery.starmap":
-            return [kwargs["task"]]
-        case _:
-            return None
 
 
 # -- and back -------------------------------------------------------------------------------------

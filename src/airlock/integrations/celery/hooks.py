@@ -10,58 +10,35 @@ The outermost call is caught: what a base class of tasks, or another tool, wraps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+import logging
+from collections.abc import Callable
+from functools import partial, wraps
 from threading import RLock
-from types import MappingProxyType
 from typing import Any, Protocol
 
-import attrs
 from celery import Celery
-from celery.canvas import Signature, _chain, _chord, group  # type: ignore[attr-defined]  # the classes behind the names
+from celery.canvas import _chain, _chord, group  # type: ignore[attr-defined]  # the classes behind the names
 from celery.exceptions import NotRegistered
 
-from airlock.effects.place import Place
+from airlock.integrations.celery.asked import Asked, Call, of_canvas, of_name, of_task
 from airlock.integrations.celery.calls import call_site, is_inside, passing
-from airlock.integrations.celery.documents import leaves, names_in, plain
 
-__all__ = ["Call", "Catcher", "Hooks", "catch"]
+__all__ = ["Catcher", "Hooks", "catch"]
+
+log = logging.getLogger("airlock")
 
 CANVASES: tuple[type[Any], ...] = (_chain, group, _chord)
 
-ARGUMENTS = ("task_id", "producer", "link", "link_error", "shadow")
-"""Of ``Task.apply_async``, after ``args`` and ``kwargs``, by position; None says nothing."""
-
-UNSAID = frozenset({*ARGUMENTS, "connection", "publisher", "result_cls", "router"})
-
-
-@attrs.frozen(eq=False)
-class Call:
-    """One call of a task or a canvas.
-
-    Attributes:
-        names: of its tasks.
-        place: where it was made.
-        send: makes the call.
-        signature: says what is called; made when it is asked for.
-        given: what ``apply_async`` of a canvas was given beside it.
-    """
-
-    names: tuple[str, ...]
-    place: Place
-    send: Callable[[], Any]
-    signature: Callable[[], Signature[Any]]
-    given: Mapping[str, Any]
-    task: Any = None
-
-    @property
-    def what(self) -> str:
-        """The names, for people."""
-        return ", ".join(dict.fromkeys(self.names))
-
 
 class Catcher(Protocol):
-    """What is done with calls: an installation."""
+    """What is done with calls: an installation.
+
+    Attributes:
+        observes: the code must not notice: what goes wrong is logged, and the call made.
+    """
+
+    @property
+    def observes(self) -> bool: ...
 
     def wants(self, names: tuple[str, ...], /) -> bool:
         """Whether it is about one of some tasks."""
@@ -119,81 +96,46 @@ class Hooks:
 
     def task_called(self, task: Any, send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``task.apply_async(...)``."""
-        given = dict(zip(("args", "kwargs", *ARGUMENTS), args, strict=False)) | kwargs
-
-        def signature() -> Signature[Any]:
-            said = {k: v for k, v in given.items() if v is not None or k not in UNSAID}
-            positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
-            dump = getattr(task, "_dump_pydantic_arguments", None)
-            if dump is not None and said.get("serializer", task.serializer) != "pickle":
-                positional, named = dump(positional, named)  # as celery does before it sends
-            return Signature(task.name, tuple(positional), dict(named), said, app=self._app)
-
-        def names() -> tuple[str, ...]:
-            within = task.name in ("celery.map", "celery.starmap")
-            return tuple(names_in(plain(signature()))) if within else (task.name,)
-
-        return self._called(
-            names, lambda: send(*args, **kwargs), signature=signature, ids=_ids(given), task=task
-        )
+        asked = partial(of_task, self._app, task, args, kwargs)
+        return self._called(asked, lambda: send(*args, **kwargs))
 
     def name_called(self, send: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
         """``app.send_task(name, ...)``."""
-        order = ("args", "kwargs", "countdown", "eta", "task_id")
-        given = dict(zip(order, args, strict=False)) | kwargs
-
-        def signature() -> Signature[Any]:
-            said = {k: v for k, v in given.items() if v is not None}
-            positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
-            return Signature(name, tuple(positional), dict(named), said, app=self._app)
-
-        return self._called(
-            lambda: (name,),
-            lambda: send(name, *args, **kwargs),
-            signature=signature,
-            ids=_ids(given),
-        )
+        asked = partial(of_name, self._app, name, args, kwargs)
+        return self._called(asked, lambda: send(name, *args, **kwargs))
 
     def canvas_called(
         self, canvas: Any, send: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """``chain(...).apply_async(...)``, and of groups and chords."""
-        given = dict(zip(("args", "kwargs"), args, strict=False)) | kwargs
-        call = {"args": [*(given.pop("args", None) or ())], "kwargs": given.pop("kwargs", None)}
-        call["options"] = {name: value for name, value in given.items() if value is not None}
-        said: list[Any] = []
+        asked = partial(of_canvas, canvas, args, kwargs)
+        return self._called(asked, lambda: send(canvas, *args, **kwargs))
 
-        def members() -> list[Any]:
-            said[:] = said or [*leaves(plain(canvas))]
-            return said
-
-        return self._called(
-            lambda: tuple(one["task"] for one in members()),
-            lambda: send(canvas, *args, **kwargs),
-            signature=lambda: canvas,
-            given=call,
-            ids=lambda: tuple(str(one["options"].get("task_id")) for one in members()),
-        )
-
-    def _called(
-        self,
-        names: Callable[[], tuple[str, ...]],
-        send: Callable[[], Any],
-        *,
-        signature: Callable[[], Signature[Any]],
-        ids: Callable[[], tuple[str, ...]],
-        given: Mapping[str, Any] = MappingProxyType({}),
-        task: Any = None,
-    ) -> Any:
+    def _called(self, asked: Callable[[], Asked], send: Callable[[], Any]) -> Any:
         if is_inside():
             return send()
-        place = call_site(self._app, ids())
-        if place is not None:
-            called = names()
-            for catcher in reversed(self._catchers):
-                if catcher.wants(called):
-                    return catcher.caught(Call(called, place, _let(send), signature, given, task))
-        return _let(send)()
+        try:
+            found = self._wanted(asked(), _let(send))
+        except Exception:
+            if not all(catcher.observes for catcher in self._catchers):
+                raise
+            log.exception("a call of a task is not observed, and sent as ever")
+            found = None
+        if found is None:
+            return _let(send)()
+        catcher, call = found
+        return catcher.caught(call)
+
+    def _wanted(self, asked: Asked, send: Callable[[], Any]) -> tuple[Catcher, Call] | None:
+        """Who wants a call; None if nobody does, or Celery makes it by itself."""
+        place = call_site(self._app, asked.ids())
+        if place is None:
+            return None
+        names = asked.names()
+        for catcher in reversed(self._catchers):
+            if catcher.wants(names):
+                return catcher, Call(names, place, send, asked)
+        return None
 
     # -- the hooks --------------------------------------------------------------------------------
 
@@ -222,10 +164,6 @@ class Hooks:
             return self.task_called(task, send, *args, **kwargs)
 
         _replace(task, "apply_async", called)
-
-
-def _ids(given: dict[str, Any]) -> Callable[[], tuple[str, ...]]:
-    return lambda: (str(given.get("task_id")),)
 
 
 def _let(send: Callable[[], Any]) -> Callable[[], Any]:

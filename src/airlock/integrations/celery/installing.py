@@ -25,8 +25,9 @@ from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
 from airlock.effects.registry import describe
 from airlock.errors import FlushError, SettingError
+from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.documents import SignatureError, freeze, given_id
-from airlock.integrations.celery.hooks import Call, Hooks, catch
+from airlock.integrations.celery.hooks import Hooks, catch
 from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask, name_of
 
@@ -171,6 +172,11 @@ class Installed:
 
     # -- what is caught ---------------------------------------------------------------------------
 
+    @property
+    def observes(self) -> bool:
+        """Whether the code must not notice it."""
+        return self.mode == "observe"
+
     def wants(self, names: tuple[str, ...], /) -> bool:
         """Whether it is about one of some tasks."""
         if self.tasks is None:
@@ -179,7 +185,7 @@ class Installed:
 
     def caught(self, call: Call, /) -> Any:
         """A call was made."""
-        return self._observe(call) if self.mode == "observe" else self._buffer(call)
+        return self._observe(call) if self.observes else self._buffer(call)
 
     def _observe(self, call: Call) -> Any:
         region = here.get()
@@ -243,7 +249,7 @@ _WARNINGS = 1000
 
 
 def _frozen(call: Call) -> Any:
-    return freeze(call.signature(), call.given)
+    return freeze(call.asked.signature(), call.asked.given)
 
 
 def _check_arguments(call: Call) -> None:
@@ -252,9 +258,10 @@ def _check_arguments(call: Call) -> None:
     Raises:
         TypeError: as ``apply_async`` does.
     """
-    if call.task is not None and call.task.typing and hasattr(call.task, "__header__"):
-        signature = call.signature()
-        call.task.__header__(*signature.args, **signature.kwargs)
+    task = call.asked.task
+    if task is not None and task.typing and hasattr(task, "__header__"):
+        signature = call.asked.signature()
+        task.__header__(*signature.args, **signature.kwargs)
 
 
 def _place(region: Region, intent: CallTask, place: Place) -> None:

@@ -9,7 +9,8 @@ from celery.app.task import Task
 from celery.canvas import Signature
 
 from airlock import Json, field, intent
-from airlock.integrations.celery.documents import freeze, names_in, parts_of
+from airlock.integrations.celery.canvases import names_in, parts_of
+from airlock.integrations.celery.documents import freeze
 
 __all__ = ["CallTask", "calling", "name_of"]
 

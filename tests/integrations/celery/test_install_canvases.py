@@ -1,0 +1,95 @@
+"""``install``: canvases that are finished by the call itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+
+from airlock.integrations.celery.documents import SignatureError
+from airlock.integrations.celery.installing import Installed, install
+from airlock.integrations.celery.signatures import CallTask
+from tests.integrations.celery.shops import Shop
+
+CHORDS: dict[str, Callable[[Shop], Any]] = {
+    "called with its body": lambda shop: chord([shop.receipt.s(1)])(shop.mail.s()),
+    "of a generator": lambda shop: chord(shop.receipt.s(n) for n in (1,))(shop.mail.s()),
+    "delayed": lambda shop: chord([shop.receipt.s(1)]).delay(body=shop.mail.s()),
+    "applied": lambda shop: chord([shop.receipt.s(1)]).apply_async((), {"body": shop.mail.s()}),
+    "of another body": lambda shop: chord([shop.receipt.s(1)], shop.receipt.s())(shop.mail.s()),
+}
+
+
+@pytest.mark.parametrize("call", CHORDS.values(), ids=CHORDS)
+def test_a_body_that_comes_with_the_call_is_a_part_of_it(
+    shop: Shop, buffered: Installed, call: Callable[[Shop], Any]
+) -> None:
+    with shop.boundary.scope() as effects:
+        result = call(shop)
+        assert effects == [CallTask(chord([shop.receipt.s(1)], shop.mail.s()))]
+        assert effects[0].tasks == ("shop.receipt", "shop.mail")
+        assert shop.sent == []
+    assert shop.sent[0] == ("shop.receipt", 1)
+    assert result.release.actual.id == result.id
+
+
+@pytest.mark.parametrize("call", CHORDS.values(), ids=CHORDS)
+def test_observing_a_body_that_comes_with_the_call(
+    shop: Shop, observed: Installed, call: Callable[[Shop], Any]
+) -> None:
+    with shop.boundary.scope():
+        call(shop)
+        assert shop.sent[0] == ("shop.receipt", 1)
+    [row] = observed.observations
+    assert (row.what, row.fates) == ("shop.receipt, shop.mail", {"later": 1})
+
+
+def test_the_body_decides_whether_a_chord_is_caught(shop: Shop) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary, "tasks": ["shop.mail"]}
+    with install(shop.app, **options), shop.boundary.scope() as effects:
+        chord([shop.receipt.s(1)])(shop.mail.s())
+        chord([shop.receipt.s(1)])(shop.receipt.s())
+    assert [intent.tasks for intent in effects] == [("shop.receipt", "shop.mail")]
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        chord,
+        lambda header: chain(header[0], chord(header)),
+        lambda header: group(chord(header), header[0]),
+    ],
+)
+def test_a_chord_without_a_body_is_refused(shop: Shop, unfinished: Callable[[Any], Any]) -> None:
+    with pytest.raises(SignatureError, match="has no body"):
+        CallTask(unfinished([shop.receipt.s(1)]))
+
+
+def test_a_call_of_a_chord_without_a_body_is_refused(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope(), pytest.raises(SignatureError, match="has no body"):
+        chord([shop.receipt.s(1)]).delay()
+
+
+@pytest.mark.parametrize("broken", ["hooks.call_site", "asked.names_in", "asked.leaves"])
+def test_what_cannot_even_be_told_of_is_sent_all_the_same(
+    shop: Shop,
+    observed: Installed,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    """Code must not notice that it is observed."""
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(f"airlock.integrations.celery.{broken}", fail)
+    with shop.boundary.scope():
+        group(shop.receipt.s(1), shop.receipt.s(2))()
+        shop.receipt.map([1]).delay()
+    assert [name for name, *_ in shop.sent] == ["shop.receipt", "shop.receipt", "celery.map"]
+    assert "a call of a task is not observed" in caplog.text
+    assert {record.levelno for record in caplog.records} >= {logging.ERROR}
