@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import on_commit as imported_before
 from django.test import TestCase
 
-from airlock import Boundary, Drop, FlushError, intent
+from airlock import Boundary, Dedupe, Drop, FlushError, intent
 from airlock.errors import SettingError
 from airlock.integrations.django import on_commit
 from airlock.integrations.django.migrating import (
@@ -42,6 +42,10 @@ boundary = Boundary({RunCallback: run_callback, Note: lambda intent: did.append(
 
 def do(text: str) -> Callable[[], None]:
     return lambda: did.append(text)
+
+
+def do_c() -> None:
+    did.append("c")
 
 
 def fail() -> None:
@@ -163,8 +167,10 @@ def test_one_that_fails_leaves_the_others_alone_and_is_reported(
         transaction.on_commit(fail)
         transaction.on_commit(do("b"))
     assert did == ["b"]
-    assert effects.report.failed == [RunCallback("fail", effects.report.failed[0].place)]
-    assert HERE in effects.report.failed[0].place
+    [failed] = effects.report.failed
+    assert isinstance(failed, RunCallback)
+    assert failed.name == "fail"
+    assert HERE in failed.place
 
 
 def test_a_robust_one_that_fails_is_logged_as_django_does(
@@ -213,6 +219,17 @@ def test_a_callback_has_the_name_of_its_function(buffered: InstalledOnCommit) ->
         transaction.on_commit(do("a"))
         assert [intent.name for intent in effects] == ["list.append", "do.<lambda>"]
         transaction.set_rollback(True)
+
+
+def test_two_callbacks_are_never_the_same(buffered: InstalledOnCommit) -> None:
+    """Lambdas of one line do different things, and the same function may be meant to run twice."""
+    with boundary.scope(release=on_commit(), policy=Dedupe()) as effects, transaction.atomic():
+        for text in ("a", "b"):
+            transaction.on_commit(do(text))
+        for _ in range(2):
+            transaction.on_commit(do_c)
+    assert did == ["a", "b", "c", "c"]
+    assert len(set(effects)) == 4
 
 
 def test_it_has_no_form_on_the_wire() -> None:
@@ -281,6 +298,14 @@ def test_observing_tells_of_blocks_and_of_no_scope(observed: InstalledOnCommit) 
     found = sorted(str(row.fates) for row in observed.observations)
     assert found == ["{'discarded': 1}", "{'later': 1}", "{'no scope': 1}"]
     assert "do.<lambda>" in observed.summary()
+
+
+def test_observing_takes_no_two_callbacks_for_the_same(observed: InstalledOnCommit) -> None:
+    with boundary.scope(release=on_commit(), policy=Dedupe()), transaction.atomic():
+        for text in ("a", "b"):
+            transaction.on_commit(do(text))
+    [row] = observed.observations
+    assert (row.fates, row.repeated) == ({"later": 2}, 0)
 
 
 # -- a TestCase -----------------------------------------------------------------------------------

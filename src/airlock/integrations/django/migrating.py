@@ -52,6 +52,12 @@ class Callback:
         self._released = False
         self._lock = RLock()
 
+    def __eq__(self, other: object) -> bool:  # said outright: an intent may then hold it
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def commit(self) -> None:
         """The transaction was committed."""
         with self._lock:
@@ -79,13 +85,14 @@ class Callback:
 class RunCallback:
     """Call a function that was given to ``transaction.on_commit``. Its handler is ``run_callback``.
 
-    Two are equal if they were made at the same place with functions of the same name. It has no
-    form on the wire: it can be dropped or delivered, in this process, and not held in a plan.
+    Each is equal to itself only: what two functions do cannot be compared, so that ``Dedupe`` merges
+    none. It has no form on the wire: it can be dropped or delivered, in this process, and not held
+    in a plan.
     """
 
     name: str
     place: str
-    callback: Callback | None = field(default=None, eq=False, repr=False, kw_only=True)
+    callback: Callback | None = field(default=None, repr=False, kw_only=True)
 
 
 def run_callback(intent: RunCallback) -> None:
@@ -213,7 +220,8 @@ class InstalledOnCommit:
             self.observations.count(place, name, "at once")
         noted = Noted(place, name)
         try:
-            value = partial(RunCallback, name, shown(place))
+            callback = Callback(function, robust=robust, committed=True)
+            value = partial(RunCallback, name, shown(place), callback=callback)
             noted = self.observations.note(name, place, value, here.get())
         except Exception:  # nobody asked the code for it: it must not notice
             log.exception("%s was given to on_commit, and not observed", name)
