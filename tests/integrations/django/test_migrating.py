@@ -349,7 +349,11 @@ class Tasks:
         def receipt(order_id: int) -> None: ...
 
         self.receipt: Any = receipt
-        self.boundary = Boundary({CallTask: SendTasks(self.app)})
+        self.handlers: Any = {CallTask: SendTasks(self.app)}
+        self.boundary = Boundary(self.handlers)
+
+    def with_callbacks(self) -> Boundary:
+        return Boundary({**self.handlers, RunCallback: run_callback})
 
     def published(self, body: Any, **_: Any) -> None:
         self.sent += body[0]
@@ -411,3 +415,44 @@ def test_a_task_called_on_commit_is_buffered_then(tasks: Tasks) -> None:
             assert tasks.sent == []
         assert tasks.sent == [1, 2]
     assert all(HERE in row.site for row in installed.observations)
+
+
+@pytest.mark.parametrize("release", [None, on_commit()], ids=["none", "on_commit"])
+@pytest.mark.parametrize("mode", ["observe", "buffer"])
+def test_a_task_that_a_buffered_callback_calls_is_buffered_too(
+    tasks: Tasks, mode: Any, release: Any
+) -> None:
+    """Its policies hold, whoever called the callback."""
+    from airlock.integrations.celery.installing import install
+    from airlock.integrations.celery.signatures import CallTask
+
+    both = tasks.with_callbacks()
+    options: Any = {"boundary": both}
+    installed = install(tasks.app, mode="buffer", **options)
+    with installed, install_on_commit(mode=mode, **options):
+        with both.scope(release=release, policy=Dedupe()) as effects, transaction.atomic():
+            transaction.on_commit(partial(tasks.receipt.delay, 1))
+            transaction.on_commit(partial(tasks.receipt.delay, 2))
+            tasks.receipt.delay_on_commit(2)
+        assert tasks.sent == [1, 2]
+        assert len(effects.report.merged) == 1
+        with both.scope(release=release, policy=Drop(CallTask)), transaction.atomic():
+            transaction.on_commit(partial(tasks.receipt.delay, 3))
+        assert tasks.sent == [1, 2]
+    assert all(HERE in row.site and row.fates == {} for row in installed.observations)
+
+
+def test_a_task_that_a_callback_calls_after_its_scope_is_sent_with_a_warning(
+    tasks: Tasks, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airlock.integrations.celery.installing import install
+
+    both = tasks.with_callbacks()
+    options: Any = {"mode": "buffer", "boundary": both}
+    with install(tasks.app, **options), install_on_commit(**options), transaction.atomic():
+        with both.scope():
+            transaction.on_commit(partial(tasks.receipt.delay, 1))
+        assert tasks.sent == []
+    assert tasks.sent == [1]
+    assert f"{HERE}:" in caplog.text
+    assert "no scope is open" in caplog.text

@@ -16,6 +16,7 @@ from typing import Any
 from celery import _state
 from celery.app.task import Task
 
+from airlock.edges.behalf import place_for
 from airlock.effects.place import Place
 
 __all__ = ["call_site", "is_inside", "passing"]
@@ -70,6 +71,8 @@ def _depth() -> int:
 def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
     """Where in the user's code a call was made; None if Celery or airlock sends by itself.
 
+    A callback that we call for somebody is called where it was given to us.
+
     Args:
         app: that sends.
         task_ids: those that the call gives: that of the task that runs is the task itself again.
@@ -86,7 +89,9 @@ def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
         package = name.partition(".")[0]
         # Django calls back from a commit, around which there may be code of ours.
         later = later or package == "django"
-        if _sends_by_itself(frame, name) or (package == "airlock" and not later):
+        if package == "airlock" and not later:
+            return place_for(frame)
+        if _sends_by_itself(frame, name):
             return None
         forwards = package in WRAPPERS or frame.f_code.co_name in NAMES
         if not forwards:

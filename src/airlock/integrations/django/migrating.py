@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from airlock import field, intent
 from airlock.boundary import Boundary
 from airlock.context import emit, here
+from airlock.edges.behalf import call_for
 from airlock.edges.observing import Observations
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
@@ -41,12 +42,16 @@ class Callback:
 
     Args:
         function: as ``on_commit`` was given it.
+        place: where.
         robust: log what it raises, as Django does.
         committed: the scope's release knows of the commit, and need not wait for it.
     """
 
-    def __init__(self, function: Callable[[], object], *, robust: bool, committed: bool) -> None:
+    def __init__(
+        self, function: Callable[[], object], place: Place, *, robust: bool, committed: bool
+    ) -> None:
         self._function = function
+        self._place = place
         self._robust = robust
         self._committed = committed
         self._released = False
@@ -63,7 +68,7 @@ class Callback:
         with self._lock:
             self._committed, due = True, self._released
         if due:
-            self._function()  # Django looks after its errors
+            call_for(self._place, self._function)  # Django looks after its errors
 
     def release(self) -> None:
         """The scope lets it run."""
@@ -74,7 +79,7 @@ class Callback:
 
     def _run(self) -> None:
         try:
-            self._function()
+            call_for(self._place, self._function)
         except Exception as error:
             if not self._robust:
                 raise
@@ -220,7 +225,7 @@ class InstalledOnCommit:
             self.observations.count(place, name, "at once")
         noted = Noted(place, name)
         try:
-            callback = Callback(function, robust=robust, committed=True)
+            callback = Callback(function, place, robust=robust, committed=True)
             value = partial(RunCallback, name, shown(place), callback=callback)
             noted = self.observations.note(name, place, value, here.get())
         except Exception:  # nobody asked the code for it: it must not notice
@@ -229,7 +234,7 @@ class InstalledOnCommit:
 
         def called() -> None:
             noted.happened = True
-            function()
+            call_for(place, function)
 
         _ORIGINAL(connection, called, robust=robust)
 
@@ -243,7 +248,7 @@ class InstalledOnCommit:
             return
         release = region.scope.outermost.release
         told = isinstance(release, OnCommit) and release.using == connection.alias
-        callback = Callback(function, robust=robust, committed=told)
+        callback = Callback(function, place, robust=robust, committed=told)
         if not told:
             _ORIGINAL(connection, callback.commit, robust=robust)
         emit(RunCallback(name, shown(place), callback=callback))
