@@ -15,6 +15,7 @@ from celery.signals import worker_process_shutdown, worker_shutdown
 from airlock.edges import Receiver
 from airlock.errors import NotHereError, SettingError, WireError
 from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
+from airlock.integrations.celery.keeping import keeping
 from airlock.integrations.celery.publishing import Producers
 from airlock.wire import Wire
 
@@ -44,7 +45,9 @@ def deliver_task(
     the task stays succeeded.
 
     What this worker does not know is kept: the message goes back to its queue, with a warning,
-    until a newer worker takes it. So is everything while the boundary cannot be made.
+    until a newer worker takes it. So is everything while the boundary cannot be made. If the broker
+    takes nothing back, the message stays in its queue, as a failed one does whose retry cannot be
+    sent.
 
     Args:
         app: of the worker.
@@ -87,10 +90,11 @@ def deliver_task(
         "ignore_result": True,
         "shared": False,
     }
-    # Reading it again changes nothing; and what is kept is not tried again at once.
-    never = (WireError, NotHereError, *options.pop("dont_autoretry_for", ()))
+    # Reading it again changes nothing; and what is kept, or put back, is not tried again at once.
+    never = (WireError, NotHereError, Reject, *options.pop("dont_autoretry_for", ()))
+    base = keeping(options.pop("base", None) or app.Task)
     more: dict[str, Any] = {**usual, **options, "dont_autoretry_for": never, OWN: True}
-    decorate: Any = app.task(bind=True, name=name, **more)
+    decorate: Any = app.task(bind=True, name=name, base=base, **more)
     return decorate(deliverer.function())
 
 
