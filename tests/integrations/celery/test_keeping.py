@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from celery import Celery, Task
 from celery.app.trace import build_tracer
 from celery.exceptions import Reject, Retry
+from celery.signals import before_task_publish
 
 import airlock
 from airlock import Boundary
-from airlock.integrations.celery import deliver_task
+from airlock.integrations.celery import CeleryDispatch, deliver_task
 from airlock.wire import Envelope, Wire
 from tests.integrations.celery.vocabulary import Note
 
@@ -54,8 +56,7 @@ def test_what_is_kept_and_cannot_be_published_goes_back_to_its_queue(options: An
     """It is no attempt, so that nothing may try it again as one."""
     app = Celery("down", broker=DOWN, set_as_current=False)
     outcome = run(deliver_task(app, Boundary({}), **options), Unhandled("a"))
-    assert isinstance(outcome, Reject)
-    assert outcome.requeue is True
+    assert (type(outcome), outcome.requeue) == (Reject, True)
 
 
 def test_a_retry_that_cannot_be_published_goes_back_to_its_queue(
@@ -65,8 +66,7 @@ def test_a_retry_that_cannot_be_published_goes_back_to_its_queue(
     app = Celery("down", broker=DOWN, set_as_current=False)
     task = deliver_task(app, Boundary({Note: fail}), autoretry_for=(ConnectionError,))
     outcome = run(task, Note("a"))
-    assert isinstance(outcome, Reject)
-    assert outcome.requeue is True
+    assert (type(outcome), outcome.requeue) == (Reject, True)
     assert "ConnectionError('no mail today')" in caplog.text
 
 
@@ -74,8 +74,7 @@ def test_a_handler_may_reject_its_message_for_good() -> None:
     app = Celery("down", broker=DOWN, set_as_current=False)
     task = deliver_task(app, Boundary({Note: rejecting}), autoretry_for=(Exception,))
     outcome = run(task, Note("a"))
-    assert isinstance(outcome, Reject)
-    assert outcome.requeue is False
+    assert (type(outcome), outcome.requeue) == (Reject, False)
 
 
 def test_a_base_class_of_ones_own_is_kept() -> None:
@@ -94,3 +93,43 @@ def test_a_base_class_of_ones_own_is_kept() -> None:
     assert isinstance(task, Counting)
     assert isinstance(run(task, Note("a")), Retry)
     assert Counting.retried == 1
+
+
+# -- what is shown ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sent() -> Iterator[list[tuple[dict[str, Any], Any]]]:
+    messages = list[tuple[dict[str, Any], Any]]()
+
+    def published(headers: dict[str, Any], body: Any, **_: Any) -> None:
+        messages.append((headers, body))
+
+    before_task_publish.connect(published)
+    yield messages
+    before_task_publish.disconnect(published)
+
+
+@pytest.mark.parametrize("value", [Note("private"), Unhandled("private")])
+def test_what_goes_back_shows_no_data(sent: list[tuple[dict[str, Any], Any]], value: Any) -> None:
+    """Logs, events and Flower show the kind, of a retry and of what is kept too."""
+    app = Celery("shown", broker="memory://", set_as_current=False)
+    options: Any = {"autoretry_for": (ConnectionError,), "retry_kwargs": {"countdown": 0}}
+    task = deliver_task(app, Boundary({Note: fail}), **options)
+    with Boundary({}, dispatch=CeleryDispatch(app)).scope() as effects:
+        effects.emit(value)
+    for _ in range(2):
+        assert isinstance(worked(task, *sent[-1]).info.retval, Retry)
+    assert len(sent) == 3
+    for headers, _ in sent:
+        assert headers["argsrepr"] == f"('{headers['shadow']}' version 1,)"
+        assert (headers["kwargsrepr"], headers["shadow"][:13]) == ("{}", "tests.celery.")
+
+
+def test_what_was_not_sent_by_a_dispatch_shows_no_data_either(
+    sent: list[tuple[dict[str, Any], Any]],
+) -> None:
+    app = Celery("shown", broker="memory://", set_as_current=False)
+    run(deliver_task(app, Boundary({})), Unhandled("private"))
+    [(headers, _)] = sent
+    assert "private" not in headers["argsrepr"]

@@ -13,7 +13,7 @@ log = logging.getLogger("airlock")
 
 
 class Keeping:
-    """Loses no message: mixed into the class of the task."""
+    """Loses no message, and shows none: mixed into the class of the task."""
 
     request: Any
 
@@ -28,15 +28,25 @@ class Keeping:
         try:
             return super().retry(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
         except Reject as error:  # Celery would have it thrown away
+            reason = error.args[0]
             log.warning(
                 "worker %s puts %s back into its queue: its handler failed, %r, and another attempt "
                 "cannot be sent to the broker, %r",
                 self.request.hostname,
                 self.request.id,
                 kwargs.get("exc"),
-                error.reason,
+                reason,
             )
-            raise Reject(error.reason, requeue=True) from error
+            raise Reject(reason, requeue=True) from error
+
+    def signature_from_request(self: Any, request: Any = None, *args: Any, **options: Any) -> Any:
+        """As ever, and logs and events show of it what they showed before, which is no data."""
+        request = self.request if request is None else request
+        shown = {
+            "argsrepr": request.get("argsrepr") or "('...',)",
+            "kwargsrepr": request.get("kwargsrepr") or "{}",
+        }
+        return super().signature_from_request(request, *args, **{**shown, **options})  # type: ignore[misc]  # as above
 
 
 def keeping(base: type[Any]) -> type[Any]:
