@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -200,6 +201,85 @@ def test_a_release_that_cannot_be_made_is_told(
 
     assert isinstance(shop.run(work).result, NoScopeError)
     assert "no database" in caplog.text
+
+
+# -- async handlers -----------------------------------------------------------------------------------
+
+
+class AsyncShop(Shop):
+    """Its handler awaits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loops = set[object]()
+        self.boundary = Boundary({Note: self.adeliver})
+        effects_tasks(self.app, self.boundary)
+
+    async def adeliver(self, intent: Note) -> None:
+        self.loops.add(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        self.deliver(intent)
+        if intent.text == "a":
+            say("after a")
+
+
+@pytest.fixture
+def awaiting() -> Iterator[AsyncShop]:
+    made = AsyncShop()
+    yield made
+    assert here.get().scope is None
+    made.app.close()
+
+
+def test_handlers_of_what_a_task_emits_may_be_async(awaiting: AsyncShop) -> None:
+    """As those of deliveries, in the one loop of the process."""
+
+    def work(text: str) -> str:
+        say(text)
+        assert not awaiting.delivered
+        return "done"
+
+    assert awaiting.run(work, "a").get() == "done"
+    assert awaiting.delivered == ["a", "after a"]
+    awaiting.delivered.clear()
+    awaiting.run(work, "b")
+    assert len(awaiting.loops) == 1
+
+
+def test_async_handlers_are_not_called_for_a_task_that_fails(awaiting: AsyncShop) -> None:
+    def work() -> None:
+        say("a")
+        raise ValueError
+
+    assert awaiting.run(work).state == "FAILURE"
+    assert awaiting.delivered == []
+
+
+def test_an_error_of_an_async_handler_fails_nothing(
+    awaiting: AsyncShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work() -> None:
+        say("bad")
+        say("b")
+
+    assert awaiting.run(work).state == "SUCCESS"
+    assert awaiting.delivered == ["b"]
+    assert "effects of task work[" in caplog.text
+
+
+def test_async_handlers_of_eager_tasks(awaiting: AsyncShop) -> None:
+    """Where the caller has a loop of its own, too."""
+    awaiting.app.conf.task_always_eager = True
+
+    @awaiting.app.task(shared=False)
+    def work() -> None:
+        say("a")
+
+    async def main() -> None:
+        work.delay()
+
+    asyncio.run(main())
+    assert awaiting.delivered == ["a", "after a"]
 
 
 # -- every task ---------------------------------------------------------------------------------------

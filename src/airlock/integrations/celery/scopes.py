@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from celery import Celery
 from celery.exceptions import Ignore
@@ -12,11 +12,12 @@ from celery.signals import task_postrun, task_prerun
 
 from airlock.boundary import Boundary
 from airlock.edges import Edge, Receiver, Work
-from airlock.errors import SettingError
+from airlock.edges.looping import has_async, in_loop, run
+from airlock.errors import ScopeOrderError, SettingError
 from airlock.integrations.celery.dispatch import check_app
 from airlock.integrations.celery.worker import OWN, home_of
 from airlock.release import Release
-from airlock.stages import Keep
+from airlock.stages import Keep, State
 
 __all__ = ["effects_tasks", "keep_task"]
 
@@ -54,7 +55,8 @@ def effects_tasks(
     What a task emits goes out when it has succeeded, after its result is stored and before its
     message is acknowledged, if it is acknowledged late. It is dropped when the task fails or is
     retried. The task's outcome is known by then, so an error of the flush is logged, and neither
-    fails the task nor sets off its retry.
+    fails the task nor sets off its retry. Where a handler of the boundary is async, all of them run
+    in the event loop of the process, as those of ``deliver_task`` do.
 
     Args:
         app: whose tasks; those of ``shared_task`` included.
@@ -87,6 +89,32 @@ def effects_tasks(
         signal.connect(receiver, weak=False, dispatch_uid=uid)
 
 
+class TaskWork(Work):
+    """The unit of work of a task: a worker has no event loop, and its handlers may need one."""
+
+    __slots__ = ()
+
+    def _settled(
+        self, error: BaseException | None, order: ScopeOrderError | None
+    ) -> Literal[False]:
+        if not self._awaits():
+            return super()._settled(error, order)
+        try:
+            run(self.scope.asettle(error))
+        except Exception as failure:  # noqa: BLE001 - raised or reported there
+            self._edge.failed(self.what, failure)
+        finally:
+            self._ended(order, error)
+        return False
+
+    def _awaits(self) -> bool:
+        """Whether there is something that may have to be awaited, and somebody who can wait."""
+        scope = self.scope
+        if scope.state is not State.CLOSED or not (scope.region or scope.region.children):
+            return False
+        return has_async(self._edge.boundary) and not in_loop()
+
+
 class TaskScopes:
     """The scopes of the tasks that run, each kept in the request of its task.
 
@@ -113,7 +141,7 @@ class TaskScopes:
             independent=True,
             keep=self._keep,
         )
-        work = Work(edge, f"task {task.name}[{task_id}]", scope, self._keep)
+        work = TaskWork(edge, f"task {task.name}[{task_id}]", scope, self._keep)
         setattr(task.request, KEY, work)
         work.__enter__()
 
