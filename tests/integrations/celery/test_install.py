@@ -192,6 +192,26 @@ def test_what_a_base_class_adds_to_a_call_is_added_once_when_it_is_sent(shop: Sh
         assert shop.sent == [("shop.locked",)]
 
 
+def test_arguments_that_a_base_class_adds_are_not_missed(shop: Shop, buffered: Installed) -> None:
+    """What it makes of a call is known when the task is sent."""
+
+    base: Any = shop.app.Task
+
+    class OfATenant(base):  # type: ignore[misc]  # made by the app
+        def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+            return super().apply_async(args, {**(kwargs or {}), "tenant": "acme"}, **options)
+
+    @shop.app.task(name="shop.tenant", base=OfATenant, shared=False)
+    def work(order_id: int, tenant: str) -> None:
+        shop.ran.append((order_id, tenant))
+
+    shop.app.conf.task_always_eager = True
+    with shop.boundary.scope() as effects:
+        work.delay(1)
+        assert effects == [CallTask(work.s(1))]
+    assert shop.ran == [(1, "acme")]
+
+
 def test_our_own_dispatch_sends_as_ever(shop: Shop, buffered: Installed) -> None:
     boundary = Boundary({}, dispatch=CeleryDispatch(shop.app))
     with boundary.scope() as effects:
