@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import chain, chord, group
+from celery import Task, chain, chord, group
 
 from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.installing import Installed, install
@@ -93,3 +93,27 @@ def test_what_cannot_even_be_told_of_is_sent_all_the_same(
     assert [name for name, *_ in shop.sent] == ["shop.receipt", "shop.receipt", "celery.map"]
     assert "a call of a task is not observed" in caplog.text
     assert {record.levelno for record in caplog.records} >= {logging.ERROR}
+
+
+@pytest.mark.skipif(not hasattr(Task, "_dump_pydantic_arguments"), reason="Celery before 5.7")
+def test_models_of_pydantic_are_dumped_in_canvases_as_in_calls(
+    shop: Shop, buffered: Installed
+) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    Order: Any = pydantic.create_model("Order", id=(int, ...))  # noqa: N806 - a class
+
+    def work(order: Any, note: str = "") -> Any:
+        return order
+
+    work.__annotations__ = {"order": Order, "note": str, "return": Order}
+    decorate: Any = shop.app.task(name="shop.work", pydantic=True, shared=False)
+    task = decorate(work)
+    with shop.boundary.scope() as effects:
+        task.delay(Order(id=1))
+        task.s(Order(id=2)).delay()
+        (task.s(Order(id=3)) | task.s("after")).delay()
+        group(task.s(Order(id=4)), task.s({"id": 5})).delay()
+        chord([task.s(Order(id=6))])(shop.mail.s())
+    assert effects[0] == CallTask(task.s(Order(id=1))) == CallTask(task.s({"id": 1}))
+    sent = [args for name, *args in shop.sent if name == "shop.work"]
+    assert sent == [[{"id": n}] for n in (1, 2, 3, 4, 5, 6)]

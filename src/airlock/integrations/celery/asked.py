@@ -68,9 +68,6 @@ def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
     def signature() -> Signature[Any]:
         said = {k: v for k, v in given.items() if v is not None or k not in UNSAID}
         positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
-        dump = getattr(task, "_dump_pydantic_arguments", None)
-        if dump is not None and said.get("serializer", task.serializer) != "pickle":
-            positional, named = dump(positional, named)  # as celery does before it sends
         return Signature(task.name, tuple(positional), dict(named), said, app=app)
 
     def names() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 from celery import Celery, group
@@ -66,6 +66,7 @@ def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Js
     given = {name: plain(value) for name, value in (call or {}).items() if value}
     check_transport(str(signature.task), said["options"], given.get("options", {}))
     check_bodies(said)
+    dump_models(signature.app, said, given.get("options", {}).get("serializer"))
     said = {name: value for name, value in said.items() if value not in ((), [], {}, None, False)}
     if "subtask_type" not in said:
         said.pop("immutable", None)  # says nothing of what is sent now
@@ -103,6 +104,23 @@ def check_bodies(said: Mapping[str, Any]) -> None:
             "has no body, and Celery sends none without",
             "Give it one: chord(header, body), or chord(header)(body).",
         )
+
+
+def dump_models(app: Any, said: Mapping[str, Any], serializer: str | None) -> None:
+    """Dump models in the arguments of the tasks of pydantic, as Celery does before it sends one.
+
+    Args:
+        app: whose tasks.
+        said: what a signature says, which is changed.
+        serializer: that a call of it gives.
+    """
+    for one in leaves(said):
+        task = app.tasks.get(one["task"])
+        dump = getattr(task, "_dump_pydantic_arguments", None)
+        own = one.get("options", {}).get("serializer") or getattr(task, "serializer", None)
+        if dump is not None and (serializer or own) != "pickle":
+            args, kwargs = dump(tuple(one.get("args", ())), one.get("kwargs", {}))
+            cast("dict[str, Any]", one).update(args=[*args], kwargs={**kwargs})
 
 
 def encoded(said: dict[str, Any], signature: AnySignature) -> Json:
