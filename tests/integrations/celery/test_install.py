@@ -15,7 +15,7 @@ pytest.importorskip("celery")
 from celery import Task, chain, chord, group
 from celery.beat import Scheduler
 from celery.canvas import _chain
-from celery.result import AsyncResult
+from celery.result import AsyncResult, GroupResult, ResultSet
 from celery.schedules import schedule
 from celery.signals import before_task_publish
 
@@ -152,6 +152,7 @@ def test_the_last_installation_about_a_task_has_it(shop: Shop, observed: Install
 
 def test_undone_in_any_order_it_leaves_no_trace(shop: Shop) -> None:
     classes = [cls.apply_async for cls in (_chain, group, chord)]
+    asking = ResultSet.iter_native
     registry = type(registry_of(shop))
     first = install(shop.app, mode="observe")
     second = install(shop.app, mode="buffer", boundary=shop.boundary)
@@ -165,6 +166,7 @@ def test_undone_in_any_order_it_leaves_no_trace(shop: Shop) -> None:
         shop.receipt.delay(1)
     assert len(effects) == 0
     assert [cls.apply_async for cls in (_chain, group, chord)] == classes
+    assert ResultSet.iter_native is asking
     assert type(registry_of(shop)) is registry
     assert "apply_async" not in vars(shop.receipt)
     assert "send_task" not in vars(shop.app)
@@ -389,6 +391,33 @@ def test_the_results_of_canvases_refuse_to_wait(shop: Shop, buffered: Installed)
                 ask()
     assert many.ready() is False
     assert linked.parent.ready() is False
+
+
+def test_results_put_together_by_hand_refuse_to_wait(shop: Shop, buffered: Installed) -> None:
+    """Also where others of them were sent: the backend is asked for all of them at once."""
+    with shop.boundary.scope():
+        result = shop.receipt.delay(1)
+        sent = shop.app.AsyncResult("sent")
+        many = group(shop.receipt.s(1), shop.receipt.s(2))()
+        for one in (
+            ResultSet([result]),
+            ResultSet([sent, result]),
+            GroupResult("a", [sent, result]),
+            ResultSet([many]),
+            many,
+        ):
+            for ask in (one.get, one.join_native, lambda **how: list(one.iter_native(**how))):  # noqa: B023 - called at once
+                with pytest.raises(UnreleasedResultError, match="not sent yet"):
+                    ask(timeout=0.2)
+    with pytest.raises(shop.app.AsyncResult.TimeoutError):
+        ResultSet([result]).get(timeout=0.01)
+
+
+def test_results_of_eager_tasks_may_be_put_together(shop: Shop, buffered: Installed) -> None:
+    shop.app.conf.task_always_eager = True
+    with shop.boundary.scope():
+        both = ResultSet([shop.receipt.delay(1), shop.receipt.delay(2)])
+    assert both.get() == [1, 2]
 
 
 def test_a_result_of_what_was_never_sent_says_so(shop: Shop, buffered: Installed) -> None:

@@ -1,8 +1,8 @@
 """Where the calls of an app's tasks are caught.
 
 An app is caught as far as possible where it lets itself be changed: its tasks and ``send_task`` get
-an attribute of their own, and its registry tells of tasks to come. Only for canvases is a class
-changed, as Celery has one for all apps; for other apps it does what it did.
+an attribute of their own, and its registry tells of tasks to come. Only of canvases and of sets of
+results is the class changed, as Celery has one for all apps; for other apps it does what it did.
 
 The outermost call is caught: what a base class of tasks, or another tool, wraps around
 ``apply_async`` runs when the message is sent, once, as in ``on_commit(partial(task.delay, 42))``.
@@ -19,15 +19,15 @@ from typing import Any, Protocol
 from celery import Celery
 from celery.canvas import _chain, _chord, group  # type: ignore[attr-defined]  # the classes behind the names
 from celery.exceptions import NotRegistered
+from celery.result import ResultSet
 
 from airlock.integrations.celery.asked import Asked, Call, of_canvas, of_name, of_task
 from airlock.integrations.celery.calls import call_site, is_inside, passing
+from airlock.integrations.celery.results import released_first
 
 __all__ = ["Catcher", "Hooks", "catch"]
 
 log = logging.getLogger("airlock")
-
-CANVASES: tuple[type[Any], ...] = (_chain, group, _chord)
 
 
 class Catcher(Protocol):
@@ -145,9 +145,12 @@ class Hooks:
             self._hook(task)
         registry.__class__ = _telling(type(registry), self._hook)
         _replace(self._app, "send_task", self.name_called)
-        for canvas in CANVASES:
-            if not hasattr(canvas.apply_async, "airlock"):
-                canvas.apply_async = _canvas_hook(canvas.apply_async)
+        for owner, name, hook in CLASSES:
+            method = getattr(owner, name)
+            if not hasattr(method, "airlock"):
+                hooked = hook(method)
+                hooked.airlock = method  # what it stands for
+                setattr(owner, name, hooked)
 
     def _unhang(self) -> None:
         registry = self._app._tasks  # noqa: SLF001 - as above
@@ -156,8 +159,8 @@ class Hooks:
             _restore(task, "apply_async")
         _restore(self._app, "send_task")
         del _HOOKS[self._app]
-        for canvas in CANVASES if not _HOOKS else ():
-            canvas.apply_async = canvas.apply_async.airlock
+        for owner, name, _ in CLASSES if not _HOOKS else ():
+            setattr(owner, name, getattr(owner, name).airlock)
 
     def _hook(self, task: Any) -> None:
         def called(send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -213,7 +216,6 @@ def _canvas_hook(method: Any) -> Any:
             return method(self, *args, **kwargs)
         return hooks.canvas_called(self, method, *args, **kwargs)
 
-    apply_async.airlock = method  # type: ignore[attr-defined]  # what it stands for
     return apply_async
 
 
@@ -224,3 +226,12 @@ def _app_of(canvas: Any) -> Any:
     except (NotRegistered, LookupError, AttributeError):
         return None
     return getattr(app, "_get_current_object", lambda: app)()
+
+
+CLASSES: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
+    (_chain, "apply_async", _canvas_hook),
+    (group, "apply_async", _canvas_hook),
+    (_chord, "apply_async", _canvas_hook),
+    (ResultSet, "iter_native", released_first),
+)
+"""What is changed of classes, by what."""

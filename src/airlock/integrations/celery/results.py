@@ -7,7 +7,7 @@ ordinary result.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,7 +22,7 @@ from airlock.integrations.celery.documents import thaw
 from airlock.integrations.celery.signatures import CallTask
 from airlock.scope import Scope
 
-__all__ = ["Release", "UnreleasedResultError", "result_of", "sent"]
+__all__ = ["Release", "UnreleasedResultError", "released_first", "result_of", "sent"]
 
 
 @facts
@@ -141,6 +141,13 @@ class Unreleased:
 
     wait = get
 
+    @property
+    def supports_native_join(self: Any) -> bool:
+        """Whether it can be asked for together with others: one of an eager task cannot."""
+        actual = None if self.release is None else self.release.other(self.id)
+        who: Any = super() if actual is None else actual
+        return bool(who.supports_native_join)
+
     def _get_task_meta(self: Any) -> Any:
         actual = self._actual()
         return super()._get_task_meta() if actual is None else actual._get_task_meta()  # type: ignore[misc]  # noqa: SLF001 - as above
@@ -159,6 +166,23 @@ class UnreleasedGroup(Unreleased):
         actual = self._actual()
         who: Any = super() if actual is None else actual
         return who.join_native(*args, **kwargs)
+
+
+def released_first(iter_native: Any) -> Any:
+    """``ResultSet.iter_native``, that asks the backend for all of a set at once.
+
+    The sets are Celery's, or the user's, so that it is put in place of that for all of them.
+    """
+
+    @wraps(iter_native)
+    def released(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for node in nodes(self):
+            release = getattr(node, "release", None)
+            if release is not None:
+                release.check()
+        return iter_native(self, *args, **kwargs)
+
+    return released
 
 
 @cache
