@@ -253,6 +253,30 @@ def test_what_a_handler_calls_is_a_follow_up(shop: Shop, buffered: Installed) ->
     assert shop.sent == [("shop.receipt", 1)]
 
 
+@pytest.mark.parametrize("name", ["send_task", "delay", "apply_async"])
+def test_a_handler_may_have_the_name_of_a_method_of_tasks(
+    shop: Shop, buffered: Installed, name: str
+) -> None:
+    """What it calls is its own, and goes with it when it fails."""
+
+    def handler(intent: Placed) -> None:
+        shop.receipt.delay(intent.order_id)
+        raise Failure
+
+    class Sender:
+        def __call__(self, intent: Placed) -> None:
+            getattr(self, name)(intent)
+
+    handler.__code__ = handler.__code__.replace(co_name=name)
+    setattr(Sender, name, lambda _, intent: handler(intent))
+    for one in (handler, Sender()):
+        boundary = Boundary({CallTask: SendTasks(shop.app), Placed: one})
+        with suppress(airlock.FlushError), boundary.scope() as effects:
+            effects.emit(Placed(1))
+        assert effects.report.discarded == [CallTask(shop.receipt.s(1))]
+    assert shop.sent == []
+
+
 def test_wrong_arguments_are_refused_where_the_task_is_called(
     shop: Shop, buffered: Installed
 ) -> None:

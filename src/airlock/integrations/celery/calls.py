@@ -13,8 +13,9 @@ from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any
 
-from celery import _state
+from celery import Celery, _state
 from celery.app.task import Task
+from celery.canvas import Signature
 
 from airlock.edges.behalf import place_for
 from airlock.effects.place import Place
@@ -38,7 +39,7 @@ WRAPPERS = frozenset(
 """Packages that are no call sites: they wrap calls, or make them later."""
 
 NAMES = frozenset({"apply_async", "delay", "send_task"})
-"""Functions that are no call sites: overrides in a base class of tasks."""
+"""Methods that are no call sites: overrides in a base class of tasks, signatures or apps."""
 
 ITS_OWN: frozenset[CodeType] = frozenset(
     getattr(Task, name).__code__ for name in ("retry", "replace", "add_to_chord")
@@ -93,11 +94,21 @@ def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
             return place_for(frame)
         if _sends_by_itself(frame, name):
             return None
-        forwards = package in WRAPPERS or frame.f_code.co_name in NAMES
-        if not forwards:
+        if package not in WRAPPERS and not _overrides(frame):
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
+
+
+def _overrides(frame: FrameType) -> bool:
+    """Whether a frame is of a method of Celery's, overridden, and of no function of that name."""
+    code = frame.f_code
+    if code.co_name not in NAMES or not code.co_varnames:
+        return False
+    first = frame.f_locals.get(code.co_varnames[0])
+    if isinstance(first, tuple) and code.co_argcount == 0 and first:  # def delay(*args, **kwargs)
+        first = first[0]
+    return isinstance(first, Task | Signature | Celery)
 
 
 def _sends_by_itself(frame: FrameType, name: str) -> bool:
