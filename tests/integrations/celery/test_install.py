@@ -387,6 +387,73 @@ def test_without_a_scope_it_may_be_refused(shop: Shop) -> None:
         assert shop.sent == [("shop.receipt", 2)]
 
 
+# -- scopes of other boundaries -------------------------------------------------------------------
+
+
+def test_a_scope_without_a_handler_for_calls_has_those_of_the_installation(
+    shop: Shop, buffered: Installed
+) -> None:
+    """They are sent when it ends, with all the rest, and it is not refused for them."""
+    told = list[Placed]()
+    with Boundary({Placed: told.append}).scope() as effects:
+        effects.emit(Placed(1))
+        result = shop.receipt.delay(1)
+        assert effects == [Placed(1), CallTask(shop.receipt.s(1))]
+        assert shop.sent == []
+    assert told == [Placed(1)]
+    assert shop.sent == [("shop.receipt", 1)]
+    assert effects.report.delivered == [*effects]
+    assert result.ready() is False
+
+
+def test_policies_of_another_boundary_hold_for_calls(shop: Shop, buffered: Installed) -> None:
+    other = Boundary({}, policy=Drop(CallTask).where(calling(shop.mail)))
+    with other.scope(policy=Dedupe()) as effects:
+        shop.mail.delay()
+        shop.receipt.delay(1)
+        shop.receipt.delay(1)
+    assert [len(effects.report.dropped), len(effects.report.merged)] == [1, 1]
+    assert shop.sent == [("shop.receipt", 1)]
+    with suppress(Failure), other.scope():
+        shop.receipt.delay(2)
+        raise Failure
+    assert shop.sent == [("shop.receipt", 1)]
+
+
+def test_what_a_handler_of_another_boundary_calls_is_a_follow_up(
+    shop: Shop, buffered: Installed
+) -> None:
+    other = Boundary({Placed: lambda i: shop.receipt.delay(i.order_id)})
+    with other.scope() as effects:
+        effects.emit(Placed(1))
+    assert [entry.wave for entry in effects.report] == [0, 1]
+    assert shop.sent == [("shop.receipt", 1)]
+
+
+def test_what_stands_for_the_handler_of_calls_does_so_in_any_scope(
+    shop: Shop, buffered: Installed
+) -> None:
+    faked = list[CallTask]()
+    with Boundary({}).scope() as effects, effects.override({CallTask: faked.append}):
+        shop.receipt.delay(1)
+    assert faked == [CallTask(shop.receipt.s(1))]
+    assert shop.sent == []
+
+
+def test_a_call_that_fails_in_a_scope_of_another_boundary_fails_alone(shop: Shop) -> None:
+    def fail(_: object) -> None:
+        raise ConnectionError("broker")
+
+    told = list[Placed]()
+    options: Any = {"mode": "buffer", "boundary": Boundary({CallTask: fail})}
+    effects = Boundary({Placed: told.append}).scope()
+    with install(shop.app, **options), suppress(airlock.FlushError), effects:
+        shop.receipt.delay(1)
+        effects.emit(Placed(1))
+    assert told == [Placed(1)]
+    assert [repr(error) for error in effects.report.errors] == ["ConnectionError('broker')"]
+
+
 # -- results --------------------------------------------------------------------------------------
 
 
@@ -667,7 +734,7 @@ def test_observing_never_breaks_what_it_observes(
         shop.receipt.delay(1)
     with shop.app.connection_for_write() as connection, shop.boundary.scope():
         shop.receipt.apply_async((2,), connection=connection)
-        monkeypatch.setattr("airlock.integrations.celery.installing.freeze", broken)
+        monkeypatch.setattr("airlock.integrations.celery.asked.freeze", broken)
         shop.receipt.delay(3)
     assert len(shop.sent) == 3
     assert fates(observed) == {"shop.receipt": {"unknown": 1, "not possible": 1}}

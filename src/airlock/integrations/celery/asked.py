@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 from celery.canvas import Signature
 
+from airlock import Json
 from airlock.effects.place import Place
 from airlock.integrations.celery.canvases import finished, leaves, names_in, plain
+from airlock.integrations.celery.documents import freeze
 
 __all__ = ["Asked", "Call", "of_canvas", "of_name", "of_task"]
 
@@ -59,6 +61,15 @@ class Call:
     def what(self) -> str:
         """The names, for people."""
         return ", ".join(dict.fromkeys(self.names))
+
+    def frozen(self) -> Json:
+        """The signature as a document.
+
+        Raises:
+            SignatureError: it cannot be kept for later.
+            EncodeError: Celery's serializer cannot say its arguments.
+        """
+        return freeze(self.asked.signature(), self.asked.given)
 
 
 def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:

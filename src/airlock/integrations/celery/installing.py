@@ -8,27 +8,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
-from uuid import uuid4
 
 from celery import Celery
 from celery.app.task import Task
 from kombu.exceptions import EncodeError
 
 from airlock.boundary import Boundary
-from airlock.context import emit, here
+from airlock.context import here
 from airlock.dispatch import INLINE, dispatch_of
 from airlock.edges.observing import Observations
-from airlock.effects.place import Place, shown
-from airlock.effects.region import Region
 from airlock.effects.registry import describe
-from airlock.errors import FlushError, SettingError
+from airlock.errors import SettingError
 from airlock.integrations.celery.asked import Call
-from airlock.integrations.celery.documents import SignatureError, freeze, given_id
+from airlock.integrations.celery.buffering import Buffering
+from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.hooks import Hooks, catch
-from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask, name_of
 
 __all__ = ["Installed", "Mode", "install"]
@@ -58,7 +54,8 @@ def install(
         mode: ``"observe"`` sends as before, and counts by call site what the current scope would
             have done. ``"buffer"`` emits a ``CallTask`` instead, which is sent when the scope
             releases it; the call returns a result with the id that the task will have.
-        boundary: with a handler for ``CallTask``; needed to buffer.
+        boundary: with a handler for ``CallTask``; needed to buffer. It sends what is called in
+            scopes of other boundaries too, if those have no such handler.
         tasks: only these, by task, name, or pattern (``"shop.*"``); by default all of the app.
         scopeless: what buffering does where no scope is open: ``"send"`` sends at once, in a scope
             of its own, and logs a warning for each call site; ``"raise"`` emits all the same,
@@ -141,11 +138,10 @@ class Installed:
         self.tasks = tasks
         self.observations = Observations()
         self.hooks: Hooks | None = None
-        self._app = app
-        self._boundary = boundary
-        self._scopeless = scopeless
-        self._warned: set[Place] = set()
-        self._lock = Lock()
+        self._buffering = None
+        if mode == "buffer" and boundary is not None:
+            alone = scopeless == "send"
+            self._buffering = Buffering(app, boundary, self.observations, alone=alone)
 
     def uninstall(self) -> None:
         """Leave the app as it was. What was buffered stays so."""
@@ -185,89 +181,16 @@ class Installed:
 
     def caught(self, call: Call, /) -> Any:
         """A call was made."""
-        return self._observe(call) if self.observes else self._buffer(call)
+        return self._observe(call) if self._buffering is None else self._buffering.caught(call)
 
     def _observe(self, call: Call) -> Any:
         region = here.get()
         result = call.send()
         self.observations.count(call.place, call.what, "count")
         try:
-            self.observations.note(call.what, call.place, lambda: CallTask(_frozen(call)), region)
+            self.observations.note(call.what, call.place, lambda: CallTask(call.frozen()), region)
         except (SignatureError, EncodeError):
             self.observations.count(call.place, call.what, "not possible")
         except Exception:  # nobody asked the code for it: it must not notice
             log.exception("a call of %s was sent, and not observed", call.what)
         return result
-
-    def _buffer(self, call: Call) -> Any:
-        _check_arguments(call)
-        document = _frozen(call)
-        task_id = given_id(document) or str(uuid4())
-        intent = CallTask(document, task_id=task_id)
-        region = here.get()
-        self.observations.count(call.place, call.what, "count")
-        if self._scopeless == "send" and (region.scope is None or region.is_closed):
-            return self._send_alone(call, intent, task_id)
-        result = result_of(self._app, intent, task_id, region.scope)
-        emit(intent)
-        _place(region, intent, call.place)
-        return result
-
-    def _send_alone(self, call: Call, intent: CallTask, task_id: str) -> Any:
-        """Send at once, unless a policy that holds everywhere says otherwise."""
-        self.observations.count(call.place, call.what, "no scope")
-        self._warn(call)
-        scope = self._scope()
-        result = result_of(self._app, intent, task_id, scope)
-        try:
-            with scope:
-                scope.emit(intent)
-        except FlushError as error:
-            if len(error.exceptions) == 1:
-                raise error.exceptions[0] from None  # as before
-            raise
-        return result if result.release.actual is None else result.release.actual
-
-    def _scope(self) -> Any:
-        return self._boundary.scope() if self._boundary is not None else None
-
-    def _warn(self, call: Call) -> None:
-        with self._lock:
-            if call.place in self._warned or len(self._warned) > _WARNINGS:
-                return
-            self._warned.add(call.place)
-        log.warning(
-            "%s is called at %s where no scope is open, and was sent at once. Open a scope around "
-            "this unit of work, or leave the task out of install(tasks=...).",
-            call.what,
-            shown(call.place),
-        )
-
-
-_WARNINGS = 1000
-"""How many call sites are warned of."""
-
-
-def _frozen(call: Call) -> Any:
-    return freeze(call.asked.signature(), call.asked.given)
-
-
-def _check_arguments(call: Call) -> None:
-    """Refuse arguments that the task does not take, here and not when it is sent.
-
-    Raises:
-        TypeError: as ``apply_async`` does.
-    """
-    task = call.asked.task
-    if task is None or type(task).apply_async is not Task.apply_async:
-        return  # what a base class makes of the call is known when it is sent
-    if task.typing and hasattr(task, "__header__"):
-        signature = call.asked.signature()
-        task.__header__(*signature.args, **signature.kwargs)
-
-
-def _place(region: Region, intent: CallTask, place: Place) -> None:
-    """Let a recorded emission tell of the call, and not of Celery's code that led here."""
-    for emission in (region.emissions or {}).values():
-        if emission.intent is intent:
-            emission.place = place

@@ -1,0 +1,150 @@
+"""What ``install(mode="buffer")`` does with a call: a ``CallTask`` is emitted in its place."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery
+from celery.app.task import Task
+
+from airlock.boundary import Boundary
+from airlock.context import emit, here
+from airlock.dispatch import INLINE, dispatch_of
+from airlock.edges.observing import Observations
+from airlock.effects.place import Place, shown
+from airlock.effects.region import Region
+from airlock.effects.wave import chain
+from airlock.enclosure import RegionBlock
+from airlock.errors import FlushError
+from airlock.integrations.celery.asked import Call
+from airlock.integrations.celery.documents import given_id
+from airlock.integrations.celery.results import result_of
+from airlock.integrations.celery.signatures import CallTask
+from airlock.overrides import checked_overrides
+
+__all__ = ["Buffering"]
+
+log = logging.getLogger("airlock")
+
+
+class Buffering:
+    """Emits calls of the tasks of an app.
+
+    A scope whose boundary cannot send them has them all the same, with its own policies and at its
+    end, and the boundary of the installation sends them.
+
+    Args:
+        app: whose tasks.
+        boundary: that sends them.
+        observations: where they are counted.
+        alone: whether to send at once where no scope is open.
+    """
+
+    def __init__(
+        self, app: Celery, boundary: Boundary, observations: Observations, *, alone: bool
+    ) -> None:
+        self._app = app
+        self._boundary = boundary
+        self._observations = observations
+        self._alone = alone
+        # One for all calls: those that differ in what stands for their handler are never merged.
+        self._instead = checked_overrides({CallTask: self._send_by_ours})
+        self._warned: set[Place] = set()
+        self._lock = Lock()
+
+    def caught(self, call: Call) -> Any:
+        """A call was made: the result that it returns.
+
+        Raises:
+            TypeError: the task does not take its arguments.
+            SignatureError: it cannot be kept for later.
+            EncodeError: Celery's serializer cannot say its arguments.
+            EmissionError: as ``airlock.emit`` does.
+        """
+        check_arguments(call)
+        document = call.frozen()
+        task_id = given_id(document) or str(uuid4())
+        intent = CallTask(document, task_id=task_id)
+        region = here.get()
+        self._observations.count(call.place, call.what, "count")
+        if self._alone and (region.scope is None or region.is_closed):
+            return self._send_alone(call, intent, task_id)
+        result = result_of(self._app, intent, task_id, region.scope)
+        if sends(region):
+            emit_at(intent, call.place)
+        else:
+            with RegionBlock("buffered call", here.get, overrides=self._instead):
+                emit_at(intent, call.place)
+        return result
+
+    def _send_alone(self, call: Call, intent: CallTask, task_id: str) -> Any:
+        """Send at once, unless a policy that holds everywhere says otherwise."""
+        self._observations.count(call.place, call.what, "no scope")
+        self._warn(call)
+        scope = self._boundary.scope()
+        result = result_of(self._app, intent, task_id, scope)
+        self._send(intent, scope)
+        return result if result.release.actual is None else result.release.actual
+
+    def _send_by_ours(self, intent: CallTask) -> None:
+        self._send(intent, self._boundary.scope())
+
+    def _send(self, intent: CallTask, scope: Any) -> None:
+        try:
+            with scope:
+                scope.emit(intent)
+        except FlushError as error:
+            if len(error.exceptions) == 1:
+                raise error.exceptions[0] from None  # as before
+            raise
+
+    def _warn(self, call: Call) -> None:
+        with self._lock:
+            if call.place in self._warned or len(self._warned) > _WARNINGS:
+                return
+            self._warned.add(call.place)
+        log.warning(
+            "%s is called at %s where no scope is open, and was sent at once. Open a scope around "
+            "this unit of work, or leave the task out of install(tasks=...).",
+            call.what,
+            shown(call.place),
+        )
+
+
+_WARNINGS = 1000
+"""How many call sites are warned of."""
+
+
+def sends(region: Region) -> bool:
+    """Whether what is emitted in a region can be sent by its scope; nowhere, anything can."""
+    if region.scope is None or any(CallTask in (one.overrides or ()) for one in chain(region)):
+        return True
+    settings = region.scope.engine.settings
+    there = settings.binding(CallTask) is not None
+    return there or dispatch_of(settings.dispatch, CallTask) is not INLINE
+
+
+def emit_at(intent: CallTask, place: Place) -> None:
+    """Emit; a recorded emission tells of the call, and not of Celery's code that led here."""
+    region = here.get()
+    emit(intent)
+    for emission in (region.emissions or {}).values():
+        if emission.intent is intent:
+            emission.place = place
+
+
+def check_arguments(call: Call) -> None:
+    """Refuse arguments that the task does not take, here and not when it is sent.
+
+    Raises:
+        TypeError: as ``apply_async`` does.
+    """
+    task = call.asked.task
+    if task is None or type(task).apply_async is not Task.apply_async:
+        return  # what a base class makes of the call is known when it is sent
+    if task.typing and hasattr(task, "__header__"):
+        signature = call.asked.signature()
+        task.__header__(*signature.args, **signature.kwargs)
