@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import Task, chain, chord, group
 
+from airlock import Dedupe
 from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.installing import Installed, install
 from airlock.integrations.celery.signatures import CallTask
@@ -71,6 +72,17 @@ def test_a_chord_without_a_body_is_refused(shop: Shop, unfinished: Callable[[Any
 def test_a_call_of_a_chord_without_a_body_is_refused(shop: Shop, buffered: Installed) -> None:
     with shop.boundary.scope(), pytest.raises(SignatureError, match="has no body"):
         chord([shop.receipt.s(1)]).delay()
+
+
+def test_observing_tells_of_canvases_that_say_the_same(shop: Shop, observed: Installed) -> None:
+    """Sending one gives ids to its tasks, which say nothing of what was called."""
+    with shop.boundary.scope(policy=Dedupe()):
+        for _ in range(2):
+            chain(shop.receipt.s(1), shop.mail.s())()
+            group(shop.receipt.s(1), shop.mail.s())()
+            chord([shop.receipt.s(1)], shop.mail.s())()
+    assert sum(row.repeated for row in observed.observations) == 3
+    assert sum(row.fates.get("merged", 0) for row in observed.observations) == 3
 
 
 @pytest.mark.parametrize("broken", ["hooks.call_site", "asked.names_in", "asked.leaves"])

@@ -6,10 +6,11 @@ For code bases that call tasks in hundreds of places: first see, then switch, th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NoReturn, Self, get_args
 
 from celery import Celery
 from celery.app.task import Task
@@ -185,12 +186,26 @@ class Installed:
 
     def _observe(self, call: Call) -> Any:
         region = here.get()
+        value = made(call)
         result = call.send()
         self.observations.count(call.place, call.what, "count")
         try:
-            self.observations.note(call.what, call.place, lambda: CallTask(call.frozen()), region)
+            self.observations.note(call.what, call.place, value, region)
         except (SignatureError, EncodeError):
             self.observations.count(call.place, call.what, "not possible")
         except Exception:  # nobody asked the code for it: it must not notice
             log.exception("a call of %s was sent, and not observed", call.what)
         return result
+
+
+def made(call: Call) -> Callable[[], CallTask]:
+    """What makes the intent of a call: as it was before it was sent, which gives a canvas ids."""
+    try:
+        intent = CallTask(call.frozen())
+    except Exception as error:  # noqa: BLE001 - raised when somebody asks for it
+        return partial(_fail, error)
+    return lambda: intent
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error
