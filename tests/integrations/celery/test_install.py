@@ -285,7 +285,68 @@ def test_wrong_arguments_are_refused_where_the_task_is_called(
             shop.receipt.delay()
         with pytest.raises(SignatureError, match="producer="):
             shop.receipt.apply_async((1,), producer=object())
+        with pytest.raises(SignatureError, match=r"retry_policy=.*cannot be kept for later"):
+            shop.receipt.apply_async((1,), retry_policy={"retry_errors": (OSError,)})
+        with pytest.raises(TypeError, match="must be a list or tuple"):
+            shop.mail.apply_async(number for number in (1, 2))
     assert len(effects) == 0
+
+
+# -- send_task ------------------------------------------------------------------------------------
+
+
+def headers_of(shop: Shop, *calls: Any) -> list[dict[str, Any]]:
+    """The headers of what is sent: each call as Celery sends it, and buffered."""
+    found = list[dict[str, Any]]()
+
+    def published(headers: dict[str, Any], **_: Any) -> None:
+        found.append(headers)
+
+    before_task_publish.connect(published)
+    for call in calls:
+        call()
+        with install(shop.app, mode="buffer", boundary=shop.boundary), shop.boundary.scope():
+            call()
+    before_task_publish.disconnect(published)
+    return found
+
+
+def test_a_task_sent_by_name_is_sent_so(shop: Shop) -> None:
+    """It is no call of the task that has the name here: what that says of arguments is not asked."""
+
+    @shop.app.task(name="shop.limited", time_limit=60, expires=60, shared=False)
+    def limited(order_id: int) -> None: ...
+
+    def send() -> None:
+        shop.app.send_task("shop.limited", (1, 2, 3), time_limit=None, expires=None)
+
+    plain, buffered = headers_of(shop, send)
+    assert (buffered["timelimit"], buffered["expires"]) == (plain["timelimit"], plain["expires"])
+    assert plain["timelimit"] == [None, None]
+    assert [sent[1:] for sent in shop.sent] == [(1, 2, 3)] * 2
+
+
+@pytest.mark.filterwarnings("ignore::celery.exceptions.AlwaysEagerIgnored")
+def test_a_task_sent_by_name_is_published_where_others_are_eager(
+    shop: Shop, buffered: Installed
+) -> None:
+    shop.app.conf.task_always_eager = True
+    with shop.boundary.scope():
+        shop.app.send_task("shop.receipt", (1,))
+    assert (shop.ran, shop.sent) == ([], [("shop.receipt", 1)])
+
+
+def test_all_arguments_of_send_task_may_be_given_by_position(
+    shop: Shop, buffered: Installed
+) -> None:
+    with shop.boundary.scope() as effects:
+        shop.app.send_task(
+            "other.task", (1,), {"a": 2}, 3, None, "an-id", None, None, None, None, 60
+        )
+    options = {"countdown": 3, "expires": 60, "task_id": "an-id"}
+    assert effects.report.delivered == [
+        CallTask(shop.app.signature("other.task", (1,), {"a": 2}, options=options))
+    ]
 
 
 def test_a_refusing_policy_speaks_at_the_call(shop: Shop, buffered: Installed) -> None:

@@ -74,6 +74,23 @@ def test_a_call_of_a_chord_without_a_body_is_refused(shop: Shop, buffered: Insta
         chord([shop.receipt.s(1)]).delay()
 
 
+@pytest.mark.parametrize("mode", ["observe", "buffer"])
+def test_arguments_of_a_canvas_may_be_made_on_demand(shop: Shop, mode: Any) -> None:
+    with install(shop.app, mode=mode, boundary=shop.boundary), shop.boundary.scope():
+        one: Any = chain(shop.mail.s(2))
+        one.apply_async(number for number in (0, 1))
+        both: Any = group(shop.mail.s(4), shop.mail.s(4))
+        both.apply_async(args=(number for number in (3,)))
+    assert shop.sent == [("shop.mail", 0, 1, 2), ("shop.mail", 3, 4), ("shop.mail", 3, 4)]
+
+
+def test_the_id_of_a_chord_may_be_given_by_position(shop: Shop, buffered: Installed) -> None:
+    with shop.boundary.scope() as effects:
+        result: Any = chord([shop.receipt.s(1)], shop.mail.s()).apply_async((), {}, "an-id")
+    assert (result.id, effects.report.delivered[0].task_id) == ("an-id", "an-id")
+    assert result.release.actual.id == "an-id"
+
+
 def test_observing_tells_of_canvases_that_say_the_same(shop: Shop, observed: Installed) -> None:
     """Sending one gives ids to its tasks, which say nothing of what was called."""
     with shop.boundary.scope(policy=Dedupe()):

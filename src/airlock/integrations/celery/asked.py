@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature as signature_of
 from types import MappingProxyType
 from typing import Any
 
 import attrs
+from celery import Celery
 from celery.canvas import Signature
 
 from airlock import Json
 from airlock.effects.place import Place
 from airlock.integrations.celery.canvases import finished, leaves, names_in, plain
-from airlock.integrations.celery.documents import freeze
+from airlock.integrations.celery.documents import BY_NAME, freeze
 
 __all__ = ["Asked", "Call", "of_canvas", "of_name", "of_task"]
 
-ARGUMENTS = ("task_id", "producer", "link", "link_error", "shadow")
-"""Of ``Task.apply_async``, after ``args`` and ``kwargs``, by position; None says nothing."""
 
-UNSAID = frozenset({*ARGUMENTS, "connection", "publisher", "result_cls", "router"})
+@cache
+def positions(method: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the arguments that a method takes by position, without ``self``."""
+    parameters = signature_of(method).parameters.values()
+    return tuple(one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD)[1:]
+
+
+OF_TASK = ("args", "kwargs", "task_id", "producer", "link", "link_error", "shadow")
+"""Arguments of ``Task.apply_async``, by position."""
+
+OF_NAME = positions(Celery.send_task)[1:]
+
+UNSAID = frozenset(
+    {"connection", "link", "link_error", "producer", "publisher", "result_cls", "router", "shadow"}
+    | {"task_id"}
+)
+"""Options of which None says nothing."""
+
+SAID = frozenset({"expires", "soft_time_limit", "time_limit"})
+"""Options of ``send_task`` of which None says that those of the task are not to be taken."""
 
 
 @attrs.frozen(eq=False)
@@ -74,12 +94,11 @@ class Call:
 
 def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
     """What ``task.apply_async(*args, **kwargs)`` asks for."""
-    given = {**dict(zip(("args", "kwargs", *ARGUMENTS), args, strict=False)), **kwargs}
+    given = named(OF_TASK, args, kwargs)
 
     def signature() -> Signature[Any]:
         said = {k: v for k, v in given.items() if v is not None or k not in UNSAID}
-        positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
-        return Signature(task.name, tuple(positional), dict(named), said, app=app)
+        return Signature(task.name, *arguments(said), said, app=app)
 
     def names() -> tuple[str, ...]:
         within = task.name in ("celery.map", "celery.starmap")
@@ -89,32 +108,61 @@ def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
 
 
 def of_name(app: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
-    """What ``app.send_task(name, *args, **kwargs)`` asks for."""
-    order = ("args", "kwargs", "countdown", "eta", "task_id")
-    given = {**dict(zip(order, args, strict=False)), **kwargs}
+    """What ``app.send_task(name, *args, **kwargs)`` asks for.
+
+    A task of that name has another way to be called, with checks and defaults of its own.
+    """
+    given = named(OF_NAME, args, kwargs)
 
     def signature() -> Signature[Any]:
-        said = {k: v for k, v in given.items() if v is not None}
-        positional, named = said.pop("args", None) or (), said.pop("kwargs", None) or {}
-        return Signature(name, tuple(positional), dict(named), said, app=app)
+        known = name in app.tasks
+        kept = SAID if known else frozenset[str]()
+        said = {k: v for k, v in given.items() if v is not None or k in kept}
+        made = Signature(name, *arguments(said), said, app=app)
+        if known:
+            made[BY_NAME] = True
+        return made
 
     return Asked(lambda: (name,), _ids(given), signature)
 
 
-def of_canvas(canvas: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
-    """What ``canvas.apply_async(*args, **kwargs)`` asks for."""
-    given = {**dict(zip(("args", "kwargs"), args, strict=False)), **kwargs}
-    named = {**(given.pop("kwargs", None) or {})}  # celery takes the body out of it
-    whole = finished(canvas, named.pop("body", None))
-    call = {"args": [*(given.pop("args", None) or ())], "kwargs": named}
+def of_canvas(
+    canvas: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Asked:
+    """What ``method(canvas, *args, **kwargs)``, its ``apply_async``, asks for."""
+    given = named(positions(method) or ("args", "kwargs"), args, kwargs)
+    data = {**(given.pop("kwargs", None) or {})}  # celery takes the body out of it
+    whole = finished(canvas, data.pop("body", None))
+    call = {"args": [*(given.pop("args", None) or ())], "kwargs": data}
     call["options"] = {name: value for name, value in given.items() if value is not None}
     members = [*leaves(plain(whole))]
     return Asked(
         lambda: tuple(one["task"] for one in members),
-        lambda: tuple(str(one["options"].get("task_id")) for one in members),
+        lambda: tuple(str(one.get("options", {}).get("task_id")) for one in members),
         lambda: whole,
         call,
     )
+
+
+def named(
+    order: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call, each by its name."""
+    return {**dict(zip(order, args, strict=False)), **kwargs}
+
+
+def arguments(said: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Take those of the task out of what ``apply_async`` is given.
+
+    Raises:
+        TypeError: as Celery does when it sends them.
+    """
+    args, kwargs = said.pop("args", None) or (), said.pop("kwargs", None) or {}
+    if not isinstance(args, list | tuple):
+        raise TypeError("task args must be a list or tuple")
+    if not isinstance(kwargs, Mapping):
+        raise TypeError("task keyword arguments must be a mapping")
+    return tuple(args), dict(kwargs)
 
 
 def _ids(given: Mapping[str, Any]) -> Callable[[], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 from celery import Celery, group
 from celery.canvas import Signature, chunks, maybe_signature
 from kombu import serialization
+from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 
 from airlock import Json
@@ -23,12 +24,15 @@ from airlock.errors import DeclarationError
 from airlock.facts import facts
 from airlock.integrations.celery.canvases import leaves, names_in, plain, unfinished
 
-__all__ = ["SignatureError", "freeze", "given_id", "thaw"]
+__all__ = ["BY_NAME", "SignatureError", "freeze", "given_id", "thaw"]
 
 AnySignature = Signature[Any]
 
 TRANSPORT = ("connection", "producer", "publisher", "router", "result_cls")
 """Arguments of ``apply_async`` that are objects of this process, and no data."""
+
+BY_NAME = "by_name"
+"""Says of a signature that ``send_task`` sends it, although there is a task of that name."""
 
 
 @facts
@@ -83,13 +87,17 @@ def check_transport(task: str, *options: Mapping[str, Any]) -> None:
     found = [name for name in TRANSPORT if given.get(name) is not None]
     objects = [n for n in ("queue", "exchange") if not isinstance(given.get(n), str | None)]
     if found or objects:
-        raise SignatureError(
-            f"the call of {task}",
-            f"has {', '.join(f'{name}=' for name in (*found, *objects))}, which cannot be kept for "
-            "later",
-            "Give queues and exchanges by name, and leave connections to Celery; or leave this task "
-            "out of install(tasks=...).",
-        )
+        raise unkept(task, *found, *objects)
+
+
+def unkept(task: str, *options: str) -> SignatureError:
+    """The error of options that only this process can understand."""
+    return SignatureError(
+        f"the call of {task}",
+        f"has {', '.join(f'{name}=' for name in options)}, which cannot be kept for later",
+        "Give queues and exchanges by name, and leave connections and classes of errors to Celery's "
+        "settings; or leave this task out of install(tasks=...).",
+    )
 
 
 def check_bodies(said: Mapping[str, Any]) -> None:
@@ -129,12 +137,28 @@ def encoded(said: dict[str, Any], signature: AnySignature) -> Json:
     if serializer != "json":
         text = exact_json(said)
         return Json(packed(said, serializer)) if text is None else Json(json.loads(text))
-    _, _, payload = serialization.dumps(said, serializer="json")
+    try:
+        _, _, payload = serialization.dumps(said, serializer="json")
+    except EncodeError:
+        options = {**said.get("options", {}), **said.get("call", {}).get("options", {})}
+        wrong = [name for name, value in options.items() if not encodable(value)]
+        if wrong:  # celery may send it, as it is no part of the message
+            raise unkept(said["task"], *wrong) from None
+        raise
     document = json.loads(payload)
     try:
         return Json(document)
     except DeclarationError:  # NaN, which celery lets pass
         return Json(packed(said, serializer))
+
+
+def encodable(value: Any) -> bool:
+    """Whether Celery's JSON can say a value."""
+    try:
+        serialization.dumps(value, serializer="json")
+    except EncodeError:
+        return False
+    return True
 
 
 def exact_json(said: Any) -> str | None:
@@ -200,7 +224,9 @@ def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[
         ContentDisallowed: its arguments are in a form that the app does not accept.
     """
     said = unpacked(app, document)
+    by_name = said.pop(BY_NAME, False)
     call: dict[str, Any] = {"args": (), "kwargs": {}, "options": {}, **said.pop("call", {})}
+    call[BY_NAME] = by_name
     base: dict[str, Any] = {
         "args": [],
         "kwargs": {},

@@ -11,7 +11,7 @@ The outermost call is caught: what a base class of tasks, or another tool, wraps
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from threading import RLock
 from typing import Any, Protocol
@@ -108,7 +108,8 @@ class Hooks:
         self, canvas: Any, send: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """``chain(...).apply_async(...)``, and of groups and chords."""
-        asked = partial(of_canvas, canvas, args, kwargs)
+        args, kwargs = _read_once(args, kwargs)
+        asked = partial(of_canvas, canvas, send, args, kwargs)
         return self._called(asked, lambda: send(canvas, *args, **kwargs))
 
     def _called(self, asked: Callable[[], Asked], send: Callable[[], Any]) -> Any:
@@ -167,6 +168,17 @@ class Hooks:
             return self.task_called(task, send, *args, **kwargs)
 
         _replace(task, "apply_async", called)
+
+
+def _read_once(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of ``apply_async``; those of the tasks listed, if they are made on demand."""
+    if args and isinstance(args[0], Iterator):
+        args = ([*args[0]], *args[1:])
+    if isinstance(kwargs.get("args"), Iterator):
+        kwargs = {**kwargs, "args": [*kwargs["args"]]}
+    return args, kwargs
 
 
 def _let(send: Callable[[], Any]) -> Callable[[], Any]:

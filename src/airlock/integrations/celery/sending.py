@@ -6,7 +6,7 @@ from celery import Celery
 
 from airlock.dispatch import delivery
 from airlock.integrations.celery.calls import passing
-from airlock.integrations.celery.documents import thaw
+from airlock.integrations.celery.documents import BY_NAME, thaw
 from airlock.integrations.celery.results import sent
 from airlock.integrations.celery.signatures import CallTask
 
@@ -41,7 +41,11 @@ class SendTasks:
         task_id = intent.task_id or str(delivery().id)
         signature, given = thaw(self._app, intent.signature, task_id)
         with passing():
-            actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
+            if given[BY_NAME]:
+                name, args, kwargs = signature.task, signature.args, signature.kwargs
+                actual = self._app.send_task(name, args, kwargs, **signature.options)
+            else:
+                actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
         sent(task_id, actual)
 
     def __repr__(self) -> str:
