@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from threading import Event, Lock, Thread, local
 from typing import Any, NoReturn, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from airlock.boundary import Boundary
 from airlock.signatures import is_async
 
-__all__ = ["has_async", "in_loop", "run"]
+__all__ = ["beside", "has_async", "in_loop", "run"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,18 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def in_loop() -> bool:
     """Whether this runs in that loop, where nobody may wait for it."""
     return hasattr(_THREAD, "loop")
+
+
+def beside(function: Callable[[], T]) -> T | Awaitable[T]:
+    """Call a function that may ``run`` something: in a thread, if this is that loop.
+
+    Returns:
+        What it returns; in that loop something to be awaited, which returns it.
+
+    Raises:
+        Exception: as it does, at once or when it is awaited.
+    """
+    return asyncio.to_thread(function) if in_loop() else function()
 
 
 _THREAD = local()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -180,6 +181,38 @@ def test_with_task_always_eager_the_handler_runs_here(queued: tuple[Celery, str]
     deliver_task(app, Boundary({Note: taken.append}))
     emit(CeleryDispatch(app, queue=queue), Note("a"))
     assert taken == [Note("a")]
+
+
+@pytest.mark.parametrize("propagates", [False, True])
+def test_with_task_always_eager_async_handlers_have_follow_ups(
+    queued: tuple[Celery, str], propagates: bool
+) -> None:
+    """They run in the loop of the process as it would be in a worker, which waits for each."""
+    app, queue = queued
+    app.conf.task_always_eager = True
+    app.conf.task_eager_propagates = propagates
+    told = list[str]()
+    loops = set[object]()
+
+    async def tell(note: Note) -> None:
+        loops.add(asyncio.get_running_loop())
+        told.append(note.text)
+        if len(note.text) < 3:
+            airlock.emit(Note(f"{note.text}a"))
+
+    boundary = Boundary({Note: tell}, dispatch=CeleryDispatch(app, queue=queue))
+    deliver_task(app, boundary)
+    with boundary.scope() as effects:
+        effects.emit(Note("a"))
+    assert (told, len(loops)) == (["a", "aa", "aaa"], 1)
+    told.clear()
+
+    async def main() -> None:
+        async with boundary.scope() as effects:
+            effects.emit(Note("b"))
+
+    asyncio.run(main())
+    assert (told, len(loops)) == (["b", "ba", "baa"], 1)
 
 
 def test_with_task_always_eager_the_task_must_be_here(queued: tuple[Celery, str]) -> None:

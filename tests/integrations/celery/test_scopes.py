@@ -17,7 +17,7 @@ import airlock
 from airlock import Boundary, Drop
 from airlock.context import here
 from airlock.errors import NoScopeError, SettingError
-from airlock.integrations.celery import effects_tasks
+from airlock.integrations.celery import CallTask, SendTasks, effects_tasks, install
 from airlock.integrations.sqlite3 import connect, on_commit
 from tests.integrations.celery.vocabulary import Note
 
@@ -280,6 +280,29 @@ def test_async_handlers_of_eager_tasks(awaiting: AsyncShop) -> None:
 
     asyncio.run(main())
     assert awaiting.delivered == ["a", "after a"]
+
+
+def test_async_handlers_of_eager_tasks_that_call_tasks(awaiting: AsyncShop) -> None:
+    """What a scope sends when it is flushed is a task with a scope of its own."""
+    app = awaiting.app
+    app.conf.task_always_eager = True
+    boundary = Boundary({Note: awaiting.adeliver, CallTask: SendTasks(app)})
+    effects_tasks(app, boundary)
+
+    @app.task(shared=False)
+    def inner(text: str) -> None:
+        say(text)
+
+    @app.task(shared=False)
+    def outer() -> None:
+        inner.delay("from inside")
+        say("b")
+
+    with install(app, mode="buffer", boundary=boundary):
+        with boundary.scope():
+            outer.delay()
+            assert awaiting.delivered == []
+        assert sorted(awaiting.delivered) == ["b", "from inside"]
 
 
 # -- every task ---------------------------------------------------------------------------------------

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
 from airlock.edges import QueueDispatch
+from airlock.edges.looping import beside
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
+from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.publishing import Producers
 
 if TYPE_CHECKING:
@@ -93,8 +96,11 @@ class CeleryDispatch(QueueDispatch):
             "serializer": "json",
         }
 
-    def send(self, envelope: Envelope, message: str, /) -> None:
+    def send(self, envelope: Envelope, message: str, /) -> object:
         """Send one message.
+
+        Returns:
+            None; or with ``task_always_eager`` what awaits the task, in the event loop of a worker.
 
         Raises:
             UnavailableError: the broker did not take it in time.
@@ -110,8 +116,7 @@ class CeleryDispatch(QueueDispatch):
             **self._options,
         }
         if self._app.conf.task_always_eager:
-            self._here().apply_async((message,), **options)
-            return
+            return beside(partial(self._run_here, message, options))
         self._producers.publish(
             self,
             lambda producer: self._app.send_task(
@@ -122,6 +127,11 @@ class CeleryDispatch(QueueDispatch):
                 **{**self._producers.how, **options},
             ),
         )
+        return None
+
+    def _run_here(self, message: str, options: Mapping[str, Any]) -> None:
+        with passing():  # in a thread nothing around it tells that it is our own
+            self._here().apply_async((message,), **options)
 
     def _declaring(self, producer: Any) -> dict[str, Any]:
         """The queue; with nothing to declare, if this connection has declared it.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from celery import Celery
 
 from airlock.dispatch import delivery
+from airlock.edges.looping import beside
 from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.documents import BY_NAME, thaw
 from airlock.integrations.celery.results import sent
@@ -37,13 +41,17 @@ class SendTasks:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def __call__(self, intent: CallTask) -> None:
-        task_id = intent.task_id or str(delivery().id)
+    def __call__(self, intent: CallTask) -> object:
+        send = partial(self._send, intent, intent.task_id or str(delivery().id))
+        # An eager task may wait for async handlers.
+        return beside(send) if self._app.conf.task_always_eager else send()
+
+    def _send(self, intent: CallTask, task_id: str) -> None:
         signature, given = thaw(self._app, intent.signature, task_id)
         with passing():
             if given[BY_NAME]:
-                name, args, kwargs = signature.task, signature.args, signature.kwargs
-                actual = self._app.send_task(name, args, kwargs, **signature.options)
+                name, args, kwargs = str(signature.task), signature.args, signature.kwargs
+                actual: Any = self._app.send_task(name, args, kwargs, **signature.options)
             else:
                 actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
         sent(task_id, actual)
