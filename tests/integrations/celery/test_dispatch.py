@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from celery import Celery
 from celery.signals import after_task_publish, before_task_publish
+from kombu import Queue
 
 import airlock
 from airlock import Boundary, Options, intent
@@ -244,6 +245,19 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], told: st
     with pytest.raises(SettingError) as caught:
         CeleryDispatch(Celery("bad", set_as_current=False), **wrong)
     assert told in str(caught.value)
+
+
+def test_a_queue_that_nobody_declares_refuses_the_flush() -> None:
+    """Where the app creates none that is missing; nothing is lost."""
+    app = Celery("strict", broker="memory://", set_as_current=False)
+    app.conf.task_create_missing_queues = False
+    effects = Boundary({}, dispatch=CeleryDispatch(app, queue="efects")).scope()
+    told = r"'queue' is 'efects'.*task_create_missing_queues"
+    with pytest.raises(SettingError, match=told), effects:
+        effects.emit(Note("a"))
+    assert effects.report.pending == [Note("a")]
+    app.amqp.queues.add(Queue("efects"))
+    assert effects.report.resume().handed_over == [Note("a")]
 
 
 def test_an_app_is_needed() -> None:

@@ -146,6 +146,25 @@ class CeleryDispatch(QueueDispatch):
             return {"queue": queue, "declare": []}
         return {"queue": queue}
 
+    def check(self, cls: type[Any], /) -> None:
+        """Whether every field of the class has a form on the wire, and the queue is one.
+
+        Raises:
+            UnencodableError: as for ``QueueDispatch``.
+            SensitiveFieldError: as for ``QueueDispatch``.
+            SettingError: there is no such queue, and the app creates none.
+        """
+        super().check(cls)
+        create = self._app.conf.task_create_missing_queues
+        if self._queue is not None and not create and self._queue not in self._app.amqp.queues:
+            raise SettingError(
+                "CeleryDispatch",
+                "queue",
+                f"is {self._queue!r}, which is none of the app's task_queues, and "
+                "task_create_missing_queues is off",
+                "Add it to task_queues.",
+            )
+
     def close(self) -> None:
         """Close the connections to the broker; the next message opens them again."""
         self._producers.close()
