@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, Task, shared_task
+from celery.app.trace import build_tracer
 from celery.exceptions import Ignore, Reject, Retry
 
 import airlock
@@ -121,6 +122,45 @@ def test_a_result_that_cannot_be_stored_is_no_success(shop: Shop) -> None:
 
     assert shop.run(work).state == "FAILURE"
     assert shop.delivered == []
+
+
+@pytest.mark.filterwarnings("ignore:Exception raised outside body")
+def test_a_result_backend_that_is_down_drops_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task has done its work, although Celery fails it."""
+
+    def down(*_: object, **__: object) -> None:
+        raise ConnectionError("no backend today")
+
+    monkeypatch.setattr(shop.app.backend, "mark_as_done", down)
+
+    @shop.app.task(name="work", shared=False)
+    def work() -> None:
+        say("a")
+
+    info = {"exchange": "", "routing_key": "work", "priority": 0}
+    request = {"id": "id", "is_eager": False, "called_directly": False, "delivery_info": info}
+    trace: Any = build_tracer("work", work, app=shop.app)
+    assert trace("id", (), {}, request).info.state == "FAILURE"
+    assert shop.delivered == ["a"]
+
+
+def test_what_tells_of_a_failure_needs_a_unit_of_its_own(shop: Shop) -> None:
+    """The hooks of a task are a part of it, and what they emit is dropped with the rest."""
+    base: Any = Task
+
+    class Telling(base):  # type: ignore[misc]  # its stub says nothing of hooks
+        def on_failure(self, *_: Any) -> None:
+            say("dropped")
+            with shop.boundary.scope(independent=True):
+                say("it failed")
+
+    def work() -> None:
+        raise ValueError
+
+    shop.run(work, base=Telling)
+    assert shop.delivered == ["it failed"]
 
 
 def test_keep_decides(shop: Shop) -> None:
