@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from airlock import Boundary, Drop, enclose
+from airlock.cli import story
 from airlock.effects.place import caller, shown
+from airlock.effects.registry import spec_of
 
 
 def here() -> int:
@@ -22,6 +24,13 @@ def here() -> int:
 
 def test_the_caller_is_the_nearest_line_outside_airlock() -> None:
     assert caller() == (__file__, here())
+
+
+def test_an_intent_of_airlock_itself_is_declared_in_airlock() -> None:
+    """And not by the machinery that imports its module."""
+    file, line = spec_of(story.NotifyWarehouse).place
+    assert file == story.__file__
+    assert Path(file).read_text("utf-8").splitlines()[line - 1].startswith("@intent")
 
 
 def test_a_scope_is_opened_where_its_block_begins() -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from airlock.effects.fast_init import speed_up
 from airlock.effects.json import Json
-from airlock.effects.place import Place, caller, shown
+from airlock.effects.place import Place, declaration, shown
 from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
 from airlock.effects.values import problems
 from airlock.errors import (
@@ -144,7 +144,7 @@ def intent(
         >>> SendConfirmationEmail(42, to="a@example.org")
         SendConfirmationEmail(order_id=42, to='a@example.org')
     """
-    place = caller()
+    place = declaration()
     names = _names_at(2)
 
     def declare(cls: type[T]) -> type[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["Place", "caller", "named", "opened", "shown"]
+__all__ = ["Place", "caller", "declaration", "named", "opened", "shown"]
 
 Place = tuple[str, int]
 """File name and line."""
@@ -26,6 +26,15 @@ def caller() -> Place:
         if not name.startswith(_HERE) and not name.endswith("contextlib.py"):
             break
         frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def declaration() -> Place:
+    """The line that called the function that asks, in airlock too.
+
+    Of an intent of airlock's own the nearest line outside would be whatever imports it.
+    """
+    frame = sys._getframe(2)
     return frame.f_code.co_filename, frame.f_lineno
 
 

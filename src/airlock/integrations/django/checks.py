@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 - Django's names
 from django.core.management import get_commands
 
+from airlock.effects.registry import declared
 from airlock.errors import SettingError
 from airlock.integrations.django.conf import Conf, conf, problems
 from airlock.integrations.django.counting import counts
@@ -70,7 +71,7 @@ def _placing() -> Iterator[CheckMessage]:
 
 
 def _wiring(now: Conf) -> Iterator[CheckMessage]:
-    found = now.boundary.check(sync=True)
+    found = now.boundary.check(filter(is_of_project, declared()), sync=True)
     for text in found.unhandled:
         hint = "Give the boundary a handler for it; whoever emits it gets an UnhandledIntentError."
         yield _message(Warning, 1, f"{text}.", hint)
@@ -83,6 +84,11 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
         )
     for text in found.conflicts:
         yield _message(Warning, 3, text, "Only one of the two can be imported.")
+
+
+def is_of_project(cls: type[Any]) -> bool:
+    """Is it no intent of airlock's own? Whoever installs what emits those is told by it."""
+    return not cls.__module__.startswith("airlock.")
 
 
 def _order(now: Conf) -> Iterator[CheckMessage]:
