@@ -93,11 +93,12 @@ class TestWriting:
     def test_a_line_says_where_what_and_how_often(self, known: Path) -> None:
         assert [line for line in lines(known) if "orders" in line and "shop/" in line] == [
             "shop/orders.py::Order.cancel ALK101 (...)()",
+            "shop/orders.py::Order.cancel ALK101 archive.chunks(...)()",
             "shop/orders.py::Order.cancel ALK101 archive.delay_on_commit()",
             "shop/orders.py::Order.cancel ALK101 call()",
             "shop/orders.py::Order.cancel ALK101 current_app.send_task()",
             "shop/orders.py::Order.cancel ALK101 send_receipt.s(...).set(...).delay()",
-            "shop/orders.py::Order.cancel ALK101 signature(...)()",
+            "shop/orders.py::Order.cancel ALK101 signature(...).delay()",
             "shop/orders.py::Order.place ALK101 partial(archive.delay)",
             "shop/orders.py::Order.place ALK101 send_receipt.delay() x2",
             "shop/orders.py::Order.place ALK101 tasks.archive.apply_async()",

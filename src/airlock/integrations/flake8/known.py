@@ -50,11 +50,11 @@ BY_ORIGIN: dict[str, str] = {
     "dramatiq.pipeline().run": "ALK105",
 }
 
-# What is sent by calling it: chain(notify.s(42), pack.s())().
+# What is sent by calling it: chain(notify.s(42), pack.s())(). A plain signature is run by that.
 CANVASES = {
     f"{module}.{canvas}()"
     for module in ("celery", "celery.canvas")
-    for canvas in ("chain", "chord", "chunks", "group", "signature", "subtask")
+    for canvas in ("chain", "chord", "chunks", "group")
 }
 
 # Methods that nothing but a task has, as good as ever.

@@ -24,11 +24,12 @@ from airlock.integrations.flake8.origins import Origins
 from airlock.integrations.flake8.shapes import (
     called,
     has_task_arguments,
+    is_canvas,
     is_of_pool,
     is_signature,
     name_of,
+    of_canvas,
     of_huey,
-    of_signature,
 )
 from airlock.integrations.flake8.spaces import Site, Space, Walk
 from airlock.integrations.flake8.texts import text_of
@@ -173,7 +174,7 @@ class Rules:
             return code
         if isinstance(site.callee, ast.Attribute):
             return self._by_method(site, site.call, site.callee, origins)
-        if is_signature(site.callee) or any(of_signature(origin) for origin in origins):
+        if is_canvas(site.callee) or any(of_canvas(origin) for origin in origins):
             return "ALK101"
         return "ALK105" if any(self._is_huey(origin) for origin in origins) else None
 

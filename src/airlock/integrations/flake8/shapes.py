@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+from typing import TypeGuard
 
 from airlock.integrations.flake8.known import CANVASES, is_foreign
 
 __all__ = [
     "called",
     "has_task_arguments",
+    "is_canvas",
     "is_of_pool",
     "is_signature",
     "name_of",
+    "of_canvas",
     "of_huey",
-    "of_signature",
 ]
 
 SIGNATURES = {"chunks", "s", "si", "signature", "starmap", "subtask"}
@@ -37,7 +39,7 @@ def called(decorator: ast.expr) -> ast.expr:
 
 def is_signature(expression: ast.expr) -> bool:
     """``notify.s(42)``, or several joined with ``|``."""
-    while isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr):
+    while is_chain(expression):
         expression = expression.left
     return (
         isinstance(expression, ast.Call)
@@ -46,12 +48,19 @@ def is_signature(expression: ast.expr) -> bool:
     )
 
 
-def of_signature(origin: str) -> bool:
-    """Is it the origin of a signature or canvas, which is sent by calling it?"""
-    if origin in CANVASES:
-        return True
-    owner, _, method = origin.rpartition(".")
-    return bool(owner) and method in {f"{name}()" for name in SIGNATURES} and not is_foreign(origin)
+def is_chain(expression: ast.expr) -> TypeGuard[ast.BinOp]:
+    """Is it joined with ``|``?"""
+    return isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr)
+
+
+def is_canvas(expression: ast.expr) -> bool:
+    """Several signatures joined with ``|``, which are sent by calling that."""
+    return is_chain(expression) and is_signature(expression)
+
+
+def of_canvas(origin: str) -> bool:
+    """Is it the origin of a canvas, which is sent by calling it?"""
+    return origin in CANVASES or (origin.endswith(".chunks()") and not is_foreign(origin))
 
 
 def of_huey(origin: str) -> bool:
