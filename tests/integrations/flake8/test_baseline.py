@@ -57,7 +57,7 @@ class TestWriting:
     ) -> None:
         wrote = flake8(project, "-j", jobs, "--airlock-write-baseline", ".")
         count = len(expected(project))
-        assert wrote.output == f"{NAME}: {count} effects in 18 files ({count} new, 0 gone)\n"
+        assert wrote.output == f"{NAME}: {count} effects in 19 files ({count} new, 0 gone)\n"
         assert wrote.code == 0
         checked = flake8(project, "-j", jobs, ".")
         assert (checked.output, checked.code) == ("", 0)

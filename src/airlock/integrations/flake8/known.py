@@ -13,6 +13,7 @@ __all__ = [
     "BY_ORIGIN",
     "CANVASES",
     "DEFERRING",
+    "DEFERRING_BY_NAME",
     "ENGINES",
     "OF_TASKS",
     "TASK_DECORATORS",
@@ -70,10 +71,13 @@ BY_METHOD: dict[str, str] = {
 
 # These call what they are given, some time, and at which place it is: partial(notify.delay, 42).
 DEFERRING = {
-    "async_to_sync": 0, "call_later": 1, "call_soon": 0, "call_soon_threadsafe": 0, "connect": 0,
-    "on_commit": 0, "partial": 0, "partialmethod": 0, "run_in_executor": 1, "submit": 0,
-    "sync_to_async": 0, "to_thread": 0,
+    "Process": 1, "Thread": 1, "Timer": 1, "async_to_sync": 0, "call_later": 1, "call_soon": 0,
+    "call_soon_threadsafe": 0, "connect": 0, "map": 0, "on_commit": 0, "partial": 0,
+    "partialmethod": 0, "run_in_executor": 1, "staticmethod": 0, "submit": 0, "sync_to_async": 0,
+    "to_thread": 0,
 }  # fmt: skip
+# The same where it is given by name: Thread(target=notify.delay).
+DEFERRING_BY_NAME = {"Process": "target", "Thread": "target", "Timer": "function"}
 TASK_DECORATORS = {
     "actor", "db_periodic_task", "db_task", "on_commit_task", "periodic_task", "shared_task", "task",
 }  # fmt: skip

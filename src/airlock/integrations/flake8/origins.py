@@ -63,6 +63,26 @@ class Origins:
         values = self._bound(expression.id, space) or []
         return [value for value in values if isinstance(value, str)]
 
+    def methods(self, expression: ast.expr, space: Space) -> list[tuple[ast.Attribute, Space]]:
+        """The attribute that an expression is, then those that are assigned to what it names.
+
+        ``pack.delay`` for ``send``, after ``send = pack.delay``.
+        """
+        values: list[str | Space | Value]
+        match expression:
+            case ast.Name(id=name):
+                values = self._bound(name, space) or []
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                owner = class_of(space)
+                values = [] if owner is None else owner.members.get(name, [])
+            case _:
+                values = []
+        found = [(expression, space)] if isinstance(expression, ast.Attribute) else []
+        for value in values[:MOST]:
+            if isinstance(value, Value) and isinstance(value.expression, ast.Attribute):
+                found += [] if value.is_annotation else [(value.expression, value.space)]
+        return found
+
     def _name(self, name: str, space: Space, depth: int) -> list[str]:
         values = self._bound(name, space)
         if values is None:

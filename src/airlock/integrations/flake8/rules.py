@@ -13,7 +13,6 @@ from airlock.integrations.flake8.baseline import Entry
 from airlock.integrations.flake8.known import (
     BY_METHOD,
     BY_ORIGIN,
-    DEFERRING,
     ENGINES,
     OF_TASKS,
     TASK_DECORATORS,
@@ -23,6 +22,7 @@ from airlock.integrations.flake8.known import (
 from airlock.integrations.flake8.origins import Origins
 from airlock.integrations.flake8.shapes import (
     called,
+    deferred,
     has_task_arguments,
     is_canvas,
     is_of_pool,
@@ -160,11 +160,9 @@ class Rules:
         elif code:
             yield code, site.node, f"{text}()" if site.call else f"@{text}"
         if not any(origin.startswith("airlock.") for origin in origins):
-            positional = site.call.args if site.call else []
-            place = DEFERRING.get(text.rpartition(".")[2], len(positional))
+            later = deferred(site.call) if site.call else []
             for argument in site.arguments:
-                is_called = argument in positional[place : place + 1]
-                code = self._reference(argument, site.space, is_called=is_called)
+                code = self._reference(argument, site.space, is_called=argument in later)
                 if code:
                     yield code, argument, f"{text}({text_of(argument)})"
 
@@ -172,8 +170,12 @@ class Rules:
         code = self._by_origin(origins)
         if code or site.call is None:
             return code
+        for method, space in self._origins.methods(site.callee, site.space):
+            code = self._by_method(site.call, method, space)
+            if code:
+                return code
         if isinstance(site.callee, ast.Attribute):
-            return self._by_method(site, site.call, site.callee, origins)
+            return None
         if is_canvas(site.callee) or any(of_canvas(origin) for origin in origins):
             return "ALK101"
         return "ALK105" if any(self._is_huey(origin) for origin in origins) else None
@@ -186,39 +188,38 @@ class Rules:
                 return "ALK106"
         return None
 
-    def _by_method(
-        self, site: Site, call: ast.Call, callee: ast.Attribute, origins: list[str]
-    ) -> str | None:
+    def _by_method(self, call: ast.Call, callee: ast.Attribute, space: Space) -> str | None:
         method, owner = callee.attr, callee.value
         code = None
         if method in self._names.methods:
             code = "ALK106"
         elif method in BY_METHOD and not isinstance(owner, ast.Constant):
-            is_other = self._is_other(origins) or (method == "apply_async" and is_of_pool(call))
-            code = None if is_other else BY_METHOD[method]
-        elif method in OF_TASKS and self._is_of_task(site, callee):
+            is_pool = method == "apply_async" and is_of_pool(call)
+            code = None if is_pool or self._is_other(callee, space) else BY_METHOD[method]
+        elif method in OF_TASKS and self._is_of_task(call, callee, space):
             code = OF_TASKS[method]
-        elif method == "on_commit" and name_of(owner) in CONNECTIONS and not origins:
-            code = "ALK103"
+        elif method == "on_commit" and name_of(owner) in CONNECTIONS:
+            code = None if self._origins.of(callee, space) else "ALK103"
         return code
 
-    def _is_other(self, origins: list[str]) -> bool:
+    def _is_other(self, method: ast.Attribute, space: Space) -> bool:
         """Is it known to be another method of that name?"""
+        origins = self._origins.of(method, space)
         return bool(origins) and all(
             is_foreign(origin) or self._origins.defined(origin) is not None for origin in origins
         )
 
-    def _is_of_task(self, site: Site, callee: ast.Attribute) -> bool:
+    def _is_of_task(self, call: ast.Call, callee: ast.Attribute, space: Space) -> bool:
         owner = callee.value
         if callee.attr == "apply":
-            if is_signature(owner) or (site.call is not None and has_task_arguments(site.call)):
+            if is_signature(owner) or has_task_arguments(call):
                 return True
         elif callee.attr in {"enqueue", "aenqueue"} and (
             name_of(owner) in {"broker", "huey"}
             or (isinstance(owner, ast.Call) and name_of(owner.func) == "using")
         ):
             return True
-        return any(self._is_task(origin) for origin in self._origins.of(owner, site.space))
+        return any(self._is_task(origin) for origin in self._origins.of(owner, space))
 
     def _is_task(self, origin: str) -> bool:
         """Is it decorated as one in this file, or imported from where tasks are?"""
@@ -244,12 +245,12 @@ class Rules:
     def _reference(self, argument: ast.expr, space: Space, *, is_called: bool) -> str | None:
         if not isinstance(argument, ast.Name | ast.Attribute):
             return None
-        origins = self._origins.of(argument, space)
-        code = self._by_origin(origins)
-        if code:
+        code = self._by_origin(self._origins.of(argument, space))
+        if code or not is_called:
             return code
-        if is_called and isinstance(argument, ast.Attribute) and not self._is_other(origins):
-            return BY_METHOD.get(argument.attr)
+        for method, around in self._origins.methods(argument, space):
+            if method.attr in BY_METHOD and not self._is_other(method, around):
+                return BY_METHOD[method.attr]
         return None
 
     def _emits(self, callee: ast.expr, origins: list[str]) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TypeGuard
 
-from airlock.integrations.flake8.known import CANVASES, is_foreign
+from airlock.integrations.flake8.known import CANVASES, DEFERRING, DEFERRING_BY_NAME, is_foreign
 
 __all__ = [
     "called",
+    "deferred",
     "has_task_arguments",
     "is_canvas",
     "is_of_pool",
@@ -72,6 +73,16 @@ def is_of_pool(call: ast.Call) -> bool:
     """``pool.apply_async(function, (1, 2))``: a task has no function as its first argument."""
     first, second = (*call.args[:2], None, None)[:2]
     return isinstance(first, ast.Lambda) or isinstance(second, ast.List | ast.Tuple)
+
+
+def deferred(call: ast.Call) -> list[ast.expr]:
+    """What a call is given to be called later: ``notify.delay`` in ``Timer(5, notify.delay)``."""
+    name = name_of(call.func)
+    if name not in DEFERRING:
+        return []
+    place, keyword = DEFERRING[name], DEFERRING_BY_NAME.get(name)
+    by_name = [given.value for given in call.keywords if keyword and given.arg == keyword]
+    return [*call.args[place : place + 1], *by_name]
 
 
 def has_task_arguments(call: ast.Call) -> bool:
