@@ -216,7 +216,7 @@ class TestChecking:
         ran = flake8(known, "-j2", ".")
         assert ran.output == (
             "./shop/models.py:7:1: ALK100 receipt.delay() (ALK101) in Order.save is in the baseline, "
-            "and is gone: run flake8 --airlock-shrink-baseline\n"
+            "and is gone: run flake8 --airlock-shrink-baseline ./shop/models.py\n"
         )
         assert ran.code == 1
 
@@ -285,7 +285,7 @@ class TestBadFiles:
         assert ran.output == (
             "There was a critical error during execution of Flake8:\n"
             f"airlock: the baseline {NAME} is not there.\n"
-            "Write it: flake8 --airlock-write-baseline\n"
+            "Write it: flake8 --airlock-write-baseline FOLDER\n"
         )
         assert ran.code == 1
 

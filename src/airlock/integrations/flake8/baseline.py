@@ -26,8 +26,8 @@ LINE = re.compile(r"(?P<path>.+)::(?P<name>\S+) (?P<code>\w+) (?P<call>\S+)(?: x
 CONFLICT = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 MOST_SHOWN = 10
 HEADING = """\
-# Effects that bypass the airlock, and are known. To rewrite: flake8 --airlock-write-baseline
-# To drop what is gone, and add nothing: flake8 --airlock-shrink-baseline
+# Effects that bypass the airlock, and are known. To rewrite: flake8 --airlock-write-baseline FOLDER
+# To drop what is gone, and add nothing: flake8 --airlock-shrink-baseline FOLDER
 """
 
 Entry: TypeAlias = tuple[str, str, str]  # the name it stands in, the code, the call
@@ -74,7 +74,7 @@ class Baseline:
             text = path.read_text("utf-8")
         except FileNotFoundError:
             raise BaselineError(
-                str(path), "is not there.", "Write it: flake8 --airlock-write-baseline"
+                str(path), "is not there.", "Write it: flake8 --airlock-write-baseline FOLDER"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise BaselineError(str(path), f"cannot be read: {error}.", "Correct that.") from error
@@ -100,7 +100,7 @@ class Baseline:
             raise self.error(
                 [f"{path} is not there any more" for path in missing],
                 "Where a file was moved, correct its path; else delete its lines, or let "
-                "flake8 --airlock-shrink-baseline do so.",
+                "flake8 --airlock-shrink-baseline FOLDER do so.",
             )
 
     def error(self, problems: list[str], hint: str) -> BaselineError:

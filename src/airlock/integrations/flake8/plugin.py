@@ -6,6 +6,7 @@ import argparse
 import ast
 from collections import Counter
 from collections.abc import Callable, Iterator
+from shlex import quote
 from typing import Any, ClassVar
 
 from flake8.violation import Violation  # type: ignore[import-untyped]  # flake8 has no py.typed
@@ -16,7 +17,6 @@ from airlock.integrations.flake8.rules import Finding, found
 
 __all__ = ["Plugin"]
 
-SHRINK = "run flake8 --airlock-shrink-baseline"
 INSTEAD = "emit an intent, and let its handler do it"
 MESSAGES = {
     "ALK101": f"{{call}} sends a task past the airlock: {INSTEAD}",
@@ -91,12 +91,13 @@ class Plugin:
 
     def _gone(self, known: Findings, counts: Findings, lines: dict[str, int]) -> Iterator[Told]:
         """What is in the baseline only; told where it stood, at the function if that is there."""
+        shrink = f"run flake8 --airlock-shrink-baseline {quote(self._filename)}"
         for entry, count in sorted(known.items()):
             name, code, call = entry
             left = counts.get(entry, 0)
             if left < count:
                 gone = f" {count} times, and is found only {left}" if left else ", and is gone"
-                text = f"ALK100 {call} ({code}) in {name} is in the baseline{gone}: {SHRINK}"
+                text = f"ALK100 {call} ({code}) in {name} is in the baseline{gone}: {shrink}"
                 yield lines.get(name, 1), 0, text, Plugin
 
     def _is_ignored(self, it: Finding) -> bool:
