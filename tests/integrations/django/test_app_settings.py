@@ -45,7 +45,9 @@ def test_nothing_but_the_boundary_is_needed() -> None:
     assert now.slow == SLOW
 
 
-@pytest.mark.parametrize("given", [f"{PAGES}.make", pages.make, pages.boundary])
+@pytest.mark.parametrize(
+    "given", [f"{PAGES}:boundary", f"{PAGES}.make", f"{PAGES}:make", pages.make, pages.boundary]
+)
 def test_the_boundary_may_be_made_by_a_function_or_given(given: Any) -> None:
     with override_settings(AIRLOCK={"BOUNDARY": given}):
         assert conf().boundary is pages.boundary
@@ -55,7 +57,7 @@ def test_everything_can_be_said() -> None:
     said = {
         "BOUNDARY": BOUNDARY,
         "DATABASE": "other",
-        "KEEP": f"{__name__}.keep",
+        "KEEP": f"{__name__}:keep",
         "HEADERS": headers,
         "ON_FLUSH_ERROR": "raise",
         "NO_SCOPE": "drop",
@@ -76,21 +78,26 @@ def test_everything_can_be_said() -> None:
         ({}, "'BOUNDARY' is missing"),
         ({"BOUNDRY": BOUNDARY}, "'BOUNDRY' is no setting of it. Did you mean 'BOUNDARY'?"),
         ({"boundary": BOUNDARY}, "'boundary' is no setting of it. Did you mean 'BOUNDARY'?"),
-        ({"COLOUR": 1}, "'COLOUR' is no setting of it. There is BOUNDARY, DATABASE, KEEP,"),
+        ({"COLOUR": 1}, "'COLOUR' is no setting of it. Choose 'BOUNDARY', 'DATABASE', 'KEEP',"),
         ({"BOUNDARY": "shop"}, "is 'shop', which does not import: ImportError"),
+        ({"BOUNDARY": "shop"}, "Write module.name, such as 'shop.effects.boundary'."),
         ({"BOUNDARY": "shpo.effects.boundary"}, "ModuleNotFoundError: No module named 'shpo'"),
-        ({"BOUNDARY": f"{PAGES}:boundary"}, "which does not import"),
+        ({"BOUNDARY": "shpo.effects:boundary"}, "`python -c 'import shpo.effects'` shows where"),
         ({"BOUNDARY": f"{PAGES}.bundary"}, 'does not define a "bundary" attribute'),
+        ({"BOUNDARY": f"{PAGES}.bundary"}, "Did you mean 'boundary'?"),
+        ({"BOUNDARY": f"{PAGES}:bundary"}, "Did you mean 'boundary'?"),
+        ({"BOUNDARY": f"{PAGES}.xyz"}, f"Define it in {PAGES}, or correct the path."),
         ({"BOUNDARY": f"{__name__}.number"}, "'BOUNDARY' is"),
         ({"BOUNDARY": f"{__name__}.broken"}, "cannot be called: KeyError: 'DATABASE_URL'"),
         ({"DATABASE": "defualt"}, "is not in DATABASES. Did you mean 'default'?"),
+        ({"DATABASE": "xyz"}, "Choose 'default'"),
         ({"DATABASE": 1}, "'DATABASE' is 1, which is not in DATABASES"),
         ({"KEEP": "always"}, "'KEEP' is 'always', which does not import"),
         ({"KEEP": True}, "Name a function of (error, status) that returns a bool"),
         ({"KEEP": headers}, "'KEEP' cannot be called as it will be: too many positional"),
         ({"HEADERS": keep}, "'HEADERS' cannot be called as it will be: missing a required"),
         ({"ON_FLUSH_ERROR": "reprot"}, "'ON_FLUSH_ERROR' is 'reprot'. Did you mean 'report'?"),
-        ({"NO_SCOPE": "ignore"}, "'NO_SCOPE' is 'ignore'. There is raise, run, drop."),
+        ({"NO_SCOPE": "ignore"}, "'NO_SCOPE' is 'ignore'. Choose 'raise', 'run' or 'drop'."),
         ({"NO_SCOPE": ["run"]}, "'NO_SCOPE' is ['run']"),
         ({"COMMANDS": "drop"}, "'COMMANDS' is"),
         ({"COMMANDS": {"loaddata": "skip"}}, "says 'skip' for 'loaddata'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
@@ -30,23 +31,36 @@ def suggestion(given: object, known: Iterable[str]) -> str:
     """What was meant, or what there is."""
     names = [*known]
     near = get_close_matches(str(given), names, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"There is {', '.join(names)}."
+    return f"Did you mean {near[0]!r}?" if near else f"Choose {choices(names)}."
+
+
+def choices(names: list[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def imported(name: str, value: Any) -> Any:
-    """What a path names; what is no string stands for itself."""
+    """What ``module.name`` or ``module:name`` names; what is no string stands for itself."""
     if not isinstance(value, str):
         return value
+    path = value.replace(":", ".", 1)
     try:
-        return import_string(value)
+        return import_string(path)
     except Exception as error:
-        module = value.rpartition(".")[0] or value
-        raise problem(
-            name,
-            f"is {value!r}, which does not import: {type(error).__qualname__}: {error}",
-            f"Write module.name, such as 'shop.effects.boundary'; `python -c 'import {module}'` "
-            "shows where it fails.",
-        ) from error
+        what = f"is {value!r}, which does not import: {type(error).__qualname__}: {error}"
+        raise problem(name, what, correction(path)) from error
+
+
+def correction(path: str) -> str:
+    """What to do about a path that does not import."""
+    module, _, name = path.rpartition(".")
+    if not module:
+        return "Write module.name, such as 'shop.effects.boundary'."
+    if module not in sys.modules:
+        return f"`python -c 'import {module}'` shows where it fails."
+    public = [known for known in vars(sys.modules[module]) if not known.startswith("_")]
+    near = get_close_matches(name, public, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"Define it in {module}, or correct the path."
 
 
 def boundary(name: str, value: Any) -> Boundary:
