@@ -24,8 +24,9 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import Session, registry
+from sqlalchemy.orm import Session, registry, sessionmaker
 
 from airlock import Boundary, Scope, emit, intent
 from airlock.errors import NoTransactionError
@@ -42,6 +43,10 @@ tables = registry(metadata=MetaData())
 markers = Table(
     f"markers_{uuid4().hex[:12]}", tables.metadata, Column("n", Integer, primary_key=True)
 )
+
+
+class HookError(Exception):
+    """What a hook of somebody else fails with."""
 
 
 class Row:
@@ -70,8 +75,11 @@ class Shop:
 
     def write(self, n: int) -> None:
         """Write and emit, so that both must share their fate."""
-        self.session.execute(insert(markers).values(n=n))
+        self.write_only(n)
         emit(Marker(n))
+
+    def write_only(self, n: int) -> None:
+        self.session.execute(insert(markers).values(n=n))
 
     def fail(self) -> None:
         """A statement fails, and nobody cares."""
@@ -307,6 +315,193 @@ class TestConnectionsThatAreLost:
             shop.session.commit()
         assert shop.seen == shop.stored == [3]
         assert effects.report.discarded == [Marker(1), Marker(2)]
+
+
+class TestHooksOfOthersThatFail:
+    """A hook of the session's class, or of the pool, raises while the session commits."""
+
+    def hooked(self, shop: Shop, name: str, *, once: bool = True, **how: Any) -> None:
+        """The session is one of a class whose hook fails, the first time it is called."""
+        maker = sessionmaker(shop.engine)
+        rest = [1]
+
+        def fail(*_: object) -> None:
+            if not once or (rest and rest.pop()):
+                raise HookError
+
+        shop.session = maker()
+        event.listen(maker, name, fail, **how)
+
+    def commit(self, shop: Shop, way: str) -> None:
+        if way == "begin block":
+            with pytest.raises(HookError), shop.session.begin():
+                shop.write(1)
+            return
+        shop.write(1)
+        with pytest.raises(HookError):
+            shop.session.commit()
+        with suppress(SQLAlchemyError):  # it is too late for a rollback
+            getattr(shop.session, way)()
+
+    @pytest.mark.parametrize("way", ["begin block", "rollback", "close"])
+    def test_a_commit_seals_though_a_hook_that_hears_of_it_fails(
+        self, shop: Shop, way: str
+    ) -> None:
+        """The rows are there, whoever was told of them and whatever was done then."""
+        self.hooked(shop, "after_commit")
+        with shop.scope() as effects:
+            self.commit(shop, way)
+        shop.session.close()
+        assert shop.seen == shop.stored == [1]
+        assert effects.report.delivered == [Marker(1)]
+
+    def test_so_does_one_that_a_scope_waits_for(self, shop: Shop) -> None:
+        """Its block has ended before the commit."""
+        self.hooked(shop, "after_commit")
+        with shop.scope():
+            shop.write(1)
+        with pytest.raises(HookError):
+            shop.session.commit()
+        shop.session.close()
+        assert shop.seen == shop.stored == [1]
+
+    def test_the_release_of_a_savepoint_is_not_taken_for_a_commit(self, shop: Shop) -> None:
+        """The savepoint is never ended, and what it said is not said of its transaction."""
+        self.hooked(shop, "after_transaction_end")
+        with shop.scope() as effects:
+            shop.write(1)
+            savepoint = shop.session.begin_nested()
+            shop.write(2)
+            with pytest.raises(HookError):
+                savepoint.commit()
+            shop.session.close()
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1), Marker(2)]
+
+    def test_a_transaction_whose_beginning_was_not_told_is_followed(self, shop: Shop) -> None:
+        """A hook that fails keeps the event from everybody after it."""
+        self.hooked(shop, "after_transaction_create")
+        with shop.scope() as effects:
+            with pytest.raises(HookError):
+                shop.write(1)
+            shop.write(1)
+            shop.session.commit()
+            shop.write(2)
+            shop.session.close()
+        assert shop.seen == shop.stored == [1]
+        assert effects.report.discarded == [Marker(2)]
+
+    def test_the_hook_may_be_where_the_session_is_first_listened_to(self, shop: Shop) -> None:
+        """Its transaction is committed already."""
+        release = Boundary({Marker: lambda marker: shop.seen.append(marker.n)})
+
+        def publish(session: Session) -> None:
+            with release.scope(release=on_commit(session)):
+                emit(Marker(1))
+
+        event.listen(shop.session, "after_commit", publish)
+        shop.session.execute(insert(markers).values(n=1))
+        shop.session.commit()
+        assert shop.seen == shop.stored == [1]
+
+    @pytest.mark.parametrize("target", ["engine", "Engine"])
+    def test_an_error_that_a_hook_translates_is_noted(self, shop: Shop, target: str) -> None:
+        """Hooks after the one that raises are not called: so ours is called before."""
+
+        def translate(context: ExceptionContext) -> None:
+            raise HookError from context.original_exception
+
+        on = shop.engine if target == "engine" else Engine
+        event.listen(on, "handle_error", translate)
+        try:
+            with shop.scope() as effects:
+                shop.write(1)
+                with pytest.raises(HookError):
+                    shop.session.execute(text("SELECT * FROM nowhere_at_all"))
+                shop.session.commit()
+        finally:
+            event.remove(on, "handle_error", translate)
+        assert shop.seen == shop.stored == ([] if shop.is_postgresql else [1])
+        assert len(effects.report) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*BaseConnection")
+class TestSessionsThatCannotFinishClosing:
+    """They were committed, and nobody is told of the end."""
+
+    @pytest.fixture(params=["checkin", "after_transaction_end"])
+    def failing(self, request: pytest.FixtureRequest, shop: Shop) -> list[int]:
+        """Each number in it makes the hook fail once."""
+        rest = list[int]()
+
+        def fail(*_: object) -> None:
+            if rest:
+                rest.pop()
+                raise HookError
+
+        if request.param == "checkin":
+            event.listen(shop.engine, "checkin", fail)
+        else:
+            maker = sessionmaker(shop.engine)
+            event.listen(maker, "after_transaction_end", fail)
+            shop.session = maker()
+        return rest
+
+    def commit(self, shop: Shop, failing: list[int]) -> None:
+        failing.append(1)
+        with pytest.raises(HookError):
+            shop.session.commit()
+
+    def test_the_commit_is_not_taken_for_that_of_the_next_transaction(
+        self, shop: Shop, failing: list[int]
+    ) -> None:
+        """Which is never committed."""
+        with shop.scope() as effects:
+            shop.write(1)
+            self.commit(shop, failing)
+            shop.write(2)
+            shop.session.close()
+        assert shop.seen == shop.stored == [1]
+        assert effects.report.delivered == [Marker(1)]
+        assert effects.report.discarded == [Marker(2)]
+
+    def test_the_end_of_the_block_is_late_enough(self, shop: Shop, failing: list[int]) -> None:
+        """The scope does not wait for a transaction that the session is not in any more."""
+        with shop.scope() as effects:
+            shop.write(1)
+            self.commit(shop, failing)
+        assert shop.seen == shop.stored == [1]
+        assert effects.report.ok
+
+    def test_what_is_emitted_then_belongs_to_the_next_transaction(
+        self, shop: Shop, failing: list[int]
+    ) -> None:
+        """Also before that has begun."""
+        with shop.scope() as effects:
+            shop.write(1)
+            self.commit(shop, failing)
+            emit(Marker(2))
+            shop.session.begin()
+            shop.session.rollback()
+        assert shop.seen == [1]
+        assert effects.report.discarded == [Marker(2)]
+
+    def test_a_scope_that_waits_ends_with_the_next_use(
+        self, shop: Shop, failing: list[int], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Which does not fail for what fails in that scope."""
+        with shop.scope():
+            shop.write(1)
+        release = on_commit(shop.session, on_flush_error="raise")
+        with Boundary({}).scope(release=release) as broken:
+            emit(Marker(2))
+        self.commit(shop, failing)
+        shop.write_only(3)
+        shop.session.commit()
+        assert shop.seen == [1]
+        assert shop.stored == [1, 3]
+        assert broken.report.pending == [Marker(2)]
+        assert [r.name for r in caplog.records] == ["airlock"]
 
 
 class TestSessionsThatAreDropped:

@@ -1,35 +1,86 @@
-"""What became of a COMMIT: it may be none."""
+"""What became of a COMMIT: it may be none, and it may be interrupted.
+
+A connection tells of a COMMIT before it is sent, and of the error that it ends in. Whether it was
+carried out, only the session says::
+
+    open ──sent──► sent ──refused──► refused
+                    │
+                    ├──(the session's after_commit)──► it was carried out, or PostgreSQL refused it
+                    └──(cancelled, or the connection is lost)──► nobody knows
+"""
 
 from __future__ import annotations
 
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
+import attrs
 from sqlalchemy import event, select
-from sqlalchemy.engine import Connection, ExceptionContext
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
-__all__ = ["ABORTED", "FAILED", "watch"]
+__all__ = ["Commit", "distrust", "watch"]
+
+
+@attrs.define(eq=False)
+class Commit:
+    """What is known of the COMMIT of one transaction on a connection.
+
+    Args:
+        connection: which one; it is not kept alive.
+        nested: whether the session has no more than a savepoint there, and sends none.
+    """
+
+    connection: ref[Connection]
+    nested: bool
+    sent: bool = False
+    refused: bool = False
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is left to somebody else, who has not sent it yet."""
+        connection = None if self.nested else self.connection()
+        return connection is not None and connection.in_transaction()
+
+    @property
+    def over(self) -> bool:
+        """Whether the transaction has ended there, and not by an error."""
+        connection = self.connection()
+        return connection is not None and connection.get_transaction() is None
+
+
+COMMITS: WeakKeyDictionary[Connection, Commit] = WeakKeyDictionary()
+"""Of the last transaction of a session on each connection."""
 
 FAILED: WeakSet[Connection] = WeakSet()
 """Connections on which a statement failed, in any transaction."""
 
-ABORTED: WeakSet[Connection] = WeakSet()
-"""Those whose last COMMIT rolled back."""
 
-
-def watch(connection: Connection) -> None:
+def watch(connection: Connection) -> Commit:
     """A transaction begins: note whether statements fail, and what that makes of its COMMIT."""
-    ABORTED.discard(connection)
     if not event.contains(connection.engine, "commit", check):
         event.listen(connection.engine, "commit", check)
-    if not event.contains(connection.dialect, "handle_error", note):
-        event.listen(connection.dialect, "handle_error", note)
+        event.listen(connection.engine, "commit_twophase", send)
+    commit = COMMITS[connection] = Commit(ref(connection), connection.in_nested_transaction())
+    return commit
 
 
+def distrust(connection: Connection) -> None:
+    """A statement may have failed before it was watched."""
+    FAILED.add(connection)
+
+
+@event.listens_for(Engine, "handle_error", insert=True)
 def note(context: ExceptionContext) -> None:
-    """A statement has failed."""
-    if context.connection is not None:
-        FAILED.add(context.connection)
+    """A statement has failed, or a COMMIT.
+
+    On any engine: an event of the class, as after a hook that raises no other is called.
+    """
+    if context.connection is None:
+        return
+    FAILED.add(context.connection)
+    commit = COMMITS.get(context.connection)
+    answered = context.sqlalchemy_exception is not None and not context.is_disconnect
+    if commit is not None and commit.sent and answered:
+        commit.refused = True
 
 
 def check(connection: Connection) -> None:
@@ -38,10 +89,19 @@ def check(connection: Connection) -> None:
     PostgreSQL does that where a statement failed in the transaction, outside of a savepoint, and
     the error was caught. No other statement succeeds there, so one is tried.
     """
-    if connection in FAILED:
+    commit = COMMITS.get(connection)
+    if commit is not None and connection in FAILED:
         try:
             connection.execute(select(1))
-        except SQLAlchemyError:
-            ABORTED.add(connection)
+        except Exception:  # noqa: BLE001 - SQLAlchemy's, or what a hook has made of it
+            commit.refused = True
         else:
             FAILED.discard(connection)
+    send(connection)
+
+
+def send(connection: Connection, *_: object) -> None:
+    """A COMMIT follows."""
+    commit = COMMITS.get(connection)
+    if commit is not None:
+        commit.sent = True

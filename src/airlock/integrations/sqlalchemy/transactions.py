@@ -8,13 +8,17 @@ A session says what became of them in events. They are put together here::
     after_transaction_end      it is over; after neither of both where the session was closed
 
 Segments are told at the end only: before that the session cannot be used, and handlers may want to.
+Where the session cannot finish closing, there is no end; then it is over once the session is in
+another transaction, or in none.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from weakref import WeakKeyDictionary, finalize, ref
+from weakref import finalize, ref
 
+import attrs
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import (
@@ -24,32 +28,73 @@ from sqlalchemy.orm import (
     SessionTransactionOrigin,
 )
 
-from airlock.integrations.sqlalchemy.commits import ABORTED, FAILED, watch
+from airlock.integrations.sqlalchemy.commits import Commit, distrust, watch
 from airlock.release import Fate, Segment
 
 __all__ = ["Transactions", "transactions_of"]
+
+log = logging.getLogger("airlock")
 
 KEY = "airlock.transactions"  # in session.info
 
 
 class Transaction(Segment):
-    """A session's transaction, which may also end without being told to commit or roll back."""
+    """A session's transaction, which may also end without being told to commit or roll back.
+
+    Args:
+        session: its transactions, to be asked whether it is over.
+    """
+
+    def __init__(self, session: Transactions) -> None:
+        super().__init__()
+        self._session = ref(session)
+
+    @property
+    def fate(self) -> Fate:
+        """Its own; found out now, if the session could not finish closing it."""
+        session = self._session() if self._fate is Fate.OPEN else None
+        if session is not None:
+            session.follow()
+        return self._fate
 
     def strand(self) -> None:
         """It is over, and nothing will ever commit or roll back what was emitted in it."""
         self._end(Fate.WAITING)
 
 
+@attrs.define(eq=False)
+class Level:
+    """A transaction or savepoint that is open."""
+
+    transaction: ref[SessionTransaction]  # not kept alive: it knows the session
+    segment: Segment
+    outcome: Fate | None = None  # as the session has told it; it is still closing
+
+
 def transactions_of(session: Session) -> Transactions:
     """The transactions of a session, which is listened to from the first time on."""
-    found = session.info.get(KEY)
-    if isinstance(found, Transactions) and found.session() is session:
+    found = known(session)
+    if found is not None:
         return found
     made = session.info[KEY] = Transactions(session)
     for name in EVENTS:
         event.listen(session, name, getattr(made, name))
-    finalize(session, made.lose).atexit = False
+    finalize(session, made.follow).atexit = False
     return made
+
+
+def known(session: Session) -> Transactions | None:
+    """The transactions of a session that is listened to."""
+    found = session.info.get(KEY)
+    return found if isinstance(found, Transactions) and found.session() is session else None
+
+
+@event.listens_for(Session, "after_commit", insert=True)
+def after_commit(session: Session) -> None:
+    """Of any session: an event of the class, to hear it before a hook of somebody else raises."""
+    found = known(session)
+    if found is not None:
+        found.after_commit(session)
 
 
 class Transactions:
@@ -61,52 +106,52 @@ class Transactions:
 
     def __init__(self, session: Session) -> None:
         self.session = ref(session)
-        self._root = Transaction()
-        # The transaction, then its savepoints. They are not kept alive: they know the session.
-        self._open: list[tuple[ref[SessionTransaction], Segment]] = []
-        self._outcome: Fate | None = None  # of the innermost
-        # Of the transaction, and whether it is no more than a savepoint there.
-        self._connections: WeakKeyDictionary[Connection, bool] = WeakKeyDictionary()
+        self._root = Transaction(self)
+        self._open: list[Level] = []  # the transaction, then its savepoints
+        self._commits: list[Commit] = []  # of the transaction, on each connection
         self._committed = False  # the last one was
         self._idle = False
-        begun = [*boundaries(session.get_nested_transaction() or session.get_transaction())]
-        for transaction in reversed(begun):
-            self.after_transaction_create(session, transaction)
-        for connection in connections(begun[-1]) if begun else ():
-            self.after_begin(session, begun[-1], connection)
-            FAILED.add(connection)  # for all that is known
+        self.follow()
+        root = session.get_transaction()
+        for connection in connections(root) if root else ():
+            self._commits.append(watch(connection))
+            distrust(connection)
+        if self._commits and all(commit.over for commit in self._commits):
+            self.after_commit(session)  # a hook of that is where it is first listened to
 
     def current(self) -> Segment:
         """The segment of the innermost savepoint or transaction, or one that waits for the next."""
-        session = self.session() if self._idle else None
-        if session is not None and (session.new or session.dirty or session.deleted):
-            self._idle = False
-        return self._open[-1][1] if self._open else self._root
+        session = self.session()
+        if session is not None:
+            if session.in_transaction() is not bool(self._open):
+                self.follow()
+            if self._idle and (session.new or session.dirty or session.deleted):
+                self._idle = False
+        return self._open[-1].segment if self._open else self._root
+
+    def follow(self) -> None:
+        """Catch up with what was not told, as a hook has failed, or the session was dropped."""
+        session = self.session()
+        innermost = None if session is None else innermost_of(session)
+        self._follow(innermost)
 
     def after_transaction_create(self, _: Session, transaction: SessionTransaction) -> None:
         if transaction.nested or transaction.parent is None:
-            self.lose(*boundaries(transaction.parent))
-        if transaction.nested:
-            self._open.append((ref(transaction), self._open[-1][1].nested()))
-        elif transaction.parent is None:
-            self._open.append((ref(transaction), self._root))
-            self._root.begin()
-            # A read after the commit is enough to begin one, and nobody will end that.
-            by_itself = transaction.origin is SessionTransactionOrigin.AUTOBEGIN
-            self._idle = self._committed and by_itself
+            self._follow(transaction)
 
     def after_begin(
         self, _: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
         if transaction.parent is None:
-            watch(connection)
-            self._connections[connection] = connection.in_nested_transaction()
+            self._commits.append(watch(connection))
 
     def after_flush(self, *_: object) -> None:
         self._idle = False
 
     def do_orm_execute(self, state: ORMExecuteState) -> None:
         if not state.is_select:
+            if self._open:
+                self.follow()
             self._idle = self._committed = False  # the transaction may only begin now
 
     def before_commit(self, _: Session) -> None:
@@ -114,46 +159,72 @@ class Transactions:
 
     def after_commit(self, session: Session) -> None:
         released = session.get_nested_transaction() is not None
-        self._outcome = Fate.COMMITTED if released else self._fate()
+        self._tell(session, Fate.COMMITTED if released else self._fate())
 
-    def after_rollback(self, _: Session) -> None:
-        self._outcome = Fate.ROLLED_BACK
+    def after_rollback(self, session: Session) -> None:
+        self._tell(session, Fate.ROLLED_BACK)
 
     def after_transaction_end(self, _: Session, transaction: SessionTransaction) -> None:
-        for at, (known, _segment) in enumerate(self._open):
-            if known() is transaction:
-                outcome, self._outcome = self._outcome, None
-                self._end(at, outcome)
+        for at, level in enumerate(self._open):
+            if level.transaction() is transaction:
+                self._end(at)
                 return
 
-    def lose(self, *alive: SessionTransaction) -> None:
-        """End what is over and was not told of: the session was dropped, or failed to close it."""
-        for at, (known, _segment) in enumerate(self._open):
-            if known() not in alive:
-                self._end(at, None)
+    def _follow(self, innermost: SessionTransaction | None) -> None:
+        around = [*boundaries(innermost)]
+        alive = set(around)
+        for at, level in enumerate(self._open):
+            if level.transaction() not in alive:
+                self._lose(at)
+                break
+        for transaction in reversed(around[: len(around) - len(self._open)]):
+            self._begin(transaction)
+
+    def _begin(self, transaction: SessionTransaction) -> None:
+        if self._open:
+            self._open.append(Level(ref(transaction), self._open[-1].segment.nested()))
+            return
+        self._open.append(Level(ref(transaction), self._root))
+        self._root.begin()
+        # A read after the commit is enough to begin one, and nobody will end that.
+        by_itself = transaction.origin is SessionTransactionOrigin.AUTOBEGIN
+        self._idle = self._committed and by_itself
+
+    def _tell(self, session: Session, outcome: Fate) -> None:
+        told = innermost_of(session)
+        for level in reversed(self._open):
+            if level.transaction() is told:
+                level.outcome = outcome
                 return
 
     def _fate(self) -> Fate:
         """What a commit of the session did, as it may not have committed anything."""
-        if not ABORTED.isdisjoint(self._connections):
+        if any(commit.refused for commit in self._commits):
             return Fate.ROLLED_BACK
-        joined = any(c.in_transaction() for c, nested in self._connections.items() if not nested)
+        joined = any(commit.joined for commit in self._commits)
         return Fate.WAITING if joined else Fate.COMMITTED
 
-    def _end(self, at: int, outcome: Fate | None) -> None:
+    def _lose(self, at: int) -> None:
+        """End what was not ended. Whoever notices it has nothing to do with what fails now."""
+        try:
+            self._end(at)
+        except Exception:
+            log.exception("effects of a transaction that was not closed failed")
+
+    def _end(self, at: int) -> None:
         """Tell of the end of a savepoint, with those in it, or of the transaction."""
-        _, segment = self._open[at]
+        level = self._open[at]
         del self._open[at:]
         if not at:
-            self._end_transaction(outcome)
-        elif outcome is not Fate.COMMITTED:
-            segment.roll_back()
+            self._end_transaction(level.outcome)
+        elif level.outcome is not Fate.COMMITTED:
+            level.segment.roll_back()
 
     def _end_transaction(self, outcome: Fate | None) -> None:
         # The next one is in place before the end of this one is told: handlers may begin it.
-        ended, self._root = self._root, Transaction()
+        ended, self._root = self._root, Transaction(self)
         self._committed = outcome is Fate.COMMITTED
-        self._connections.clear()
+        self._commits.clear()
         if outcome is Fate.COMMITTED:
             ended.commit()
         elif outcome is Fate.WAITING or (outcome is None and self._idle):
@@ -168,10 +239,14 @@ EVENTS = (
     "after_flush",
     "do_orm_execute",
     "before_commit",
-    "after_commit",
     "after_rollback",
     "after_transaction_end",
 )
+
+
+def innermost_of(session: Session) -> SessionTransaction | None:
+    """The savepoint or transaction that a session is in."""
+    return session.get_nested_transaction() or session.get_transaction()
 
 
 def boundaries(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
