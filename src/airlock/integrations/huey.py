@@ -46,10 +46,13 @@ class HueyDispatch(QueueDispatch):
 
     Args:
         huey: takes the tasks.
-        task: the name of the task, as ``deliver_task`` was given it.
+        task: the name of the task, as ``deliver_task`` was given it: ``"shop.deliver"``.
         priority: of the tasks, where the storage knows priorities.
         wire: as for ``QueueDispatch``.
         inject: as for ``QueueDispatch``.
+
+    Raises:
+        SettingError: Huey can have no task of that name.
 
     Example:
         >>> from huey import MemoryHuey
@@ -70,6 +73,7 @@ class HueyDispatch(QueueDispatch):
         wire: Wire | None = None,
         inject: Inject | None = None,
     ) -> None:
+        _split("HueyDispatch", "task", task)
         super().__init__(wire=wire, inject=inject)
         self._huey = huey
         self._task = task
@@ -135,7 +139,7 @@ def deliver_task(
         boundary: with the handlers; or a function that makes it, or the import path of either,
             ``"shop.effects:boundary"``. In each process it is made, and the resources of its
             container are opened, for the first task.
-        name: of the task; ``HueyDispatch(task=...)`` has the same.
+        name: of the task, with a dot; ``HueyDispatch(task=...)`` has the same.
         wire: reads the messages, as the sender's writes them.
         recheck: how long what is kept waits.
         **options: of the task: ``retries``, ``retry_delay``, ``timeout``.
@@ -143,12 +147,16 @@ def deliver_task(
     Returns:
         The task.
 
+    Raises:
+        SettingError: Huey can have no task of that name, or ``boundary`` can be none.
+
     Example:
         >>> from huey import MemoryHuey
         >>> from airlock.integrations.huey import deliver_task
         >>> deliver_task(MemoryHuey(), boundary, retries=3).retries
         3
     """
+    module, short = _split("deliver_task", "name", name)
     receiver = Receiver(boundary, wire=wire)
 
     def keep(task: Any, error: Exception) -> NoReturn:
@@ -168,9 +176,25 @@ def deliver_task(
         except NotHereError as error:
             keep(task, error)
 
-    # Huey registers a task by the module and the name of its function.
-    deliver.__module__, _, short = name.rpartition(".")
+    deliver.__module__ = module
     return huey.task(name=short, context=True, **options)(deliver)
+
+
+def _split(where: str, setting: str, name: str) -> tuple[str, str]:
+    """A task's name in two: Huey registers one by the module and the name of its function.
+
+    Raises:
+        SettingError: it has not two parts, and the consumer would never find the task.
+    """
+    module, _, short = name.rpartition(".")
+    if not module or not short:
+        raise SettingError(
+            where,
+            setting,
+            f"is {name!r}, and Huey calls a task by two names with a dot between them",
+            f"Call it {DELIVER!r}, or after your project: 'shop.deliver'.",
+        )
+    return module, short
 
 
 def _unreachable() -> tuple[type[Exception], ...]:

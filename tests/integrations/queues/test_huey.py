@@ -157,3 +157,25 @@ def test_immediate_mode_without_the_task_is_refused() -> None:
     ):
         effects.emit(Note("never"))
     assert caught.group_contains(SettingError)
+
+
+@pytest.mark.parametrize("name", ["deliver", ".deliver", "shop.", ""])
+def test_a_name_that_huey_can_give_to_no_task_is_refused(name: str) -> None:
+    """It would be registered under another one, and every intent would be sent to nobody."""
+    for call in (
+        lambda: HueyDispatch(MemoryHuey(), task=name),
+        lambda: deliver_task(MemoryHuey(), Boundary({}), name=name),
+    ):
+        with pytest.raises(SettingError, match=r"two names with a dot .*\n?.*'shop.deliver'"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["shop.deliver", "shop.effects.deliver"])
+def test_a_name_with_a_dot_is_that_of_the_task(name: str) -> None:
+    """In the dispatch and in the consumer."""
+    huey, got = MemoryHuey(), list[Note]()
+    deliver_task(huey, Boundary({Note: got.append}), name=name)
+    with Boundary({}, dispatch=HueyDispatch(huey, task=name)).scope() as effects:
+        effects.emit(Note("there"))
+    huey.execute(huey.dequeue())
+    assert got == [Note("there")]
