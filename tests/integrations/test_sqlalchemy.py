@@ -581,6 +581,25 @@ class TestWithoutATransaction:
             shop.session.close()
         assert effects.report.discarded == [Marker(2)]
 
+    @pytest.mark.parametrize("way", ["select()", "text()"])
+    def test_only_a_select_is_known_to_be_a_read(self, shop: Shop, way: str) -> None:
+        """A text may have changed something, so that closing gives it up."""
+        read: Any = select(1) if way == "select()" else text("SELECT 1")
+        effects = shop.scope().enter()
+        shop.add(1)
+        shop.session.commit()
+        shop.session.execute(read)
+        effects.emit(Marker(1))
+        shop.session.close()
+        effects.exit()
+        if way == "text()":
+            effects.settle()
+            assert effects.report.discarded == [Marker(1)]
+        else:
+            with pytest.raises(NoTransactionError):
+                effects.settle()
+            assert effects.report.pending == [Marker(1)]
+
     def test_a_later_commit_delivers_what_was_emitted_while_reading(self, shop: Shop) -> None:
         """A commit decides, whatever there was to commit."""
         row = MarkerRow(1)

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.util import await_only
 
 from airlock import Boundary, FlushError, Scope, emit, intent
 from airlock.errors import AsyncHandlerError, NoTransactionError, ReleaseError
@@ -237,6 +238,88 @@ def test_closing_rolls_back(run: Test) -> None:
             await task
         assert scope.report.discarded == [Marker(1)]
         assert await shop.stored() == []
+
+    run(test)
+
+
+def test_a_task_that_is_cancelled_during_the_commit_leaves_a_doubt(run: Test) -> None:
+    """The database carries it out, most of the time: what was emitted is not thrown away."""
+
+    async def test(shop: Shop) -> None:
+        sent = no_answer(shop.engine)
+        async with shop.session:
+            scope = shop.scope()
+
+            async def block() -> None:
+                async with scope:
+                    await shop.insert(1)
+                    emit(Marker(1))
+                    task = asyncio.create_task(shop.session.commit())
+                    await sent.wait()
+                    task.cancel()
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                    await shop.session.close()
+
+            with pytest.raises(NoTransactionError):
+                await block()
+        assert shop.seen == []
+        assert await shop.stored() == [1]
+        assert scope.report.pending == [Marker(1)]
+        await scope.report.aresume()
+        assert shop.seen == [1]
+
+    run(test)
+
+
+def no_answer(engine: AsyncEngine) -> asyncio.Event:
+    """The next COMMIT of the engine is carried out, and its answer takes a minute."""
+    dialect: Any = engine.dialect
+    sent = asyncio.Event()
+    usual = dialect.do_commit
+
+    def commit(connection: Any) -> None:
+        dialect.do_commit = usual
+        usual(connection)
+        sent.set()
+        await_only(asyncio.sleep(60))
+
+    dialect.do_commit = commit
+    return sent
+
+
+def test_a_task_that_is_cancelled_after_the_commit_has_committed(run: Test) -> None:
+    """While the connection goes back to the pool: the session is never told that it is over."""
+
+    async def test(shop: Shop) -> None:
+        returning = asyncio.Event()
+        dialect: Any = shop.engine.dialect
+        usual = dialect.do_rollback
+
+        def rollback(connection: Any) -> None:
+            dialect.do_rollback = usual
+            returning.set()
+            await_only(asyncio.sleep(60))
+
+        async def block() -> None:
+            async with shop.scope():
+                await shop.insert(1)
+                emit(Marker(1))
+                dialect.do_rollback = rollback
+                await shop.session.commit()
+
+        task = asyncio.create_task(block())
+        await returning.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert shop.seen == await shop.stored() == [1]
+        async with shop.scope(sync=True) as effects:
+            await shop.insert(2)
+            emit(Marker(2))
+            await shop.session.close()
+        assert shop.seen == await shop.stored() == [1]
+        assert effects.report.discarded == [Marker(2)]
 
     run(test)
 

@@ -283,7 +283,7 @@ class TestConnectionsThatAreLost:
         with shop.engine.begin() as connection:
             connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": process})
 
-    @pytest.mark.parametrize("ending", ["rollback", "close", "commit"])
+    @pytest.mark.parametrize("ending", ["rollback", "close"])
     def test_what_was_emitted_is_discarded(self, shop: Shop, ending: str) -> None:
         """At the latest when the session begins its next transaction, and not with that."""
         with shop.scope() as effects:
@@ -292,8 +292,6 @@ class TestConnectionsThatAreLost:
         with pytest.raises(OperationalError):
             getattr(shop.session, ending)()
         assert shop.seen == []
-        if ending == "commit":
-            shop.session.rollback()
         with shop.scope():
             shop.write(2)
             shop.session.commit()
@@ -502,6 +500,162 @@ class TestSessionsThatCannotFinishClosing:
         assert shop.stored == [1, 3]
         assert broken.report.pending == [Marker(2)]
         assert [r.name for r in caplog.records] == ["airlock"]
+
+
+class TestACommitThatIsInterrupted:
+    """It was sent, and no answer has come: nobody knows whether the database has carried it out."""
+
+    @pytest.fixture(params=["carried out", "not carried out"])
+    def carried_out(self, request: pytest.FixtureRequest, shop: Shop) -> bool:
+        """The user presses Ctrl-C during the COMMIT."""
+        carries_out = bool(request.param == "carried out")
+        dialect: Any = shop.engine.dialect
+        usual = dialect.do_commit
+
+        def commit(connection: Any) -> None:
+            dialect.do_commit = usual
+            if carries_out:
+                usual(connection)
+            raise KeyboardInterrupt
+
+        dialect.do_commit = commit
+        return carries_out
+
+    def commit(self, shop: Shop, way: str) -> None:
+        if way == "begin block":
+            with pytest.raises(KeyboardInterrupt), shop.session.begin():
+                shop.write(1)
+            return
+        shop.write(1)
+        with pytest.raises(KeyboardInterrupt):
+            shop.session.commit()
+        getattr(shop.session, way)()
+
+    @pytest.mark.parametrize("way", ["begin block", "rollback", "close"])
+    def test_its_effects_are_pending_and_the_error_is_loud(
+        self, shop: Shop, way: str, *, carried_out: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They can be resumed, if the rows are there; though the session was rolled back after."""
+        scope = shop.scope()
+        with pytest.raises(NoTransactionError), scope:
+            self.commit(shop, way)
+        assert shop.seen == []
+        assert shop.stored == ([1] if carried_out else [])
+        assert scope.report.pending == [Marker(1)]
+        assert "nobody knows whether" in caplog.text
+        scope.report.resume()
+        assert shop.seen == [1]
+
+    def test_a_scope_that_waits_for_it_is_logged(
+        self, shop: Shop, *, carried_out: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """There is nobody to raise to."""
+        with shop.scope() as effects:
+            shop.write(1)
+        with pytest.raises(KeyboardInterrupt):
+            shop.session.commit()
+        shop.session.close()
+        assert shop.seen == []
+        assert shop.stored == ([1] if carried_out else [])
+        assert effects.report.pending == [Marker(1)]
+        assert {r.levelname for r in caplog.records} == {"ERROR"}
+
+    @pytest.mark.usefixtures("carried_out")
+    def test_the_next_transaction_is_none_the_worse(self, shop: Shop) -> None:
+        """In the same session."""
+        with shop.scope() as effects:
+            shop.write(1)
+        with pytest.raises(KeyboardInterrupt):
+            shop.session.commit()
+        shop.session.close()
+        with shop.scope():
+            shop.write(2)
+            shop.session.commit()
+        assert shop.seen == [2]
+        assert effects.report.pending == [Marker(1)]
+
+    @pytest.mark.usefixtures("carried_out")
+    def test_without_effects_there_is_nothing_to_say(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The interruption goes on, as it would anyway."""
+        with shop.scope():
+            shop.write_only(1)
+            with pytest.raises(KeyboardInterrupt):
+                shop.session.commit()
+            shop.session.close()
+        assert caplog.records == []
+
+    def test_one_that_the_database_refuses_counts_as_a_rollback(self, shop: Shop) -> None:
+        """That is an answer."""
+        dialect: Any = shop.engine.dialect
+        usual = dialect.do_commit
+
+        def refuse(connection: Any) -> None:
+            dialect.do_commit = usual
+            connection.rollback()
+            raise dialect.loaded_dbapi.IntegrityError
+
+        with shop.scope() as effects:
+            shop.write(1)
+            dialect.do_commit = refuse
+            with pytest.raises(SQLAlchemyError):
+                shop.session.commit()
+            shop.session.close()
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1)]
+
+    def test_a_hook_that_fails_before_it_is_sent_is_no_doubt(self, shop: Shop) -> None:
+        """One of the session's: it can still be rolled back."""
+
+        def fail(_: object) -> None:
+            raise HookError
+
+        with shop.scope() as effects:
+            shop.write(1)
+            event.listen(shop.session, "before_commit", fail)
+            with pytest.raises(HookError):
+                shop.session.commit()
+            shop.session.close()
+        assert shop.seen == shop.stored == []
+        assert effects.report.discarded == [Marker(1)]
+
+    def test_a_hook_that_keeps_the_word_from_us_leaves_a_doubt(self, shop: Shop) -> None:
+        """One that was put before ours; the effects are not lost."""
+        maker = sessionmaker(shop.engine)
+        on_commit(maker())
+        shop.session = maker()
+
+        def fail(_: object) -> None:
+            raise HookError
+
+        event.listen(maker, "after_commit", fail, insert=True)
+        with shop.scope() as effects:
+            shop.write(1)
+        with pytest.raises(HookError):
+            shop.session.commit()
+        shop.session.close()
+        assert shop.stored == [1]
+        assert effects.report.pending == [Marker(1)]
+
+    @only_postgresql
+    def test_a_connection_that_is_lost_at_the_commit_leaves_a_doubt(self, shop: Shop) -> None:
+        """Whether it was lost before the COMMIT or after, nobody hears."""
+        with shop.scope() as effects:
+            shop.write(1)
+            process = shop.session.scalar(text("SELECT pg_backend_pid()"))
+            with shop.engine.begin() as connection:
+                kill = text("SELECT pg_terminate_backend(:pid, 5000)")
+                connection.execute(kill, {"pid": process})
+        with pytest.raises(OperationalError):
+            shop.session.commit()
+        shop.session.rollback()
+        assert shop.seen == shop.stored == []
+        assert effects.report.pending == [Marker(1)]
+        with shop.scope():
+            shop.write(2)
+            shop.session.commit()
+        assert shop.seen == shop.stored == [2]
 
 
 class TestSessionsThatAreDropped:

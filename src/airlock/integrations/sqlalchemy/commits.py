@@ -41,6 +41,11 @@ class Commit:
         return connection is not None and connection.in_transaction()
 
     @property
+    def interrupted(self) -> bool:
+        """Whether it was sent, and there is no answer; unless the session has told of one."""
+        return self.sent and not self.refused and not self.nested
+
+    @property
     def over(self) -> bool:
         """Whether the transaction has ended there, and not by an error."""
         connection = self.connection()

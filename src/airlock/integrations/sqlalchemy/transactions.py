@@ -48,6 +48,7 @@ class Transaction(Segment):
     def __init__(self, session: Transactions) -> None:
         super().__init__()
         self._session = ref(session)
+        self.used = False  # something was emitted in it
 
     @property
     def fate(self) -> Fate:
@@ -60,6 +61,16 @@ class Transaction(Segment):
     def strand(self) -> None:
         """It is over, and nothing will ever commit or roll back what was emitted in it."""
         self._end(Fate.WAITING)
+
+    def doubt(self) -> None:
+        """Its COMMIT was interrupted, and nobody knows whether it was carried out."""
+        if self.used:
+            log.error(
+                "the COMMIT of a SQLAlchemy session was interrupted, and nobody knows whether the "
+                "database has carried it out. What was emitted in the transaction was not "
+                "delivered: look whether its rows are there; if so, resume() the scope's report."
+            )
+        self.strand()
 
 
 @attrs.define(eq=False)
@@ -127,6 +138,7 @@ class Transactions:
                 self.follow()
             if self._idle and (session.new or session.dirty or session.deleted):
                 self._idle = False
+        self._root.used = True
         return self._open[-1].segment if self._open else self._root
 
     def follow(self) -> None:
@@ -223,10 +235,16 @@ class Transactions:
     def _end_transaction(self, outcome: Fate | None) -> None:
         # The next one is in place before the end of this one is told: handlers may begin it.
         ended, self._root = self._root, Transaction(self)
+        # A rollback that is told after it says no more than that the session has given up.
+        told = outcome in (Fate.COMMITTED, Fate.WAITING)
+        refused = any(commit.refused for commit in self._commits)
+        doubtful = not told and not refused and any(c.interrupted for c in self._commits)
         self._committed = outcome is Fate.COMMITTED
         self._commits.clear()
         if outcome is Fate.COMMITTED:
             ended.commit()
+        elif doubtful:
+            ended.doubt()
         elif outcome is Fate.WAITING or (outcome is None and self._idle):
             ended.strand()
         else:
