@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airlock.boundary import Boundary
 from airlock.edges import QueueDispatch, Receiver
+from airlock.edges.looping import in_loop
 from airlock.errors import (
     MissingExtraError,
     NotHereError,
@@ -79,8 +84,11 @@ class HueyDispatch(QueueDispatch):
         self._task = task
         self._priority = priority
 
-    def send(self, envelope: Envelope, message: str, /) -> None:
-        """Send one task.
+    def send(self, envelope: Envelope, message: str, /) -> Awaitable[None] | None:
+        """Send one task; run it at once in immediate mode.
+
+        In the event loop of a worker's async handlers that is to be awaited, as the handlers of
+        follow-ups run in the same loop.
 
         Raises:
             UnavailableError: the storage did not take it.
@@ -94,6 +102,12 @@ class HueyDispatch(QueueDispatch):
             args=(message,),
             kwargs={},
         )  # with neither retries nor a timeout: the consumer's task has its own
+        if self._huey.immediate and in_loop():
+            return _in_a_thread(partial(self._enqueue, task))
+        self._enqueue(task)
+        return None
+
+    def _enqueue(self, task: Message) -> None:
         data = self._huey.serializer.serialize(task)
         try:
             try:
@@ -195,6 +209,16 @@ def _split(where: str, setting: str, name: str) -> tuple[str, str]:
             f"Call it {DELIVER!r}, or after your project: 'shop.deliver'.",
         )
     return module, short
+
+
+async def _in_a_thread(call: Callable[[], object]) -> None:
+    """``asyncio.to_thread``, whose few threads might all be waiting for one more."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(thread, copy_context().run, call)
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _unreachable() -> tuple[type[Exception], ...]:

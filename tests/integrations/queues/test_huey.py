@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from huey import (  # type: ignore[import-untyped]  # it has no types
 )
 from huey.registry import Message  # type: ignore[import-untyped]  # as above
 
+import airlock
 from airlock import Boundary
 from airlock.errors import SettingError
 from airlock.integrations.huey import HueyDispatch, deliver_task
@@ -147,6 +149,43 @@ def test_immediate_mode_delivers_at_once() -> None:
     with Boundary({}, dispatch=HueyDispatch(huey)).scope() as effects:
         effects.emit(Note("now"))
     assert got == [Note("now")]
+
+
+def test_immediate_mode_delivers_async_follow_ups_too() -> None:
+    """However long the chain is, though each link waits for the next one."""
+    huey, got = MemoryHuey(immediate=True), list[str]()
+
+    async def shorten(note: Note) -> None:
+        await asyncio.sleep(0)
+        got.append(note.label)
+        if len(note.label) > 1:
+            airlock.emit(Note(note.label[1:]))
+
+    boundary = Boundary({Note: shorten}, dispatch=HueyDispatch(huey))
+    deliver_task(huey, boundary)
+    with boundary.scope() as effects:
+        effects.emit(Note("abcdefghijkl"))
+    assert got == ["abcdefghijkl"[at:] for at in range(12)]
+
+
+def test_immediate_mode_delivers_in_an_event_loop() -> None:
+    """As in a test of an async application."""
+    huey, got = MemoryHuey(immediate=True), list[Note]()
+
+    async def take(note: Note) -> None:
+        await asyncio.sleep(0)
+        got.append(note)
+        if note.label == "first":
+            airlock.emit(Note("second"))
+
+    async def main() -> None:
+        async with boundary.scope() as effects:
+            effects.emit(Note("first"))
+
+    boundary = Boundary({Note: take}, dispatch=HueyDispatch(huey))
+    deliver_task(huey, boundary)
+    asyncio.run(main())
+    assert got == [Note("first"), Note("second")]
 
 
 def test_immediate_mode_without_the_task_is_refused() -> None:
