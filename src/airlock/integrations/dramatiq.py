@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airlock.boundary import Boundary
 from airlock.edges import QueueDispatch, Receiver
@@ -18,7 +18,7 @@ from airlock.wire import Envelope, Wire
 try:
     from dramatiq import Actor, Broker, Message
     from dramatiq.errors import ConnectionClosed, ConnectionFailed
-    from dramatiq.middleware import CurrentMessage
+    from dramatiq.middleware import CurrentMessage, SkipMessage
 except ImportError:
     raise MissingExtraError(__name__, "Dramatiq", "dramatiq") from None
 
@@ -124,7 +124,8 @@ def deliver_task(
         name: of the actor; ``DramatiqDispatch(task=...)`` has the same.
         wire: reads the messages, as the sender's writes them.
         recheck: how long what is kept waits.
-        **options: of the actor: ``max_retries``, ``min_backoff``, ``time_limit``, ``priority``.
+        **options: of the actor: ``max_retries``, ``min_backoff``, ``time_limit``, ``priority``,
+            ``on_failure``. A ``WireError`` is among its ``throws``, whatever else is.
 
     Returns:
         The actor.
@@ -139,26 +140,29 @@ def deliver_task(
     if not any(isinstance(middleware, CurrentMessage) for middleware in broker.middleware):
         broker.add_middleware(CurrentMessage())
 
-    def keep(error: Exception) -> None:
+    def keep(error: Exception) -> NoReturn:
         message: Any = CurrentMessage.get_current_message()
         log.warning("%s is kept, to be looked at in %s: %s", message.message_id, recheck, error)
         broker.enqueue(message.copy(), delay=_milliseconds(recheck))
+        # This one is done, and has come to nothing: neither on_success nor a pipe may go on.
+        raise SkipMessage(str(error)) from error
 
     def deliver(text: str) -> None:
         message: Any = CurrentMessage.get_current_message()
         try:
             envelope = receiver.read(text)
         except NotHereError as error:
-            return keep(error)
+            keep(error)
         except WireError as error:
             log.error("%s can never be delivered: %r", message.message_id, error)  # noqa: TRY400
-            message.options["throws"] = WireError  # there is no use in retries
             raise
         try:
             receiver.deliver(envelope, attempt=message.options.get("retries", 0) + 1)
         except NotHereError as error:
             keep(error)
 
+    throws = options.get("throws") or ()  # a type of error, or a tuple
+    options["throws"] = (*(throws if isinstance(throws, tuple) else (throws,)), WireError)
     return Actor(
         deliver,
         broker=broker,

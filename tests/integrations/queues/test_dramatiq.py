@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,10 +17,14 @@ import pytest
 import redis
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
 from pika.exceptions import ChannelClosedByBroker  # type: ignore[import-untyped]  # as above
 
-from airlock.integrations.dramatiq import DramatiqDispatch
+from airlock import Boundary
+from airlock.integrations.dramatiq import DramatiqDispatch, deliver_task
 from airlock.testing.queues import Job, Program, QueueContract, QueueHarness
+from airlock.testing.queues.worker import Note
+from airlock.wire import Envelope, Wire
 from tests.integrations import services
 from tests.integrations.queues.proxy import Proxy
 
@@ -144,3 +150,82 @@ class TestDramatiqWithRedis(QueueContract):
         harness = WithRedis(tmp_path_factory.mktemp("redis"), services.redis())
         yield harness
         harness.close()
+
+
+class Callbacks:
+    """A worker with actors that are called back, and note it."""
+
+    def __init__(self, boundary: Boundary, **options: Any) -> None:
+        self.broker = StubBroker()
+        self.called: list[tuple[str, str, Any]] = []
+        for name in ("on_failure", "on_success"):
+            self.declare(name)
+        self.deliver = deliver_task(
+            self.broker, boundary, on_failure="on_failure", on_success="on_success", **options
+        )
+
+    def declare(self, name: str) -> None:
+        @dramatiq.actor(broker=self.broker, actor_name=name, queue_name="callbacks")
+        def note(message: Any, told: Any) -> None:
+            self.called.append((name, message["message_id"], told))
+
+    def send(self, text: str) -> str:
+        return self.deliver.send(text).message_id
+
+    def work(self, *, until: Callable[[], bool]) -> None:
+        worker = dramatiq.Worker(self.broker, worker_timeout=10, worker_threads=1)
+        worker.start()
+        try:
+            deadline = time.monotonic() + 20
+            while not until() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            worker.stop()
+        assert until()
+
+
+class OtherError(Exception):
+    """What a handler may fail with."""
+
+
+def fail(note: Note) -> None:
+    raise OtherError(note.label)
+
+
+class TestCallbacks:
+    def test_on_failure_hears_of_what_can_never_be_read(self) -> None:
+        """At once, without retries; the message is among the dead letters."""
+        callbacks = Callbacks(Boundary({}), max_retries=5, min_backoff=60_000)
+        sent = callbacks.send("garbage")
+        callbacks.work(until=lambda: bool(callbacks.called))
+        assert [called[:2] for called in callbacks.called] == [("on_failure", sent)]
+        assert callbacks.called[0][2]["type"] == "WireError"
+        assert [letter.message_id for letter in callbacks.broker.dead_letters] == [sent]
+
+    @pytest.mark.parametrize("throws", [OtherError, (OtherError, KeyError)])
+    def test_errors_that_are_not_to_be_retried_may_be_added(self, throws: Any) -> None:
+        """To that one."""
+        callbacks = Callbacks(
+            Boundary({Note: fail}), throws=throws, max_retries=5, min_backoff=60_000
+        )
+        sent = [callbacks.send(Wire().encode(Envelope(Note("broken"))).decode())]
+        sent.append(callbacks.send("garbage"))
+        callbacks.work(until=lambda: len(callbacks.called) == 2)
+        assert sorted(called[1] for called in callbacks.called) == sorted(sent)
+        assert {called[0] for called in callbacks.called} == {"on_failure"}
+
+    def test_what_is_kept_is_no_success(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Neither one that on_success hears of, nor one that a pipe goes on with."""
+        boundary = Boundary({Note: lambda note: None})
+        callbacks = Callbacks(boundary, recheck=timedelta(milliseconds=20))
+        unknown = (
+            Wire().encode(Envelope(Note("later"))).decode().replace("queues.note", "queues.unknown")
+        )
+        callbacks.declare("piped")
+        piped = callbacks.broker.get_actor("piped").message({"message_id": ""})
+        callbacks.broker.enqueue((callbacks.deliver.message(unknown) | piped).messages[0])
+        callbacks.work(until=lambda: caplog.text.count("is kept") > 2)
+        assert callbacks.called == []
+        sent = callbacks.send(Wire().encode(Envelope(Note("now"))).decode())
+        callbacks.work(until=lambda: bool(callbacks.called))
+        assert callbacks.called == [("on_success", sent, None)]
