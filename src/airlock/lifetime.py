@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import ref
@@ -45,6 +47,24 @@ if TYPE_CHECKING:
 __all__ = ["Lifetime"]
 
 log = logging.getLogger("airlock")
+
+_STRANDED = {
+    Fate.WAITING: (
+        "emitted with none: after the last commit, or without any",
+        (
+            "Nothing will ever commit them or roll them back, so they were not delivered. Emit before "
+            "the commit, or in a scope without release. They are pending in scope.report, and "
+            "scope.report.resume() delivers them."
+        ),
+    ),
+    Fate.UNKNOWN: (
+        "emitted in one whose commit was interrupted: nobody knows whether it was carried out",
+        (
+            "So they were not delivered. Look whether what was written with them is there: they are "
+            "pending in scope.report, and scope.report.resume() delivers them."
+        ),
+    ),
+}
 
 
 class Lifetime(Block):
@@ -125,12 +145,24 @@ class Lifetime(Block):
             framework sets it off, nobody can flush the scope again, and the rest was delivered.)
         """
         if not self._idle(error) and self._due(error):
-            self.flush()
+            with self._bare(error):
+                self.flush()
 
     async def asettle(self, error: BaseException | None = None) -> None:
         """``settle`` where handlers are async."""
         if not self._idle(error) and self._due(error):
-            await self.aflush()
+            with self._bare(error):
+                await self.aflush()
+
+    @contextmanager
+    def _bare(self, error: BaseException | None) -> Iterator[None]:
+        """An error that leaves the block goes on, and no complaint instead of it."""
+        try:
+            yield
+        except NoTransactionError as stranded:
+            if error is None:
+                raise
+            log.error("%s", stranded)  # noqa: TRY400 - where it was found says nothing
 
     def flush(self) -> None:
         """Deliver what the policies allow. A nested scope has nothing of its own to deliver.
@@ -279,13 +311,13 @@ class Lifetime(Block):
         self.state = FLUSHING
         report = self._report = self.engine.new_report()
         report.scope = ref(self)
-        report.thrown_away = [(i, why) for i, why in flat.discarded if why is not Fate.WAITING]
+        report.thrown_away = [(i, why) for i, why in flat.discarded if not isinstance(why, Fate)]
         if len(report.thrown_away) < len(flat.discarded):
             rest = Flat(self.region, keeps=stranded_only)
             rest.spans += [(0, len(rest.intents), region) for region in above]
             stranded = self._wave(rest)
             report.waves.append(stranded)
-            how["problems"] += (self._stranded(len(stranded.intents)),)
+            how["problems"] += tuple(self._stranded(flat))
         classes = None if flat.discarded else self.region.seen
         return [self._wave(flat, classes)], how
 
@@ -312,16 +344,12 @@ class Lifetime(Block):
             wave.tries = dict.fromkeys(range(len(wave.intents)), self._arrival - 1)
         return wave
 
-    def _stranded(self, count: int) -> NoTransactionError:
-        return NoTransactionError(
-            self.region.described(),
-            f"releases with a transaction, and {count} intent(s) were emitted with none: after the "
-            "last commit, or without any",
-            "Nothing will ever commit them or roll them back, so they were not delivered. Emit "
-            "before the commit, or in a scope without release. They are pending in "
-            "scope.report, and scope.report.resume() delivers them.",
-            count,
-        )
+    def _stranded(self, flat: Flat) -> Iterator[NoTransactionError]:
+        for fate, (problem, hint) in _STRANDED.items():
+            count = sum(len(intents) for intents, why in flat.discarded if why is fate)
+            if count:
+                what = f"releases with a transaction, and {count} intent(s) were {problem}"
+                yield NoTransactionError(self.region.described(), what, hint, count)
 
     def _flushed(self) -> None:
         if self.state is FLUSHING:

@@ -41,6 +41,7 @@ class Fate(enum.Enum):
     OPEN = "its transaction is open"
     COMMITTED = "its transaction was committed"
     ROLLED_BACK = "its transaction or savepoint was rolled back"
+    UNKNOWN = "its commit was interrupted, and nobody knows whether it was carried out"
 
 
 class Segment:
@@ -49,8 +50,8 @@ class Segment:
     ::
 
         WAITING ──begin()──► OPEN ──commit()──► COMMITTED
-                              │
-                              └──roll_back()──► ROLLED_BACK
+                              ├──roll_back()──► ROLLED_BACK
+                              └──doubt()──► UNKNOWN
 
     A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
     segment around it. (Releasing a savepoint says nothing; only its transaction does.)
@@ -115,6 +116,10 @@ class Segment:
             inside += segment._inside or ()  # noqa: SLF001 - as above
             segment._fate = Fate.ROLLED_BACK  # noqa: SLF001 - as above
         self._end(Fate.ROLLED_BACK)
+
+    def doubt(self) -> None:
+        """Its commit was interrupted: what was emitted in it is pending, for somebody to decide."""
+        self._end(Fate.UNKNOWN)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Call back once, after the commit or the rollback; at once if that has happened."""
@@ -183,15 +188,15 @@ def against(segment: object) -> object:
 
 
 def stranding(segment: object) -> object:
-    """``against``, and against segments that no transaction has begun for."""
-    if isinstance(segment, Segment) and segment.fate is Fate.WAITING:
-        return Fate.WAITING
+    """``against``, and against segments that no transaction has decided about; then their fate."""
+    if isinstance(segment, Segment) and segment.fate in (Fate.WAITING, Fate.UNKNOWN):
+        return segment.fate
     return against(segment)
 
 
 def stranded_only(segment: object) -> object:
-    """Against all but segments that no transaction has begun for."""
-    return None if stranding(segment) is Fate.WAITING else "other"
+    """Against all but segments that no transaction has decided about."""
+    return None if isinstance(stranding(segment), Fate) else "other"
 
 
 def unended(root: Region) -> list[Segment]:

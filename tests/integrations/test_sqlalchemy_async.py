@@ -272,6 +272,30 @@ def test_a_task_that_is_cancelled_during_the_commit_leaves_a_doubt(run: Test) ->
     run(test)
 
 
+def test_the_cancellation_goes_on_though_there_are_effects_in_doubt(run: Test) -> None:
+    """They are pending in the report."""
+
+    async def test(shop: Shop) -> None:
+        sent, scope = no_answer(shop.engine), shop.scope()
+
+        async def block() -> None:
+            async with scope, shop.session:
+                await shop.insert(1)
+                emit(Marker(1))
+                await shop.session.commit()
+
+        task = asyncio.create_task(block())
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert shop.seen == []
+        assert await shop.stored() == [1]
+        assert scope.report.pending == [Marker(1)]
+
+    run(test)
+
+
 def no_answer(engine: AsyncEngine) -> asyncio.Event:
     """The next COMMIT of the engine is carried out, and its answer takes a minute."""
     dialect: Any = engine.dialect

@@ -546,6 +546,24 @@ class TestACommitThatIsInterrupted:
         scope.report.resume()
         assert shop.seen == [1]
 
+    @pytest.mark.usefixtures("carried_out")
+    def test_the_interruption_goes_on_and_they_are_pending_still(
+        self, shop: Shop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Though an error that leaves the block throws away what no transaction has seen."""
+
+        def block() -> None:
+            with shop.session:
+                shop.write(1)
+                shop.session.commit()
+
+        scope = shop.scope()
+        with pytest.raises(KeyboardInterrupt), scope:
+            block()
+        assert shop.seen == []
+        assert scope.report.pending == [Marker(1)]
+        assert "commit was interrupted" in caplog.text
+
     def test_a_scope_that_waits_for_it_is_logged(
         self, shop: Shop, *, carried_out: bool, caplog: pytest.LogCaptureFixture
     ) -> None:

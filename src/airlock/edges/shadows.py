@@ -225,4 +225,6 @@ def _refused(region: Region, intent: Any) -> bool:
 def _why(reason: object) -> str:
     if reason is Fate.WAITING:
         return "no transaction"
+    if reason is Fate.UNKNOWN:
+        return "unknown"
     return "rolled back" if reason == "rollback" else "discarded"

@@ -70,7 +70,7 @@ class Transaction(Segment):
                 "database has carried it out. What was emitted in the transaction was not "
                 "delivered: look whether its rows are there; if so, resume() the scope's report."
             )
-        self.strand()
+        super().doubt()
 
 
 @attrs.define(eq=False)
