@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 CORE = (
     "scope",
+    "harvest",
     "lifetime",
     "context",
     "enclosure",

@@ -1,0 +1,101 @@
+"""``Harvest``: what a scope has to deliver when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from weakref import ref
+
+from airlock.block import Block
+from airlock.effects.flat import Flat
+from airlock.effects.region import Region
+from airlock.effects.wave import Wave, chain
+from airlock.enclosure import abandon, process_policies
+from airlock.errors import NoTransactionError, OpenRegionsError
+from airlock.release import Fate, stranded_only, stranding, unended
+from airlock.stages import CAPTURED, CLOSED, FLUSHING, WAITING, How
+
+__all__ = ["Harvest"]
+
+_STRANDED = {
+    Fate.WAITING: (
+        "emitted with none: after the last commit, or without any",
+        (
+            "Nothing will ever commit them or roll them back, so they were not delivered. Emit before "
+            "the commit, or in a scope without release. They are pending in scope.report, and "
+            "scope.report.resume() delivers them."
+        ),
+    ),
+    Fate.UNKNOWN: (
+        "emitted in one whose commit was interrupted: nobody knows whether it was carried out",
+        (
+            "So they were not delivered. Look whether what was written with them is there: they are "
+            "pending in scope.report, and scope.report.resume() delivers them."
+        ),
+    ),
+}
+
+
+class Harvest(Block):
+    """A block, and the waves that its flush begins with."""
+
+    __slots__ = ()
+
+    def _planned(self) -> tuple[list[Wave], How]:
+        """What to flush, and how; everything about the scope is checked."""
+        how = How(problems=self._problems, fail_fast=self._fail_fast, observers=self._observers)
+        if self.state is CAPTURED:
+            return [], how
+        if self.state not in (CLOSED, WAITING):
+            self._wrong(self.state.value, "A scope is flushed once, after exit().")
+        if self.release is not None and unended(self.region):
+            self._wrong(WAITING.value, "It is flushed by the commit.")
+        self.region.enclosures += process_policies(self.region.enclosures)
+        flat = Flat(self.region, keeps=stranding)
+        if flat.open:
+            how["problems"] += (self._abandon(flat.open),)
+            flat = Flat(self.region, keeps=stranding)
+        above = [region for region in chain(self.region.up) if region.contextual]
+        flat.spans += [(0, len(flat.intents), region) for region in above]
+        self.state = FLUSHING
+        report = self._report = self.engine.new_report()
+        report.scope = ref(self)
+        report.thrown_away = [(i, why) for i, why in flat.discarded if not isinstance(why, Fate)]
+        if len(report.thrown_away) < len(flat.discarded):
+            rest = Flat(self.region, keeps=stranded_only)
+            rest.spans += [(0, len(rest.intents), region) for region in above]
+            stranded = self._wave(rest)
+            report.waves.append(stranded)
+            how["problems"] += tuple(self._stranded(flat))
+        classes = None if flat.discarded else self.region.seen
+        return [self._wave(flat, classes)], how
+
+    def _abandon(self, regions: list[Region]) -> OpenRegionsError:
+        """Close regions that somebody left open below it.
+
+        Returns:
+            The error that tells of it, where nobody can flush the rest.
+        """
+        alone = self.work is not None or self.state is WAITING
+        names = tuple(region.described() for region in regions)
+        error = OpenRegionsError(self.region.described(), names, alone)
+        for region in regions:
+            abandon(region)
+        if not alone:
+            raise error
+        return error
+
+    def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
+        wave = Wave(0, self.region, flat, classes=classes)
+        wave.origin = self._cause
+        if self._arrival is not None:
+            wave.arrived = True
+            wave.tries = dict.fromkeys(range(len(wave.intents)), self._arrival - 1)
+        return wave
+
+    def _stranded(self, flat: Flat) -> Iterator[NoTransactionError]:
+        for fate, (problem, hint) in _STRANDED.items():
+            count = sum(len(intents) for intents, why in flat.discarded if why is fate)
+            if count:
+                what = f"releases with a transaction, and {count} intent(s) were {problem}"
+                yield NoTransactionError(self.region.described(), what, hint, count)
