@@ -181,14 +181,22 @@ class Work:
     def _settled(
         self, error: BaseException | None, order: ScopeOrderError | None
     ) -> Literal[False]:
-        if self.scope.state is State.CLOSED:
-            try:
-                self.scope.settle(error)
-            except Exception as failure:  # noqa: BLE001 - raised or reported there
-                self._edge.failed(self.what, failure)
-            finally:
-                self._ended(order, error)
+        try:
+            if self.scope.state is State.CLOSED:
+                self.settle(error)
+        except Exception as failure:  # noqa: BLE001 - raised or reported there
+            self._edge.failed(self.what, failure)
+        finally:
+            self._ended(order, error)
         return False
+
+    def settle(self, error: BaseException | None) -> None:
+        """Flush or discard its scope: what a kind of work may do in its own way.
+
+        Raises:
+            Exception: as ``scope.settle`` does.
+        """
+        self.scope.settle(error)
 
     def _leave(self, error: BaseException | None) -> ScopeOrderError | None:
         """Leave the scope, also if inner ones were left open; the error of that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from celery import Celery
 from celery.exceptions import Ignore
@@ -13,11 +13,11 @@ from celery.signals import task_postrun, task_prerun
 from airlock.boundary import Boundary
 from airlock.edges import Edge, Receiver, Work
 from airlock.edges.looping import has_async, in_loop, run
-from airlock.errors import ScopeOrderError, SettingError
+from airlock.errors import SettingError
 from airlock.integrations.celery.dispatch import check_app
 from airlock.integrations.celery.worker import OWN, home_of
 from airlock.release import Release
-from airlock.stages import Keep, State
+from airlock.stages import Keep
 
 __all__ = ["effects_tasks", "keep_task"]
 
@@ -94,25 +94,12 @@ class TaskWork(Work):
 
     __slots__ = ()
 
-    def _settled(
-        self, error: BaseException | None, order: ScopeOrderError | None
-    ) -> Literal[False]:
-        if not self._awaits():
-            return super()._settled(error, order)
-        try:
+    def settle(self, error: BaseException | None) -> None:
+        emitted = self.scope.region or self.scope.region.children
+        if emitted and has_async(self._edge.boundary) and not in_loop():
             run(self.scope.asettle(error))
-        except Exception as failure:  # noqa: BLE001 - raised or reported there
-            self._edge.failed(self.what, failure)
-        finally:
-            self._ended(order, error)
-        return False
-
-    def _awaits(self) -> bool:
-        """Whether there is something that may have to be awaited, and somebody who can wait."""
-        scope = self.scope
-        if scope.state is not State.CLOSED or not (scope.region or scope.region.children):
-            return False
-        return has_async(self._edge.boundary) and not in_loop()
+        else:
+            super().settle(error)
 
 
 class TaskScopes:
