@@ -205,7 +205,7 @@ def test_a_slow_handler_is_warned_of_with_the_way_out(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.get("/note/slow")
-    assert "django-app.note took 1" in caplog.text
+    assert "django-app.note took " in caplog.text
     assert "dispatch=Route(" in caplog.text
 
 
