@@ -233,7 +233,7 @@ class Slowness(Observer):
     def __init__(self, limit: timedelta) -> None:
         self._limit = limit.total_seconds()
         self._begun: dict[int, float] = {}  # by the identity of the delivery
-        self._told = 0.0
+        self._told: dict[str, float] = {}  # when, by kind
 
     def started(self, delivery: Delivery, /) -> None:
         if delivery.inline:
@@ -241,13 +241,14 @@ class Slowness(Observer):
 
     def ended(self, delivery: Delivery, _: BaseException | None, /) -> None:
         now = perf_counter()
-        took = now - self._begun.pop(id(delivery), now)
-        if took > self._limit and now - self._told > self._limit:  # once for a batch
-            self._told = now
+        begun = self._begun.pop(id(delivery), now)
+        # Once for a batch: the others of it began before that was told.
+        if now - begun > self._limit and begun > self._told.get(delivery.kind, 0.0):
+            self._told[delivery.kind] = now
             log.warning(
                 "the handler of %s took %d ms in a web request. Let a worker do it: "
                 "Boundary(..., dispatch=Route({%s: <a queue's dispatch>}))",
                 delivery.kind,
-                took * 1000,
+                (now - begun) * 1000,
                 type(delivery.intent).__qualname__,
             )
