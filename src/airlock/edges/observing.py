@@ -30,6 +30,7 @@ class Observation:
         count: how often it was.
         fates: how many of these would have ended how, by the words of ``WORDS``.
         repeated: how many said the same as one before in the same scope.
+        waited: of how many the result was asked for before the scope would have sent them.
     """
 
     site: str
@@ -37,11 +38,12 @@ class Observation:
     count: int
     fates: dict[str, int]
     repeated: int
+    waited: int = 0
 
     @property
     def harm(self) -> int:
-        """How many happened that should not have."""
-        return sum(self.fates.get(fate, 0) for fate in HARM)
+        """How many happened that should not have, or would not go on so."""
+        return self.waited + sum(self.fates.get(fate, 0) for fate in HARM)
 
 
 class Observations:
@@ -105,6 +107,7 @@ class Observations:
                 counter.pop("count", 0),
                 {fate: counter[fate] for fate in WORDS if counter[fate]},
                 counter["repeated"],
+                counter["waited for"],
             )
             for (place, what), counter in counts
         ]
@@ -127,10 +130,13 @@ class Observations:
         """
         rows = self.rows
         fates = [fate for fate in WORDS if any(row.fates.get(fate) for row in rows)]
-        columns = ["calls", *fates, *(["repeated"] if any(row.repeated for row in rows) else [])]
+        columns = ["calls", *fates]
+        columns += ["repeated"] if any(row.repeated for row in rows) else []
+        columns += ["waited for"] if any(row.waited for row in rows) else []
         lines = [("site", "what", *columns)]
         for row in rows[:limit]:
             cells = {"calls": row.count, "repeated": row.repeated, **row.fates}
+            cells["waited for"] = row.waited
             lines.append((row.site, row.what, *(str(cells.get(c) or "") for c in columns)))
         text = aligned(lines)
         if limit is not None and len(rows) > limit:
@@ -142,6 +148,8 @@ class Observations:
         rows = self.rows
         totals = sum((Counter(row.fates) for row in rows), Counter[str]())
         told = [f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate]]
+        if waited := sum(row.waited for row in rows):
+            told.append(f"{waited} whose result was waited for")
         calls = f"{sum(row.count for row in rows)} calls at {len(rows)} sites"
         return ": ".join(filter(None, (calls, ", ".join(told))))
 

@@ -216,5 +216,6 @@ class Middleware:
 
 def close(response: Iterable[bytes]) -> None:
     """What a server does at the end of a response."""
-    if hasattr(response, "close"):
-        response.close()
+    end: Callable[[], object] | None = getattr(response, "close", None)
+    if end is not None:
+        end()

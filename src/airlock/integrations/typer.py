@@ -67,7 +67,8 @@ def effects_option(
         @wraps(command)
         def governed(*args: P.args, **kwargs: P.kwargs) -> T:
             given: dict[str, Any] = kwargs
-            name, mode = command.__name__, given.pop(NAME, None)
+            name = command.__name__
+            mode: Any = given.pop(NAME, None)
             context: Any = given.get(about) if seen else given.pop(about, None)
             if mode is not None and hasattr(context.command, "list_commands"):  # it is a group
                 context.with_resource(effects.until_closed(name, mode))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ pytest.importorskip("celery")
 from celery import Task, chain, chord, group
 from celery.beat import Scheduler
 from celery.canvas import _chain
-from celery.result import AsyncResult, GroupResult, ResultSet
+from celery.result import AsyncResult, EagerResult, GroupResult, ResultSet
 from celery.schedules import schedule
 from celery.signals import before_task_publish
 
@@ -662,7 +664,8 @@ def test_observing_sends_as_before_and_puts_nothing_into_the_scope(
     with shop.boundary.scope(policy=Hold()) as effects:
         result = shop.receipt.delay(1)
         assert shop.sent == [("shop.receipt", 1)]
-        assert type(result) is shop.app.AsyncResult
+        assert isinstance(result, shop.app.AsyncResult)
+        assert repr(result) == f"<AsyncResult: {result.id}>"
         assert len(effects) == 0
     assert len(effects.report) == 0
     assert fates(observed) == {"shop.receipt": {"held": 1}}
@@ -828,3 +831,45 @@ def test_the_summary_is_a_table_of_sites(shop: Shop, observed: Installed) -> Non
         ["shop.receipt", "2", "2"],
     ]
     assert all(HERE in row for row in rows)
+
+
+def test_observing_tells_where_a_result_is_waited_for(shop: Shop, observed: Installed) -> None:
+    """Buffering would raise there; observing does as ever."""
+    with shop.boundary.scope():
+        assert shop.mail.delay().state == "PENDING"
+        shop.app.conf.task_always_eager = True
+        result = shop.receipt.delay(42)
+        assert isinstance(result, AsyncResult)
+        assert result.get(timeout=5) == 42
+        assert result.get() == 42
+        assert group(shop.receipt.s(1), shop.receipt.s(2)).apply_async().get() == [1, 2]
+    assert shop.receipt.delay(43).get() == 43
+    assert sorted(row.waited for row in observed.observations) == [0, 1, 1, 1]
+    assert "3 whose result was waited for" in observed.summary()
+    assert "waited for" in str(observed.observations).splitlines()[0]
+
+
+def test_a_result_that_is_asked_after_its_scope_is_none(shop: Shop, observed: Installed) -> None:
+    with shop.boundary.scope():
+        result = shop.receipt.delay(42)
+    assert result.state == "PENDING"
+    assert [row.waited for row in observed.observations] == [0]
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_an_observed_result_pickles_and_copies(
+    eager: bool, shop: Shop, observed: Installed
+) -> None:
+    shop.app.conf.task_always_eager = eager
+    with shop.boundary.scope():
+        result = shop.receipt.delay(42)
+        copied = copy.deepcopy(result)
+        assert copied.id == result.id
+        if eager:
+            assert type(pickle.loads(pickle.dumps(result))) is EagerResult
+    assert [row.waited for row in observed.observations] == [0]
+
+
+def test_names_that_no_task_has_are_told(shop: Shop) -> None:
+    with install(shop.app, mode="observe", tasks=["shop.*", "shpo.*", "shop.receit"]) as observed:
+        assert "no task of the app is called shpo.* or shop.receit" in observed.summary()

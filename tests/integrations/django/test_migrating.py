@@ -206,7 +206,9 @@ def test_what_is_no_function_is_refused_as_django_does(buffered: InstalledOnComm
 
 
 def test_only_the_chosen_modules_are_caught() -> None:
-    for modules, caught in (([__name__], 1), ([__name__.rpartition(".")[0]], 1), (["shop"], 0)):
+    package = __name__.rpartition(".")[0]
+    chosen = ([__name__], [package], [f"{package}.*"], ["*.test_migrating"], ["airlock"])
+    for modules, caught in zip(chosen, (1, 1, 1, 1, 0), strict=True):
         installed = install_on_commit(mode="buffer", boundary=boundary, modules=modules)
         with installed, boundary.scope() as effects, transaction.atomic():
             transaction.on_commit(do("a"))
@@ -247,6 +249,11 @@ def test_it_has_no_form_on_the_wire() -> None:
         {"mode": "buffer"},
         {"mode": "buffer", "boundary": Boundary({})},
         {"mode": "observe", "modules": "shop"},
+        {"mode": "observe", "modules": ["airlok"]},
+        {"mode": "observe", "modules": ["airlock.nothing"]},
+        {"mode": "observe", "modules": ["airlok.*"]},
+        {"mode": "observe", "modules": ["airlok.nothing.views"]},
+        {"mode": "observe", "modules": [transaction]},
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong: Any) -> None:

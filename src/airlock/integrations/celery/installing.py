@@ -27,6 +27,7 @@ from airlock.integrations.celery.buffering import Buffering
 from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.hooks import Hooks, catch
 from airlock.integrations.celery.signatures import CallTask, name_of
+from airlock.integrations.celery.waiting import watch
 
 __all__ = ["Installed", "Mode", "install"]
 
@@ -139,6 +140,7 @@ class Installed:
         self.tasks = tasks
         self.observations = Observations()
         self.hooks: Hooks | None = None
+        self._app = app
         self._buffering = None
         if mode == "buffer" and boundary is not None:
             alone = scopeless == "send"
@@ -152,7 +154,11 @@ class Installed:
     def summary(self) -> str:
         """What was seen so far: a line, and a table of the call sites, the worst first."""
         done = "observed" if self.mode == "observe" else "buffered"
-        return f"{done} {self.observations.summary()}\n{self.observations.table()}"
+        text = f"{done} {self.observations.summary()}\n{self.observations.table()}"
+        unknown = [name for name in self.tasks or () if not fnmatches(self._app.tasks, name)]
+        if unknown:
+            text += f"\nno task of the app is called {' or '.join(unknown)}"
+        return text
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +184,7 @@ class Installed:
         """Whether it is about one of some tasks."""
         if self.tasks is None:
             return True
-        return any(fnmatchcase(name, pattern) for name in names for pattern in self.tasks)
+        return any(fnmatches(names, pattern) for pattern in self.tasks)
 
     def caught(self, call: Call, /) -> Any:
         """A call was made."""
@@ -190,12 +196,18 @@ class Installed:
         result = call.send()
         self.observations.count(call.place, call.what, "count")
         try:
+            watch(result, self.observations, call.place, call.what, region)
             self.observations.note(call.what, call.place, value, region)
         except (SignatureError, EncodeError):
             self.observations.count(call.place, call.what, "not possible")
         except Exception:  # nobody asked the code for it: it must not notice
             log.exception("a call of %s was sent, and not observed", call.what)
         return result
+
+
+def fnmatches(names: Iterable[str], pattern: str) -> bool:
+    """Whether one of some names is of a pattern."""
+    return any(fnmatchcase(name, pattern) for name in names)
 
 
 def made(call: Call) -> Callable[[], CallTask]:

@@ -8,9 +8,12 @@ same, so that it cannot be stored, sent or compared; what it does should become 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from functools import partial
+from importlib.util import find_spec
 from threading import RLock
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self, get_args
@@ -33,6 +36,7 @@ __all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callbac
 log = logging.getLogger("airlock")
 
 Mode = Literal["observe", "buffer"]
+WILD = re.compile(r"[*?\[]")
 WRAPPERS = frozenset({"celery", "contextlib", "django", "functools", "sentry_sdk"})
 """Packages that are no call sites of ``on_commit``: they pass the call on."""
 
@@ -123,7 +127,8 @@ def install_on_commit(
             transaction has committed and its scope has released it, whichever is later; never if
             the transaction is rolled back.
         boundary: with ``run_callback`` as the handler of ``RunCallback``; needed to buffer.
-        modules: only calls in these modules and packages; by default all.
+        modules: only calls in these modules and packages, by name or pattern (``"shop.*"``); by
+            default all.
 
     Returns:
         What tells of it, and undoes it.
@@ -144,7 +149,27 @@ def install_on_commit(
             "has no handler for RunCallback",
             "Add one: Boundary({..., RunCallback: run_callback})",
         )
-    return InstalledOnCommit(mode, None if modules is None else tuple(modules))
+    chosen = None if modules is None else tuple(modules)
+    for name in chosen or ():
+        _check_module(name)
+    return InstalledOnCommit(mode, chosen)
+
+
+def _check_module(name: Any) -> None:
+    """Refuse a module that is not there: what was to be protected would not be."""
+    if not isinstance(name, str):
+        raise _wrong("modules", name, "Give names of modules, or patterns")
+    there = name
+    if WILD.search(name):  # then what comes before it
+        there = WILD.split(name)[0].rpartition(".")[0]
+    try:
+        found = not there or there in sys.modules or find_spec(there) is not None
+    except ImportError:
+        found = False
+    if not found:
+        problem = f"has {name!r}, and there is no module {there!r}"
+        hint = "Give the module, or the package, in which on_commit is called"
+        raise SettingError("install_on_commit", "modules", problem, hint)
 
 
 def _wrong(name: str, given: object, hint: str) -> SettingError:
@@ -209,7 +234,9 @@ class InstalledOnCommit:
         """Whether it is about calls in a module."""
         if self._modules is None:
             return True
-        return any(module == one or module.startswith(f"{one}.") for one in self._modules)
+        return any(
+            module.startswith(f"{one}.") or fnmatchcase(module, one) for one in self._modules
+        )
 
     def caught(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
         """A function was given to ``on_commit``."""
