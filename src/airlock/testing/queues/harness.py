@@ -151,7 +151,7 @@ class Program:
                 start_new_session=True,
             )
 
-    def stop(self, patience: float = 20, by: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, patience: float = 60, by: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to stop, with a signal to its leader; whatever is left then is killed."""
         if self._process is None:
             return
