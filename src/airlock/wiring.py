@@ -8,10 +8,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, Concatenate, Generic, Self, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import attrs
-from dependency_injector import containers, providers
+from dependency_injector import providers
 
 from airlock.context import emit_all
 from airlock.effects.function import EffectFunction
@@ -25,6 +35,10 @@ from airlock.errors import (
 )
 from airlock.retry import RetryPolicy
 from airlock.signatures import check_effect, check_handler
+
+if TYPE_CHECKING:
+    # Imported at run time, it loads FastAPI, Starlette and Werkzeug, where there are any.
+    from dependency_injector import containers
 
 __all__ = ["Binding", "Expands", "Handles", "HandlesBatch", "Wiring", "calling", "handler_table"]
 
@@ -342,7 +356,7 @@ class Binding:
     idempotent: bool = False
 
 
-Wiring = Mapping[Any, Callable[..., object]] | containers.Container
+Wiring: TypeAlias = "Mapping[Any, Callable[..., object]] | containers.Container"
 """Handlers: a mapping from intent classes and effect functions, or a container."""
 
 
