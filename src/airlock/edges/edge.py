@@ -20,7 +20,7 @@ from airlock.errors import DeclarationError, ScopeOrderError
 from airlock.observers import Observer
 from airlock.release import OnFlushError, Release, check_on_flush_error
 from airlock.scope import Scope
-from airlock.stages import Keep, State
+from airlock.stages import CLOSED, OPEN, WAITING, Keep
 
 __all__ = ["SLOW", "Edge", "Work", "keep_web"]
 
@@ -182,7 +182,7 @@ class Work:
         self, error: BaseException | None, order: ScopeOrderError | None
     ) -> Literal[False]:
         try:
-            if self.scope.state is State.CLOSED:
+            if self.scope.state is CLOSED:
                 self.settle(error)
         except Exception as failure:  # noqa: BLE001 - raised or reported there
             self._edge.failed(self.what, failure)
@@ -203,14 +203,14 @@ class Work:
         try:
             self.scope.exit_block(error)
         except ScopeOrderError as order:
-            if self.scope.state is State.OPEN:
+            if self.scope.state is OPEN:
                 raise
             return order
         return None
 
     def _ended(self, order: ScopeOrderError | None, error: BaseException | None) -> None:
         """Report that inner scopes were left open; of work that has failed, only tell it."""
-        if self.scope.state is State.WAITING:  # for the commit around it
+        if self.scope.state is WAITING:  # for the commit around it
             self.scope.failed_late = partial(self._edge.failed, self.what)
         if order is None:
             return

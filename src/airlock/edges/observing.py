@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from threading import RLock
@@ -16,6 +17,8 @@ from airlock.effects.region import Region
 from airlock.lifetime import Lifetime
 
 __all__ = ["Observation", "Observations"]
+
+log = logging.getLogger("airlock")
 
 ELSEWHERE = "(more sites)"
 
@@ -75,18 +78,21 @@ class Observations:
         """
         noted = Noted(place, what)
         if region.scope is None or region.is_closed:
-            self.count(place, what, "no scope")
+            if self.count(place, what, "no scope") == 1:
+                log.warning("%s at %s is sent where no scope is open", what, shown(place))
         else:
             self._shadow(region.scope.outermost).note(region, noted, value)
         return noted
 
-    def count(self, place: Place, what: str, fate: str) -> None:
-        """Count one more."""
+    def count(self, place: Place, what: str, fate: str) -> int:
+        """Count one more; how many there are now of that site."""
         with self._lock:
             key: tuple[Place | None, str] = (place, what)
             if key not in self._counts and len(self._counts) >= self._sites:
                 key = (None, ELSEWHERE)
-            self._counts.setdefault(key, Counter())[fate] += 1
+            counts = self._counts.setdefault(key, Counter())
+            counts[fate] += 1
+            return counts[fate]
 
     def _shadow(self, scope: Lifetime) -> Shadow:
         with self._lock:

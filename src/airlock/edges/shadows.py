@@ -66,7 +66,7 @@ class Counts(Protocol):
 
     calls: int
 
-    def count(self, place: Place, what: str, fate: str, /) -> None:
+    def count(self, place: Place, what: str, fate: str, /) -> object:
         """Count one more."""
         ...
 

@@ -873,3 +873,12 @@ def test_an_observed_result_pickles_and_copies(
 def test_names_that_no_task_has_are_told(shop: Shop) -> None:
     with install(shop.app, mode="observe", tasks=["shop.*", "shpo.*", "shop.receit"]) as observed:
         assert "no task of the app is called shpo.* or shop.receit" in observed.summary()
+
+
+def test_a_site_where_no_scope_is_open_is_logged_once(
+    shop: Shop, observed: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        shop.receipt.delay(42)
+    (told,) = [m for m in caplog.messages if "no scope is open" in m]
+    assert told.startswith(f"shop.receipt at tests/integrations/celery/{HERE}:")

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from airlock import Scope
 from airlock.errors import ScopeOrderError, SettingError
 from airlock.integrations.django.conf import conf
-from airlock.stages import State
+from airlock.stages import CLOSED, WAITING
 
 __all__ = ["EffectsMiddleware", "positions"]
 
@@ -122,7 +122,7 @@ class Served:
         """Deliver or discard, as the exception and the status of the response say."""
         self._exit(error)
         try:
-            if self._scope.state is State.CLOSED:
+            if self._scope.state is CLOSED:
                 self._scope.settle(self._judged(error, status))
         except Exception as failure:  # noqa: BLE001 - raised or reported there
             self._failed(failure)
@@ -154,7 +154,7 @@ class Served:
     def _ended(self) -> None:
         for trouble in self._troubles:
             self._failed(trouble)
-        if self._scope.state is State.WAITING:  # for the commit around the request, as in a test
+        if self._scope.state is WAITING:  # for the commit around the request, as in a test
             self._scope.failed_late = self._failed
 
     def _judged(self, error: BaseException | None, status: int) -> BaseException | None:
