@@ -18,7 +18,7 @@ from celery import Celery
 __all__ = ["Line", "bodies", "delete", "private", "taken", "texts", "until"]
 
 
-def until(condition: Callable[[], object], what: str, patience: float = 30) -> None:
+def until(condition: Callable[[], object], what: str, patience: float = 90) -> None:
     """Wait for something to happen."""
     deadline = time.monotonic() + patience
     while not condition():

@@ -228,7 +228,7 @@ def test_other_pools(worker: Worker, pool: str) -> None:
 def test_of_a_task_that_is_retried_only_what_succeeded_goes_out(worker: Worker) -> None:
     """Twice it fails, and is sent to the broker again."""
     worker.start()
-    assert worker.call("work", "a", 2).get(30) == 3
+    assert worker.call("work", "a", 2).get(90) == 3
     worker.wait("delivered", "a 3")
     assert [line["text"] for line in worker.told("delivered")] == ["a 3"]
 
@@ -237,7 +237,7 @@ def test_of_a_task_that_fails_nothing_goes_out(worker: Worker) -> None:
     """After all its attempts."""
     worker.start()
     result = worker.call("work", "a", 100)
-    assert isinstance(result.get(30, propagate=False), Exception)
+    assert isinstance(result.get(90, propagate=False), Exception)
     worker.call("work", "b")
     worker.wait("delivered", "b 1")
     assert [line["text"] for line in worker.told("delivered")] == ["b 1"]
@@ -248,7 +248,7 @@ def test_a_broker_that_is_down_at_the_end_of_a_task_fails_nothing(worker: Worker
     """The task has done its work and stays done; the log says what was not sent."""
     program = worker.start()
     result = worker.call("work", "a", 0, True)
-    assert result.get(30) == 1
+    assert result.get(90) == 1
     worker.wait("delivered", "a 1")
     told = f"effects of task {MODULE}.work[{result.id}] failed"
     until(lambda: told in program.output, "it is told")

@@ -39,7 +39,7 @@ class Looking:
     lacks: ClassVar[Mapping[str, str]] = {}
     """What the queue cannot do, of ``LACKS``, and why."""
 
-    patience: ClassVar[float] = 30
+    patience: ClassVar[float] = 60
     """How many seconds something may take to arrive."""
 
     quiet: ClassVar[float] = 0.5
