@@ -180,7 +180,9 @@ def test_a_command_that_ends_early_has_ended_well_if_its_exit_code_is_0(
     assert done == ([] if code else ["a"])
 
 
-def test_and_its_plan_is_written(run: Run, boundary: Boundary, tmp_path: Path) -> None:
+def test_and_its_plan_is_written(
+    run: Run, boundary: Boundary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "notes.plan"
 
     def body(text: str) -> None:
@@ -189,6 +191,7 @@ def test_and_its_plan_is_written(run: Run, boundary: Boundary, tmp_path: Path) -
 
     assert run(boundary, body, "a", f"--effects=plan:{path}").exit_code == 0
     assert len(Plan.load(path)) == 1
+    assert "failed" not in caplog.text
 
 
 # -- groups ---------------------------------------------------------------------------------------

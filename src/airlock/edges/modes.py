@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from airlock.enclosure import enclose
+from airlock.enclosure import enclose, succeeded
 from airlock.errors import AirlockError, PlanError, SettingError
 from airlock.policies import Drop
 
@@ -86,7 +86,10 @@ def effects_mode(text: str) -> Iterator[None]:
             with held:
                 yield
         except BaseException as error:
-            _save_rest(held, file, error)
+            if succeeded(error):  # sys.exit()
+                _save(held.plan(), file)
+            else:
+                _save_rest(held, file, error)
             raise
         _save(held.plan(), file)
     else:
