@@ -12,8 +12,8 @@ import attrs
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome
-from airlock.engine import Engine
 from airlock.errors import DeclarationError
+from airlock.flushing.engine import Engine
 from airlock.release import OnFlushError, check_on_flush_error
 from airlock.scope import Scope
 

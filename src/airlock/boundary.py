@@ -14,13 +14,12 @@ from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.registry import declared, describe
 from airlock.effects.report import Report
-from airlock.engine import Engine
 from airlock.errors import DeclarationError
+from airlock.flushing.engine import Engine
 from airlock.observers import Observer, Observers, check_observers
 from airlock.release import OnFlushError, Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
-from airlock.settings import Settings
 from airlock.signatures import is_async
 from airlock.stages import Keep
 from airlock.wiring import Binding, Wiring, handler_table
@@ -92,17 +91,17 @@ class Boundary:
                     f"{describe(interceptor)}."
                 )
         self._wiring = handlers
-        self._settings = Settings(
+        self._known: Iterable[Observer] = ()
+        self._engine = Engine(
             handler_table(handlers),
+            () if policy is None else seats(policy),
             dispatch,
             tuple(interceptors),
             Observers(observers),
             max_depth,
             concurrency,
+            fail_fast,
         )
-        default = () if policy is None else seats(policy)
-        self._known: Iterable[Observer] = ()
-        self._engine = Engine(self._settings, default, fail_fast=fail_fast)
 
     # -- scopes -----------------------------------------------------------------------------------
 
@@ -318,12 +317,12 @@ class Boundary:
     @property
     def handlers(self) -> Mapping[type[Any], Binding]:
         """Its handlers as registered, by intent class."""
-        return MappingProxyType(self._settings.handlers)
+        return MappingProxyType(self._engine.handlers)
 
     @property
     def dispatch(self) -> Dispatcher:
         """How its effects are delivered."""
-        return self._settings.dispatch
+        return self._engine.dispatch
 
     # -- checking ---------------------------------------------------------------------------------
 
@@ -342,13 +341,13 @@ class Boundary:
             True
         """
         wanted = tuple(declared() if intents is None else intents)
-        settings = self._settings
-        routed = {cls for cls in wanted if dispatch_of(settings.dispatch, cls) is not INLINE}
-        unhandled = [c for c in wanted if c not in routed and settings.binding(c) is None]
+        engine = self._engine
+        routed = {cls for cls in wanted if dispatch_of(engine.dispatch, cls) is not INLINE}
+        unhandled = [c for c in wanted if c not in routed and engine.binding(c) is None]
         unused = [
             binding
-            for cls, binding in settings.handlers.items()
-            if not any(settings.binding(c) is binding for c in wanted)
+            for cls, binding in engine.handlers.items()
+            if not any(engine.binding(c) is binding for c in wanted)
         ]
         return Check(
             unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
@@ -361,7 +360,7 @@ class Boundary:
                 )
                 for b in unused
             ),
-            misfits=misfits(settings.handlers.values(), is_async) if sync else (),
+            misfits=misfits(engine.handlers.values(), is_async) if sync else (),
             conflicts=conflicts(),
         )
 

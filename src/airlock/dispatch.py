@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airlock.context import here, outwards
 from airlock.effects.causation import Ancestor, Causation, digest
@@ -14,10 +14,9 @@ from airlock.effects.options import Options
 from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Region
 from airlock.effects.registry import describe, spec_of
-from airlock.effects.wave import Wave, chain
+from airlock.effects.wave import Outcome, Wave, chain
 from airlock.errors import DeclarationError, DeliveryError
 from airlock.policies import OncePerChain, chain_policies
-from airlock.release import begun
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INLINE",
-    "Attempt",
     "Delivery",
     "Dispatcher",
     "Inline",
@@ -33,6 +31,7 @@ __all__ = [
     "Route",
     "deliveries",
     "delivery",
+    "running",
 ]
 
 Interceptor = Callable[[Any, Callable[[Any], object]], object]
@@ -54,7 +53,7 @@ class Delivery:
 
     __slots__ = ("_position", "_wave", "attempt", "inline")
 
-    def __init__(self, wave: Wave, position: int, attempt: int, *, inline: bool = True) -> None:
+    def __init__(self, wave: Wave, position: int, attempt: int, inline: bool = True) -> None:  # noqa: FBT001, FBT002 - keywords cost a tenth of a microsecond, for each attempt that is watched
         self._wave = wave
         self._position = position
         self.attempt = attempt
@@ -84,7 +83,8 @@ class Delivery:
         if parent is None:
             return None
         position = self._wave.causes[self._position]
-        return Delivery(parent, position, parent.tries.get(position, 1))
+        failed = parent.outcomes[position] == Outcome.FAILED
+        return Delivery(parent, position, parent.tries.get(position, 0) + (not failed))
 
     @property
     def ancestors(self) -> Iterator[Any]:
@@ -140,49 +140,6 @@ def _ancestor(cause: Any, policies: Iterable[OncePerChain]) -> Ancestor:
     return Ancestor(spec_of(type(cause)).kind, digests)
 
 
-class Attempt:
-    """One attempt of a handler, for one intent or a batch.
-
-    Attributes:
-        positions: of its intents in the wave.
-        numbers: which try this is for each, from 1.
-        inline: whether a handler runs here.
-    """
-
-    __slots__ = ("inline", "numbers", "positions", "wave")
-
-    def __init__(self, wave: Wave, positions: tuple[int, ...], *, inline: bool = True) -> None:
-        self.inline = inline
-        self.wave = wave
-        self.positions = positions
-        self.numbers = tuple(wave.tries.get(position, 0) + 1 for position in positions)
-
-    def deliveries(self) -> tuple[Delivery, ...]:
-        """One for each intent."""
-        tries = zip(self.positions, self.numbers, strict=True)
-        return tuple(
-            Delivery(self.wave, position, number, inline=self.inline) for position, number in tries
-        )
-
-    def region(self, outer: Region) -> Region:
-        """A region for what it emits; a failed attempt's is thrown away."""
-        wave, last = self.wave, self.positions[-1]
-        region = Region(
-            "handler",
-            scope=wave.root.scope,
-            up=wave.home(last),
-            outer=outer,
-            segment=begun(wave.root.segment),
-        )
-        region.cause = last
-        region.running = self
-        region.seen = wave.seen
-        return region
-
-    def __repr__(self) -> str:
-        return f"handler of {self.wave.intents[self.positions[-1]]!r}"
-
-
 def delivery() -> Delivery:
     """Inside a handler: the delivery it runs for.
 
@@ -209,12 +166,35 @@ def deliveries() -> tuple[Delivery, ...]:
     """
     for region in outwards(here.get()):
         if region.running is not None:
-            attempt: Attempt = region.as_parent().running
-            return attempt.deliveries()
+            execution: Runs = region.running
+            return execution.deliveries(region.cause)
     raise DeliveryError(
         "no handler is running here, so there is no delivery to ask about. Call airlock.delivery() "
         "in a handler, or in what it calls."
     )
+
+
+class Runs(Protocol):
+    """What calls handlers, as seen from inside of one."""
+
+    def deliveries(self, cause: int = -1) -> tuple[Delivery, ...]: ...
+    def skip(self) -> None: ...
+    def again(self, error: BaseException, /) -> None: ...
+
+
+def running() -> Runs:
+    """Return what calls the handler that is running here.
+
+    Raises:
+        DeliveryError: none is.
+    """
+    region: Region | None = here.get()
+    while region is not None:
+        if region.running is not None:
+            execution: Runs = region.running
+            return execution
+        region = region.outer
+    raise DeliveryError("no handler is running here")
 
 
 class Dispatcher:

@@ -33,6 +33,7 @@
     ├── PolicyError                 a policy raised, or answered nonsense
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
     ├── NotHereError                this worker cannot deliver a message; another or a later one may
+    ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
     ├── ResumeError                 a report cannot be resumed (again)
@@ -70,7 +71,7 @@ __all__ = [
     "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
     "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
     "FieldError", "FlushError",
-    "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "HandlerCancelledError", "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
     "NotAnIntentError", "NotHereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
     "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
     "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
@@ -719,6 +720,20 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
+
+
+@facts
+class HandlerCancelledError(AirlockError):
+    """A handler ended in a cancellation that was not that of the flush."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} raised CancelledError, and nobody cancelled the flush: "
+            "something that it awaited was cancelled elsewhere. Await it where its cancellation "
+            "is caught, or leave it alone where it is cancelled; that error is the cause of this one."
+        )
 
 
 class PartialFailure(Exception):  # noqa: N818 - the name batch handlers raise; not a fault of airlock

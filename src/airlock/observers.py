@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from airlock.dispatch import Delivery
 from airlock.effects.registry import describe, spec_of
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome
-from airlock.errors import DeclarationError
+from airlock.errors import DeclarationError, PartialFailure
 
 __all__ = ["Log", "Observer", "Observers"]
 
@@ -19,7 +19,7 @@ log = logging.getLogger("airlock")
 class Observer:
     """Base of observers: override what you want to know.
 
-    An observer that raises is disabled, and the error logged; the flush goes on. Nobody is told of
+    An observer that raises is disabled, and the error logged; the flush goes on. None is called for
     a scope that ends well and in which nothing was emitted.
     """
 
@@ -82,31 +82,76 @@ def check_observers(where: str, observers: Iterable[object]) -> None:
 
 
 class Observers:
-    """Some observers, told one after the other; one that raises is told no more.
+    """Some observers, called one after the other; one that raises is called no more.
 
     Args:
         observers: of a boundary, or of one scope.
-        before: others, which are told first.
+        before: others, which are called first.
     """
 
     def __init__(self, observers: Iterable[Observer], before: Observers | None = None) -> None:
-        self._observers = list(observers)
+        self._observers = tuple(observers)
         self._before = before
         check_observers("Boundary", self._observers)
-        self.watch_attempts: bool = (before is not None and before.watch_attempts) or any(
-            type(o).started is not Observer.started or type(o).ended is not Observer.ended
-            for o in self._observers
-        )
+        self._starting = tuple(o for o in self._observers if _overrides(o, "started"))
+        self._ending = tuple(o for o in self._observers if _overrides(o, "ended"))
 
-    def tell(self, what: Callable[[Observer], object]) -> None:
+    @property
+    def any(self) -> bool:
+        """Whether there is one left to call."""
+        return bool(self._observers) or (self._before is not None and self._before.any)
+
+    @property
+    def watch_attempts(self) -> bool:
+        """Whether one is called for each attempt."""
+        own = bool(self._starting or self._ending)
+        return own or (self._before is not None and self._before.watch_attempts)
+
+    @property
+    def watch_ends(self) -> bool:
+        """Whether one is called at the end of each attempt."""
+        return bool(self._ending) or (self._before is not None and self._before.watch_ends)
+
+    def started(self, deliveries: Sequence[Delivery]) -> None:
+        """Call them for an attempt that begins."""
+        if self._before is not None:
+            self._before.started(deliveries)
+        for observer in self._starting:
+            try:
+                for delivery in deliveries:
+                    observer.started(delivery)
+            except Exception:  # noqa: BLE001 - an observer must not break a flush
+                self._disable(observer)
+
+    def ended(self, deliveries: Sequence[Delivery], error: BaseException | None) -> None:
+        """Call them for an attempt that has ended; for members of a batch with their own errors."""
+        if self._before is not None:
+            self._before.ended(deliveries, error)
+        for observer in self._ending:
+            try:
+                for i, delivery in enumerate(deliveries):
+                    one = error.errors.get(i) if isinstance(error, PartialFailure) else error
+                    observer.ended(delivery, one)
+            except Exception:  # noqa: BLE001 - as above
+                self._disable(observer)
+
+    def call(self, what: Callable[[Observer], object]) -> None:
         """Call every observer."""
         if self._before is not None:
-            self._before.tell(what)
-        if not self._observers:
-            return
-        for observer in tuple(self._observers):  # it may shrink meanwhile
+            self._before.call(what)
+        for observer in self._observers:
             try:
                 what(observer)
-            except Exception:  # an observer must not break a flush
-                self._observers.remove(observer)
-                log.exception("observer %r raised and is disabled", observer)
+            except Exception:  # noqa: BLE001 - as above
+                self._disable(observer)
+
+    def _disable(self, observer: Observer) -> None:
+        """Log the error of an observer, and call it no more."""
+        self._observers = tuple(one for one in self._observers if one is not observer)
+        self._starting = tuple(one for one in self._starting if one is not observer)
+        self._ending = tuple(one for one in self._ending if one is not observer)
+        log.exception("observer %r raised and is disabled", observer)  # noqa: LOG004 - called in one
+
+
+def _overrides(observer: Observer, name: str) -> bool:
+    return getattr(type(observer), name) is not getattr(Observer, name)

@@ -11,12 +11,13 @@ from typing import Any
 import attrs
 
 from airlock.effects.function import EffectFunction
+from airlock.effects.region import Region
 from airlock.effects.registry import describe, spec_of
-from airlock.effects.wave import Wave, chain
+from airlock.effects.wave import Wave
 from airlock.errors import HandlerSignatureError
 from airlock.wiring import Handler, calling
 
-__all__ = ["Next", "Override", "checked_overrides", "overridden", "override_of"]
+__all__ = ["Link", "Override", "Overrides", "Wrapped", "checked_overrides"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -67,23 +68,64 @@ def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]
     return handler  # type: ignore[no-any-return]  # two arguments were bound to it above
 
 
-def override_of(wave: Wave, position: int) -> list[Override]:
-    """The overrides of one intent, innermost first; along its MRO in each region."""
-    found: list[Override] = []
-    for region in chain(wave.home(position)) if wave.spans else ():
-        for base in type(wave.intents[position]).__mro__ if region.overrides else ():
-            if base in region.overrides:  # type: ignore[operator]  # not None, see above
-                found.append(region.overrides[base])  # type: ignore[index]  # as above
-                break
-    return found
+@attrs.frozen(eq=False, repr=False)
+class Link:
+    """An override, and those around it.
+
+    Attributes:
+        override: the innermost.
+        outer: the next; None if it is the last.
+    """
+
+    override: Override
+    outer: Link | None
 
 
-def overridden(overrides: list[Override], original: Handler) -> Handler:
-    """The handler that stands for ``original`` under overrides, innermost first."""
-    handler = original
-    for override in reversed(overrides):
-        handler = _nothing if override.call is None else Next(override.call, handler)
-    return handler
+class Overrides:
+    """The overrides of a wave: what stands for the handler of each intent.
+
+    Args:
+        wave: of the intents.
+    """
+
+    def __init__(self, wave: Wave) -> None:
+        self._wave = wave
+        self._links: dict[tuple[Region, type[Any]], Link | None] = {}
+        self._handlers: dict[Link | None, Handler] = {}
+
+    def of(self, position: int) -> Link | None:
+        """Return the overrides of an intent, innermost first; along its MRO in each region."""
+        cls, links = type(self._wave.intents[position]), self._links
+        inside = list[Region]()
+        region: Region | None = self._wave.home(position)
+        while region is not None and (region, cls) not in links:
+            inside.append(region)
+            region = region.up
+        link = None if region is None else links[region, cls]
+        for inner in reversed(inside):
+            own = _override_in(inner, cls)
+            link = links[inner, cls] = link if own is None else Link(own, link)
+        return link
+
+    def handler(self, link: Link, original: Handler) -> Handler:
+        """Return the handler that stands for ``original``, which is the same for a class."""
+        inside = list[Link]()
+        at: Link | None = link
+        while at is not None and at not in self._handlers:
+            inside.append(at)
+            at = at.outer
+        handler = original if at is None else self._handlers[at]
+        for inner in reversed(inside):
+            call = inner.override.call
+            handler = _nothing if call is None else Wrapped(call, handler)
+            self._handlers[inner] = handler
+        return handler
+
+
+def _override_in(region: Region, cls: type[Any]) -> Override | None:
+    overrides = region.overrides
+    found = (overrides[base] for base in cls.__mro__ if base in overrides) if overrides else ()
+    return next(iter(found), None)
 
 
 def _nothing(_: object) -> None:
@@ -91,7 +133,7 @@ def _nothing(_: object) -> None:
 
 
 @attrs.frozen(eq=False, repr=False)
-class Next:
+class Wrapped:
     """A handler that is wrapped: ``call(intent, call_next)``."""
 
     call: Callable[[Any, Handler], object]

@@ -25,6 +25,7 @@ Key = Callable[[Any], Hashable]
 class _Selecting(Policy):
     """Base of the policies that choose intents by type; none given means all."""
 
+    by_class = True
     types: Selection[Any]
 
     def __init__(self, *types: Selector) -> None:
@@ -32,6 +33,9 @@ class _Selecting(Policy):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.types!r})"
+
+    def spares(self, classes: Iterable[type[Any]], /) -> bool:
+        return not any(cls in self.types for cls in classes)
 
     def _verdicts(self, view: View, chosen: Verdict, others: Verdict) -> Sequence[Verdict]:
         types = self.types.among(view.intents)
@@ -59,6 +63,9 @@ class Allow(_Selecting):
     Args:
         *only: intent classes (their subclasses too), kinds, or effect functions.
     """
+
+    def spares(self, classes: Iterable[type[Any]], /) -> bool:
+        return all(cls in self.types for cls in classes)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         return self._verdicts(view, ALLOW, DROP)
@@ -160,7 +167,7 @@ class Dedupe(Policy):
     def _groups(self, view: View) -> list[list[int]]:
         """The indices of intents that say the same, where there are several."""
         intents = view.intents
-        simple = self.key is None and view.apartness is None
+        simple = self.key is None and view.mergeable
         if simple and not self.types.selectors and len(set(intents)) == len(intents):
             return []
         groups: dict[Hashable, list[int]] = {}
@@ -168,7 +175,7 @@ class Dedupe(Policy):
         for i, intent in enumerate(intents):
             if type(intent) in types:
                 same = intent if self.key is None else (type(intent), self.key(intent))
-                groups.setdefault((same, view.apart(i)), []).append(i)
+                groups.setdefault((same, view.merge_key(i)), []).append(i)
         return [members for members in groups.values() if len(members) > 1]
 
     def _survivor(self, view: View, members: list[int]) -> int:
@@ -264,7 +271,7 @@ class OncePerChain(Policy):
         return any(
             type(cause) is type(intent) and key(cause) == key(intent)
             for cause in view.ancestors(index)
-        ) or self._was_said(view.remote(index), intent)
+        ) or self._was_said(view.remote_ancestors(index), intent)
 
     def _was_said(self, remote: Sequence[Ancestor], intent: Any) -> bool:
         if not remote:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -75,22 +76,30 @@ class RetryPolicy:
         except ImportError:
             raise MissingExtraError("RetryPolicy", "stamina", "retry") from None
 
-    def call(self, attempt: Callable[[], object]) -> None:
-        """Call until it succeeds or the policy is spent."""
+    def call(self, attempt: Callable[[], object], began: float) -> object:
+        """Call until it succeeds or the policy is spent, and return the result.
+
+        Args:
+            attempt: to call.
+            began: when the first attempt began, by ``time.monotonic``; used with a timeout.
+        """
         import stamina  # noqa: PLC0415
 
-        stamina.RetryingCaller(**self._arguments()).on(self.on)(attempt)
+        return stamina.RetryingCaller(**self._arguments(began)).on(self.on)(attempt)
 
-    async def acall(self, attempt: Callable[[], Awaitable[object]]) -> None:
+    async def acall(self, attempt: Callable[[], Awaitable[object]], began: float) -> object:
         """``call``, awaiting each attempt."""
         import stamina  # noqa: PLC0415
 
-        await stamina.AsyncRetryingCaller(**self._arguments()).on(self.on)(attempt)
+        return await stamina.AsyncRetryingCaller(**self._arguments(began)).on(self.on)(attempt)
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self, began: float) -> dict[str, Any]:
+        timeout = self.timeout
+        if timeout is not None:
+            timeout = max(timeout - _seconds(monotonic() - began), _seconds(0))
         return {
             "attempts": self.max_attempts,
-            "timeout": self.timeout,
+            "timeout": timeout,
             "wait_initial": self.wait_initial,
             "wait_max": self.wait_max,
             "wait_jitter": min(self.wait_initial, _seconds(1)),

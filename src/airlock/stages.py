@@ -59,7 +59,8 @@ class How(TypedDict):
 class Flushes(Protocol):
     """What a scope needs of its boundary: an engine."""
 
-    policy: tuple[PolicyLike, ...]
+    @property
+    def policy(self) -> tuple[PolicyLike, ...]: ...
 
     def new_report(self) -> Report: ...
     def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None: ...

@@ -168,20 +168,25 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
                 setattr(copied, name, value)
         return cast("Self", copied)
 
-    _kept = frozenset({"idempotent", "intent_type", "target", "retry", "place", "size"})
+    _kept = frozenset(
+        {"idempotent", "intent_type", "mix_headers", "place", "retry", "size", "target"}
+    )
 
 
 class HandlesBatch(Handles[IntentT]):
     """``Handles`` for a handler that is called with a list of intents.
 
-    A batch runs at the place of its last member and never mixes policies or overrides. If the
-    handler raises, all members fail; ``PartialFailure({index: error})`` fails those only.
+    A batch runs at the place of its last member. It never mixes regions with policies or overrides
+    of their own, nor intents with different headers. If the handler raises, all members fail;
+    ``PartialFailure({index: error})`` fails those only.
 
     Args:
         intent_type: an intent class.
         handler: a function whose first argument is a list of intents, or a class whose instances
             are called with one. It may be async.
         size: how many intents a batch has at the most; None for all of a wave.
+        mix_headers: whether a batch may hold intents with different headers (of several tenants,
+            say). What it emits then has those that all members share.
         retry: when to call it again after an error.
         idempotent: whether calling it twice for an intent does no harm; then nobody is asked about
             a call that a crash has cut off, and it is called again.
@@ -189,6 +194,7 @@ class HandlesBatch(Handles[IntentT]):
     """
 
     size: int | None = None
+    mix_headers: bool = False
 
     @overload
     def __init__(
@@ -198,6 +204,7 @@ class HandlesBatch(Handles[IntentT]):
         /,
         *,
         size: int | None = None,
+        mix_headers: bool = False,
         retry: RetryPolicy | None = None,
         idempotent: bool = False,
         **dependencies: Any,
@@ -210,6 +217,7 @@ class HandlesBatch(Handles[IntentT]):
         /,
         *,
         size: int | None = None,
+        mix_headers: bool = False,
         retry: RetryPolicy | None = None,
         idempotent: bool = False,
         **dependencies: Any,
@@ -222,6 +230,7 @@ class HandlesBatch(Handles[IntentT]):
         /,
         *,
         size: int | None = None,
+        mix_headers: bool = False,
         retry: RetryPolicy | None = None,
         idempotent: bool = False,
         **dependencies: Any,
@@ -233,12 +242,16 @@ class HandlesBatch(Handles[IntentT]):
         /,
         *,
         size: int | None = None,
+        mix_headers: bool = False,
         **rest: Any,
     ) -> None:
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise DeclarationError(f"HandlesBatch(size={size!r}): an int from 1, or None for all.")
+        if mix_headers not in (True, False):
+            raise DeclarationError(f"HandlesBatch(mix_headers={mix_headers!r}): True or False.")
         super().__init__(intent_type, handler, **rest)
         self.size = size
+        self.mix_headers = mix_headers
 
     def _accepts(self, intent_type: type[Any]) -> Any:
         return list[intent_type]  # type: ignore[valid-type]  # built at run time
@@ -342,6 +355,7 @@ class Binding:
         target: the function or class that was registered.
         batch: whether it is called with lists.
         size: of a batch, at the most.
+        mix_headers: whether a batch may hold intents with different headers.
         retry: when to call it again.
         idempotent: whether calling it twice for an intent does no harm.
     """
@@ -354,6 +368,7 @@ class Binding:
     size: int | None = None
     retry: RetryPolicy | None = None
     idempotent: bool = False
+    mix_headers: bool = False
 
 
 Wiring: TypeAlias = "Mapping[Any, Callable[..., object]] | containers.Container"
@@ -431,4 +446,5 @@ def _binding(name: str, provider: Handles[Any]) -> Binding:
         provider.size if isinstance(provider, HandlesBatch) else None,
         provider.retry,
         provider.idempotent,
+        isinstance(provider, HandlesBatch) and provider.mix_headers,
     )

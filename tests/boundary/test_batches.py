@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from uuid import UUID, uuid4
 
 import anyio
 import anyio.lowlevel
@@ -109,12 +110,12 @@ def test_each_wave_has_batches_of_its_own(written: Written) -> None:
 
 
 def test_a_batch_never_mixes_different_policies(written: Written) -> None:
-    """Equal policies count as one."""
+    """Regions are not the same for having equal policies."""
     with batching(written.append).scope() as effects:
         for text, policy in [("1", Limit(9)), ("2", Limit(8)), ("3", Limit(9))]:
             with region(policy):
                 effects.emit(AuditEntry(text))
-    assert written == [entries("2"), entries("1", "3")]
+    assert written == [entries("1"), entries("2"), entries("3")]
 
 
 def test_what_a_policy_took_out_is_not_in_the_batch(written: Written) -> None:
@@ -268,18 +269,69 @@ def test_a_batch_handler_class_has_dependencies(written: Written) -> None:
 
 
 def test_members_of_a_batch_may_have_options_of_their_own(written: Written) -> None:
-    """Ids and headers are each member's; see ``airlock.deliveries``."""
-    headers: list[dict[str, str]] = []
+    """Ids are each member's; see ``airlock.deliveries``."""
+    ids: list[UUID] = []
 
     def write(batch: list[Any]) -> None:
-        headers.extend(dict(one.headers) for one in airlock.deliveries())
+        ids.extend(one.id for one in airlock.deliveries())
         written.append(list(batch))
 
+    given = uuid4()
     with batching(write).scope() as effects:
-        effects.emit(AuditEntry("1"), Options(headers={"user": "ann"}))
+        effects.emit(AuditEntry("1"), Options(id=given))
         effects.emit(AuditEntry("2"))
     assert written == [entries(1, 2)]
-    assert headers == [{"user": "ann"}, {}]
+    assert ids[0] == given
+    assert ids[1] != given
+
+
+def tenant(batch: list[Any]) -> list[tuple[str, str | None]]:
+    return [(one.intent.text, one.headers.get("tenant")) for one in airlock.deliveries()]
+
+
+@pytest.mark.parametrize("how", ["scope", "options"])
+def test_a_batch_never_mixes_headers(how: str, written: Written) -> None:
+    """What it emits belongs to the tenant of its members."""
+    notified: list[Any] = []
+
+    def write(batch: list[Any]) -> None:
+        written.append(tenant(batch))
+        airlock.emit(NotifyWarehouse(len(batch)))
+
+    boundary = batching(
+        write, notify=lambda _: notified.append(airlock.delivery().headers.get("tenant"))
+    )
+    with boundary.scope():
+        for number, name in enumerate("abab"):
+            headers = {"tenant": name}
+            if how == "options":
+                airlock.emit(AuditEntry(str(number)), Options(headers=headers))
+            else:
+                with boundary.scope(headers=headers) as effects:
+                    effects.emit(AuditEntry(str(number)))
+    assert written == [[("0", "a"), ("2", "a")], [("1", "b"), ("3", "b")]]
+    assert notified == ["a", "b"]
+
+
+def test_a_batch_that_mixes_headers_passes_on_what_its_members_share(written: Written) -> None:
+    wiring = containers.DynamicContainer()
+    seen: list[Any] = []
+
+    def write(batch: list[Any]) -> None:
+        written.append(tenant(batch))
+        airlock.emit(NotifyWarehouse(1))
+
+    wiring.audit = HandlesBatch(AuditEntry, write, mix_headers=True)
+    wiring.notify = Handles(
+        NotifyWarehouse, lambda _: seen.append(dict(airlock.delivery().headers))
+    )
+    boundary = Boundary(wiring)
+    with boundary.scope(headers={"trace": "7"}):
+        for name in "ab":
+            with boundary.scope(headers={"tenant": name}) as effects:
+                effects.emit(AuditEntry(name))
+    assert written == [[("a", "a"), ("b", "b")]]
+    assert seen == [{"trace": "7"}]
 
 
 # -- expansion ------------------------------------------------------------------------------------

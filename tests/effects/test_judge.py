@@ -142,5 +142,5 @@ def test_nested_scopes_with_other_headers_are_not_merged(
         with boundary.scope(headers=some) as nested:
             nested.emit(Notify(1))
 
-    with pytest.raises(PolicyError, match=r"see View\.apart"), boundary.scope(policy=merge):
+    with pytest.raises(PolicyError, match=r"see View\.merge_key"), boundary.scope(policy=merge):
         list(map(emit_with, headers))

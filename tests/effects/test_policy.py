@@ -80,15 +80,15 @@ def test_a_view_of_some_intents_keeps_their_causes_and_marks() -> None:
     some = whole.only([2, 1], ("y",))
     assert (some.intents, some.wave, some.earlier) == (["c", "b"], 2, ("y",))
     assert [list(some.ancestors(i)) for i in range(2)] == [["cause of 2"], ["cause of 1"]]
-    assert [some.apart(i) for i in range(2)] == [0, 1]
+    assert [some.merge_key(i) for i in range(2)] == [(0, False), (1, False)]
     assert list(some.only([1], ()).ancestors(0)) == ["cause of 1"]
 
 
 def test_intents_of_a_plain_view_have_no_causes_and_may_be_merged() -> None:
     shown = view(Notify(1), Notify(1))
     assert list(shown.ancestors(0)) == []
-    assert shown.apart(0) == shown.apart(1)
-    assert shown.only([1], ()).apart(0) == shown.apart(1)
+    assert shown.merge_key(0) == shown.merge_key(1)
+    assert shown.only([1], ()).merge_key(0) == shown.merge_key(1)
 
 
 def test_a_view_cannot_be_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import sqlite3
@@ -60,6 +61,7 @@ from airlock.errors import (
     EmittedInPolicyError,
     ExpectationError,
     FieldError,
+    HandlerCancelledError,
     HandlerSignatureError,
     JournalError,
     MaybeDoneError,
@@ -1200,3 +1202,20 @@ def second_release() -> None:
         Boundary({}).scope(release=on_commit(database)) as effects,
     ):
         effects.release_with(on_commit(database))
+
+
+@raises(HandlerCancelledError)
+def handler_that_awaits_what_others_cancel() -> None:
+    async def awaits(_: object) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async def main() -> None:
+        async with Boundary({NotifyWarehouse: awaits}).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+
+    try:
+        asyncio.run(main())
+    except FlushError as failed:
+        raise failed.exceptions[0] from None

@@ -260,7 +260,7 @@ def test_policies_see_generations(path: Path) -> None:
     seen: list[tuple[int, list[Any], list[Any], list[str]]] = []
 
     def policy(view: View) -> list[Verdict]:
-        causes = [cause.kind for cause in view.remote(0)]
+        causes = [cause.kind for cause in view.remote_ancestors(0)]
         seen.append((view.wave, list(view.intents), list(view.earlier), causes))
         return [ALLOW] * len(view)
 

@@ -64,7 +64,10 @@ def judge(wave: Wave, report: Report) -> None:
     for (node, at), rule in seats:
         inside = [item for item in wave.items if node in item.home.outwards()]
         live = [i for i in inside if verdicts[i][0] in (Outcome.PENDING, Outcome.HELD)]
-        answer = rule.decide([item.seen() for item in live], report.allowed.get((node, at), []))
+        if not live:
+            continue
+        seen = [item.seen(held=verdicts[item][0] is Outcome.HELD) for item in live]
+        answer = rule.decide(seen, report.allowed.get((node, at), []))
         passed = [i.intent for i, ought in zip(live, answer, strict=True) if ought == "allow"]
         noted.append(((node, at), passed))
         for item, ought in zip(live, answer, strict=True):
@@ -122,13 +125,15 @@ class Delivering:
         try:
             partly = self._handle(members)
             errors = partly or errors
+            if all(errors):  # an attempt whose members all failed has failed
+                attempt.doom = Broken("PartialFailure")
         except Broken as error:
             attempt.doom = error
             errors = [str(error)] * len(members)
         self.world.stack.pop()
         self.emitted.append(attempt)
         self.report.discarded += [
-            (item, item.against if item.against is not attempt.doom else errors[-1])
+            (item, item.against if item.against is not attempt.doom else str(attempt.doom))
             for item in attempt.below()
             if item.against is not None
         ]
@@ -181,8 +186,7 @@ class Delivering:
             raise Broken(refused)
 
 
-def surroundings(item: Item) -> tuple[object, ...]:
-    """What the members of a batch have in common: policies and overrides."""
-    around = list(item.home.outwards())
-    rules = [node.rules for node in around if node.rules]
-    return (*rules, *[node.enclosing for node in around if node.enclosing], item.faked())
+def surroundings(item: Item) -> Node | None:
+    """The region that the members of a batch share: the nearest with policies or overrides."""
+    around = item.home.outwards()
+    return next((node for node in around if node.rules or node.enclosing or node.fakes), None)

@@ -155,8 +155,9 @@ class Item:
         """The regions around it that override handlers."""
         return tuple(node for node in self.home.outwards() if node.fakes)
 
-    def seen(self) -> Seen:
-        return Seen(self.intent, self.ancestors, (self.ordering_key, self.faked()), self.wave)
+    def seen(self, *, held: bool) -> Seen:
+        apart = (self.ordering_key, self.faked(), held)
+        return Seen(self.intent, self.ancestors, apart, self.wave)
 
 
 @attrs.define(eq=False)

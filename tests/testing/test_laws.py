@@ -211,7 +211,7 @@ def merging(view: View, same: Callable[[int, int], bool]) -> Sequence[Verdict]:
 
 def by_identity(view: View) -> Sequence[Verdict]:
     def same(i: int, n: int) -> bool:
-        return view.intents[i] is view.intents[n] and view.apart(i) == view.apart(n)
+        return view.intents[i] is view.intents[n] and view.merge_key(i) == view.merge_key(n)
 
     return merging(view, same)
 
@@ -341,7 +341,7 @@ def test_the_example_is_the_smallest_and_says_what_the_policy_was_shown() -> Non
         "  0: Notify(order_id=0)\n"
         "  1: Notify(order_id=0), with options 'a'\n"
         "It merged intent 1 into 0, which was emitted with other options, headers or overrides "
-        "(see View.apart)."
+        "(see View.merge_key)."
     )
 
 

@@ -84,7 +84,7 @@ each(3)  # E: mypy=arg-type pyright=reportArgumentType
 each(lambda intent: True)  # E: mypy=arg-type pyright=reportArgumentType
 each(lambda view: [ALLOW])  # E: mypy=arg-type pyright=reportArgumentType
 View([Notify(1)]).wave = 2  # E: mypy=misc pyright=reportAttributeAccessIssue
-View([Notify(1)]).apart("0")  # E: mypy=arg-type pyright=reportArgumentType
+View([Notify(1)]).merge_key("0")  # E: mypy=arg-type pyright=reportArgumentType
 
 
 class AnswersBools(Policy):

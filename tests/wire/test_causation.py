@@ -337,7 +337,7 @@ def test_a_policy_sees_the_causes_in_other_processes() -> None:
     seen: list[tuple[Any, ...]] = []
 
     def look(view: View) -> list[Any]:
-        seen.append(tuple(view.remote(0)))
+        seen.append(tuple(view.remote_ancestors(0)))
         return [ALLOW] * len(view)
 
     cause = Causation(1, (Ancestor("chain.enrich"),))

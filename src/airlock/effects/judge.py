@@ -53,8 +53,8 @@ def _check_merge(answer: Sequence[Verdict], i: int, verdict: Verdict, view: View
             f"merged intent {i} into {into}, whose own verdict is {answer[into]!r}, so nothing "
             "would stand for it"
         )
-    if view.apart(i) != view.apart(into):
+    if view.merge_key(i) != view.merge_key(into):
         raise BadVerdicts(
             f"merged intent {i} into {into}, which was emitted with other options, headers or "
-            "overrides (see View.apart)"
+            "overrides, or is held where this one is not (see View.merge_key)"
         )

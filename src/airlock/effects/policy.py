@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -33,8 +33,8 @@ class View:
     wave: int = 0
     earlier: Sequence[Any] = ()
     ancestry: Callable[[int], Iterator[Any]] = attrs.field(default=lambda _: iter(()), repr=False)
-    apartness: Callable[[int], object] | None = attrs.field(default=None, repr=False)
-    holding: Callable[[int], bool] = attrs.field(default=lambda _: False, repr=False)
+    apartness: Callable[[int], Hashable] | None = attrs.field(default=None, repr=False)
+    holding: Callable[[int], bool] | None = attrs.field(default=None, repr=False)
     remoteness: Callable[[int], Sequence[Ancestor]] | None = attrs.field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -44,36 +44,54 @@ class View:
         """The intents that caused the one at ``index`` in this process, its direct cause first."""
         return self.ancestry(index)
 
-    def remote(self, index: int) -> Sequence[Ancestor]:
+    def remote_ancestors(self, index: int) -> Sequence[Ancestor]:
         """The causes of the intent at ``index`` in other processes, the nearest first."""
         return () if self.remoteness is None else self.remoteness(index)
 
-    def apart(self, index: int) -> object:
-        """A hashable mark: intents may only be merged if theirs are equal.
+    def merge_key(self, index: int) -> Hashable:
+        """A key of the intent at ``index``: those with equal ones may be merged.
 
-        It covers emission options and overrides, which a merged intent would lose.
+        It covers emission options, headers and overrides, which a merged intent would lose, and
+        whether a policy inside this one holds it: what is allowed must not wait for what is held.
         """
-        return None if self.apartness is None else self.apartness(index)
+        context = None if self.apartness is None else self.apartness(index)
+        return context, self.held(index)
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether all intents have equal merge keys."""
+        return self.apartness is None and self.holding is None
 
     def held(self, index: int) -> bool:
-        """Whether a policy inside this one holds the intent at ``index``."""
-        return self.holding(index)
+        """Return True if a policy inside this one holds the intent at ``index``."""
+        return self.holding is not None and self.holding(index)
 
-    def only(self, indices: Sequence[int], earlier: Sequence[Any]) -> View:
-        """The view of some of the intents, at the same place."""
+    def only(
+        self,
+        indices: Sequence[int],
+        earlier: Sequence[Any],
+        held: Callable[[int], bool] | None = None,
+    ) -> View:
+        """Return the view of some of the intents, at the same place.
+
+        Args:
+            indices: of the intents in this view.
+            earlier: what was allowed in earlier waves.
+            held: whether the intent at an index of this view is held; as in this view by default.
+        """
         apartness, remoteness = self.apartness, self.remoteness
+        holding = self.holding if held is None else held
         return View(
             [self.intents[i] for i in indices],
             self.wave,
             earlier,
             lambda i: self.ancestry(indices[i]),
             None if apartness is None else lambda i: apartness(indices[i]),
-            lambda i: self.holding(indices[i]),
+            None if holding is None else lambda i: holding(indices[i]),
             None if remoteness is None else lambda i: remoteness(indices[i]),
         )
 
 
-@runtime_checkable
 class Decides(Protocol):
     """Any object with ``decide``."""
 
@@ -106,9 +124,16 @@ class Policy:
 
     __slots__ = ()
 
+    by_class: ClassVar[bool] = False
+    """Whether its verdict about an intent depends on the class alone."""
+
     def decide(self, view: View, /) -> Sequence[Verdict]:
         """One verdict for each intent of the view: all ALLOW, unless overridden."""
         return [ALLOW] * len(view)
+
+    def spares(self, classes: Iterable[type[Any]], /) -> bool:  # noqa: ARG002 - for subclasses
+        """Return True if it allows every intent of these classes: then it need not be asked."""
+        return False
 
     def refuse(self, intent: Any, /) -> None:
         """Called with each intent as it is emitted; raise ``RefusedError`` to forbid it."""
@@ -141,7 +166,10 @@ class And(Policy):
         verdicts: list[Verdict] = [ALLOW] * len(view)
         for part in self.parts:
             live = [i for i, v in enumerate(verdicts) if v is ALLOW or v is HOLD]
-            for i, verdict in zip(live, decision(part)(view.only(live, view.earlier)), strict=True):
+            if not live:
+                break
+            answer = decision(part)(view.only(live, view.earlier, _held_in(verdicts, view)))
+            for i, verdict in zip(live, answer, strict=True):
                 if verdict is not ALLOW:
                     into = verdict.into
                     verdicts[i] = verdict if into is None else Verdict(verdict.name, live[into])
@@ -149,6 +177,13 @@ class And(Policy):
 
     def where(self, predicate: Callable[[Any], bool], /) -> Policy:
         return And(tuple(Where(part, predicate) for part in self.parts))
+
+
+def _held_in(verdicts: list[Verdict], view: View) -> Callable[[int], bool] | None:
+    """Whether an intent is held so far, by the parts before or by policies inside the view."""
+    if view.holding is None and HOLD not in verdicts:
+        return None
+    return lambda i: verdicts[i] is HOLD or view.held(i)
 
 
 def _is_lost(verdict: Verdict, verdicts: Sequence[Verdict]) -> bool:
@@ -170,6 +205,8 @@ class Where(Policy):
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         chosen = [i for i, intent in enumerate(view.intents) if self.predicate(intent)]
+        if not chosen:
+            return [ALLOW] * len(view)
         earlier = [intent for intent in view.earlier if self.predicate(intent)]
         answers = list(decision(self.policy)(view.only(chosen, earlier)))
         if len(answers) != len(chosen):
@@ -229,7 +266,7 @@ def seats(policy: PolicyLike) -> tuple[PolicyLike, ...]:
         raise DeclarationError(
             f"{policy.__qualname__} is a policy class: call it, {policy.__qualname__}(...)."
         )
-    if not isinstance(policy, Decides) and not callable(policy):
+    if not _has_decide(policy) and not callable(policy):
         raise DeclarationError(
             f"{policy!r} is not a policy: give Allow(...), Drop(...), an object with decide(view), "
             "or a function of a view that returns one verdict per intent."
@@ -239,12 +276,18 @@ def seats(policy: PolicyLike) -> tuple[PolicyLike, ...]:
 
 def shown_policy(policy: object) -> str:
     """A policy in messages: as it is written, without addresses."""
-    return repr(policy) if isinstance(policy, Decides) else describe(policy)
+    return repr(policy) if _has_decide(policy) else describe(policy)
 
 
 def decision(policy: PolicyLike) -> Callable[[View], Sequence[Verdict]]:
     """The function that decides."""
-    return policy.decide if isinstance(policy, Decides) else policy
+    # Not isinstance() with the protocol, which takes twenty microseconds.
+    decide: Any = getattr(policy, "decide", policy)
+    return decide  # type: ignore[no-any-return]  # by the contract of policies
+
+
+def _has_decide(policy: object) -> bool:
+    return hasattr(policy, "decide")
 
 
 def guard_of(policy: PolicyLike) -> Callable[[Any], None] | None:

@@ -53,7 +53,8 @@ class Region(list[Any]):
         kind: what it is called in messages.
         place: where it was opened.
         cause: the position of the intent whose handler emits here; -1 outside of handlers.
-        running: the attempt of a handler that emits here; None outside of handlers.
+        running: what calls the handler that emits here; None outside of handlers.
+        starts: of handlers that emit here one after the other: ``(from this position on, cause)``.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Region(list[Any]):
         "seen",
         "segment",
         "stamps",
+        "starts",
         "up",
         "why",
     )
@@ -119,13 +121,16 @@ class Region(list[Any]):
         self.why = "it has ended"
         self.cause = -1
         self.running: Any = None
+        self.starts: list[tuple[int, int]]
         self.landings: dict[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.emissions: dict[int, Emission] | None = None
         self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
         self.recorders: tuple[Recorder, ...] = () if up is None else up.recorders
         if policies or enclosures:
-            self.recorders = recorders_of((*policies, *enclosures)) + self.recorders
+            around = self.recorders  # an equal one is called once, however deep they are nested
+            own = recorders_of((*policies, *enclosures))
+            self.recorders = (*(one for one in own if one not in around), *around)
         self.segment = segment
         if (self.guards or self.recorders or segment is not None) and type(self) is Region:
             self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
@@ -180,7 +185,8 @@ class Region(list[Any]):
     def described(self) -> str:
         """For messages: what it is and where it was opened."""
         if self.running is not None:
-            return f"the {self.running!r}"
+            text: str = self.running.described(self.cause)
+            return text
         return opened(self.kind, self.place)
 
 

@@ -76,6 +76,8 @@ class Report:
         self.scope: Callable[[], Any] = _no_scope
         self.unattended: Callable[[], object] | None = None
         """Called when somebody makes a plan of what is held, or looks at it."""
+        self.how: Any = None
+        """How it was flushed, for a resume; None before that."""
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------
@@ -245,6 +247,19 @@ class Report:
         self._resumed = True
         again = (wave.unfinished(interrupted=interrupted) for wave in self.waves)
         return [wave for wave in again if wave is not None]
+
+    def take_back(self, resumed: Report) -> None:
+        """Note what a resume that was interrupted came to, so that the rest can be resumed again."""
+        places: dict[int, tuple[Wave, Sequence[int]]] = {}
+        for wave in resumed.waves:
+            before = wave.restore()
+            if before is not None:
+                places[id(wave)] = before
+                continue
+            if id(wave.parent) in places:
+                wave.follow(*places[id(wave.parent)])
+            self.waves.append(wave)
+        self._resumed = False
 
     # -- showing ----------------------------------------------------------------------------------
 

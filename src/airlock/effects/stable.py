@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["field_repr", "name_of", "stable_repr"]
+__all__ = ["field_repr", "name_of", "short", "stable_repr"]
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
@@ -35,6 +35,24 @@ def stable_repr(value: Any) -> str:
         return inner if cls is set else f"frozenset({inner})"
     shown = _generated(value)
     return _ADDRESS.sub("", repr(value)) if shown is None else shown
+
+
+def short(value: object, limit: int = 300) -> str:
+    """Return ``repr``, cut to a length, for texts that hold other texts; it never raises.
+
+    Args:
+        value: an intent or an error. Of a group of errors only the message is shown: the groups
+            of nested scopes hold each other.
+        limit: of characters.
+    """
+    try:
+        if isinstance(value, BaseExceptionGroup):
+            text = f"{type(value).__qualname__}({value.message!r})"
+        else:
+            text = repr(value)
+    except Exception:  # noqa: BLE001 - the repr is the user's, and may fail itself
+        text = f"{type(value).__qualname__}(...)"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def _generated(value: Any) -> str | None:

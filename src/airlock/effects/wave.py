@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.causation import NO_CAUSE, Ancestor, Causation
 from airlock.effects.flat import Flat, Span
 from airlock.effects.judge import BadVerdicts, ask
-from airlock.effects.policy import PolicyLike, View, shown_policy
+from airlock.effects.options import NO_HEADERS
+from airlock.effects.policy import Policy, PolicyLike, View, shown_policy
 from airlock.effects.region import Region
+from airlock.effects.stable import short
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 from airlock.errors import EmittedInPolicyError, PolicyError
 
@@ -109,7 +112,7 @@ class Wave:
         self.errors: dict[int, BaseException] = {}
         self.interrupted: set[int] = set()
         self.tries: dict[int, int] = {}
-        self.batches: dict[int, tuple[int, ...]] = {}
+        self.batches: dict[int, Sequence[int]] = {}
         self.attempts: list[Region] = []
         self.discarded: list[tuple[list[Any], object, int]] = []
         self.seen: set[type[Any]] = set()
@@ -120,6 +123,13 @@ class Wave:
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
         self._homes: list[Region] | None = None
+        self._has_headers: bool | None = None
+        self._overridden: bool | None = None
+        self._own: set[Region] = set()  # regions that the handlers of the causes opened
+        self._region_headers: dict[Region, Mapping[str, str]] = {}
+        self._shared_headers: dict[int, Mapping[str, str]] = {}
+        self._override_regions: dict[Region, Region | None] = {}
+        self._deciding_regions: dict[Region, Region | None] = {}
         for index, emission in flat.emissions.items():
             emission.decided_in(self, index)
 
@@ -128,6 +138,9 @@ class Wave:
     def decide(self, ledger: Ledger) -> None:
         """Ask every policy around the intents, innermost first.
 
+        A policy is not asked where it has nothing to say: about no intents, about classes that it
+        spares, or where an equal one inside it has judged each class already.
+
         Raises:
             PolicyError: one raised or answered nonsense; nothing is decided then.
         """
@@ -135,32 +148,36 @@ class Wave:
         deciders: dict[int, object] = {}
         merged: dict[int, int] = {}
         memory: list[tuple[list[Any], list[Any]]] = []
+        judged = _Judged()
+        context = self.context if self._told_apart else None
+        remote = self.origin.ancestors or self.origins
         for start, end, region, seat, policy in self._seats():
-            live = _live(outcomes, start, end)
-            seen = (
-                self.intents[start:end]
-                if len(live) == end - start
-                else [self.intents[i] for i in live]
-            )
-            earlier = ledger.setdefault((region, seat), [])
-            answer = self._ask(
-                policy,
-                region,
-                View(
+            by_class = isinstance(policy, Policy) and policy.by_class
+            if isinstance(policy, Policy) and by_class and policy.spares(self.classes):
+                continue
+            for low, high in judged.gaps(policy, start, end) if by_class else ((start, end),):
+                live = _live(outcomes, low, high)
+                if not live:
+                    continue
+                whole = len(live) == high - low
+                seen = self.intents[low:high] if whole else [self.intents[i] for i in live]
+                earlier = [] if by_class else ledger.setdefault((region, seat), [])
+                view = View(
                     seen,
                     self.number,
                     tuple(earlier),
-                    self._ancestry(live),
-                    self._apartness(live),
-                    _holding(outcomes, live),
-                    self._remoteness(live),
-                ),
-            )
-            memory.append((earlier, _allowed(seen, answer)))
-            for i, verdict in zip(live, answer or (), strict=False):
-                if verdict is not ALLOW:
-                    _note(verdict, i, live, outcomes, merged)
-                    deciders[i] = policy
+                    _at(self.ancestors, live),
+                    None if context is None else _at(context, live),
+                    _holding(outcomes, live, low, high),
+                    _at(self._remote_ancestors, live) if remote else None,
+                )
+                answer = self._ask(policy, region, view)
+                if not by_class:
+                    memory.append((earlier, _allowed(seen, answer)))
+                for i, verdict in zip(live, answer or (), strict=False):
+                    if verdict is not ALLOW:
+                        _note(verdict, i, live, outcomes, merged)
+                        deciders[i] = policy
         for before, allowed in memory:
             before.extend(allowed)
         self.outcomes, self.deciders, self.merged = outcomes, deciders, merged
@@ -184,21 +201,16 @@ class Wave:
             raise PolicyError(shown_policy(policy), region.described(), str(bad)) from None
         except Exception as error:
             raise PolicyError(
-                shown_policy(policy), region.described(), f"raised {error!r}"
+                shown_policy(policy), region.described(), f"raised {short(error)}"
             ) from error
 
-    def _ancestry(self, live: Any) -> Any:
-        return lambda index: self.ancestors(live[index])
+    def _remote_ancestors(self, position: int) -> Sequence[Ancestor]:
+        return self.origin_of(position).ancestors
 
-    def _apartness(self, live: Any) -> Any:
-        if not self.options and not any(r.overrides or r.headers for _, _, r in self.spans):
-            return None
-        return lambda index: self.context(live[index])
-
-    def _remoteness(self, live: Any) -> Any:
-        if not self.origin.ancestors and not self.origins:
-            return None
-        return lambda index: self.origin_of(live[index]).ancestors
+    @property
+    def _told_apart(self) -> bool:
+        """Whether intents may differ in more than their values."""
+        return bool(self.options) or self.overridden or self.has_headers
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -210,7 +222,9 @@ class Wave:
     @property
     def overridden(self) -> bool:
         """Whether any override is around its intents."""
-        return any(region.overrides for _, _, region in self.spans)
+        if self._overridden is None:
+            self._overridden = any(region.overrides for _, _, region in self.spans)
+        return self._overridden
 
     def allowed(self) -> list[int] | None:
         """Positions of what may run; None if that is everything."""
@@ -260,34 +274,114 @@ class Wave:
         if not self.spans:
             return self.root
         if self._homes is None:
-            above = set(chain(self.root.up))
-            homes = [self.root] * len(self.intents)
-            for start, end, region in reversed(self.spans):
-                if region not in above:
-                    homes[start:end] = [region] * (end - start)
-            self._homes = homes
+            self._homes = self._found_homes()
         return self._homes[position]
 
-    def headers(self, position: int) -> dict[str, str]:
-        """Those of the regions around it, of its causes, and its own, the nearest winning."""
-        merged: dict[str, str] = {}
-        regions = tuple(chain(self.home(position)))
-        if self.parent is not None:  # its cause has those of the regions that they share
-            cause = self.causes[position]
-            merged = self.parent.headers(cause)
-            shared = set(chain(self.parent.home(cause)))
-            regions = tuple(region for region in regions if region not in shared)
-        for region in reversed(regions):
-            merged.update(region.headers)
-        options = self.options.get(position)
-        return merged if options is None else {**merged, **options.headers}
+    def _found_homes(self) -> list[Region]:
+        """The home of each intent: one sweep over the spans, which are nested."""
+        above = set(chain(self.root.up))
+        spans = [span for span in reversed(self.spans) if span[2] not in above]
+        homes = list[Region]()
+        around: list[tuple[int, Region]] = [(len(self.intents), self.root)]
+        for start, end, region in sorted(spans, key=itemgetter(0)):  # the outer ones first
+            _fill(homes, around, start)
+            around.append((end, region))
+        _fill(homes, around, len(self.intents))
+        return homes
 
-    def context(self, position: int) -> object:
-        """What intents must share to be merged or batched, but for their policies."""
-        regions = chain(self.home(position))
-        overrides = tuple(id(region.overrides) for region in regions if region.overrides)
-        headers = frozenset(self.headers(position).items())
-        return self.options.get(position), overrides, headers
+    @property
+    def has_headers(self) -> bool:
+        """Whether any intent may have headers, of its own, its scopes' or its causes'."""
+        if self._has_headers is None:
+            self._has_headers = (
+                any(region.headers for _, _, region in self.spans)
+                or any(options.headers for options in self.options.values())
+                or (self.parent is not None and self.parent.has_headers)
+            )
+        return self._has_headers
+
+    def headers(self, position: int) -> Mapping[str, str]:
+        """Those of the regions around it, of its causes, and its own, the nearest winning.
+
+        Of a batch that mixes headers, its follow-ups have what all members share.
+        """
+        if not self.has_headers:
+            return NO_HEADERS
+        inherited: Mapping[str, str] = NO_HEADERS
+        if self.parent is not None:
+            inherited = self.parent.headers_of_call(self.causes[position])
+        own = self._headers_around(self.home(position))
+        options = self.options.get(position)
+        if options is None or not options.headers:
+            return {**inherited, **own} if own else inherited
+        return {**inherited, **own, **options.headers}
+
+    def headers_of_call(self, position: int) -> Mapping[str, str]:
+        """Return the headers of an intent; of a batch, what its members share."""
+        members = self.batches.get(position)
+        if members is None or len(members) == 1:
+            return self.headers(position)
+        if position not in self._shared_headers:
+            items = set(self.headers(members[0]).items())
+            for member in members[1:]:
+                items &= self.headers(member).items()
+            self._shared_headers[position] = dict(items)
+        return self._shared_headers[position]
+
+    def _headers_around(self, home: Region) -> Mapping[str, str]:
+        """Those of a region and of the ones around it, as far as the causes do not have them."""
+        known, below = self._region_headers, list[Region]()
+        region: Region | None = home
+        while region is not None and region not in known:
+            if self.parent is not None and region not in self._own:
+                break
+            below.append(region)
+            region = region.up
+        around = NO_HEADERS if region is None else known.get(region, NO_HEADERS)
+        for inner in reversed(below):
+            around = known[inner] = {**around, **inner.headers} if inner.headers else around
+        return around
+
+    def context(self, position: int) -> Hashable:
+        """What intents must share to be merged, but for their policies."""
+        home = self.home(position)
+        overrides = self._nearest(home, self._override_regions, _has_overrides)
+        return self.options.get(position), overrides, frozenset(self.headers(position).items())
+
+    @property
+    def uniform(self) -> bool:
+        """Whether the same policies, overrides and headers are around all intents."""
+        size = len(self.intents)
+        return not self.has_headers and all(
+            start == 0 and end == size for start, end, region in self.spans if _decides(region)
+        )
+
+    def batch_key(self, position: int, *, headers: bool) -> Hashable:
+        """Return what the members of a batch share: the region that says what holds for them.
+
+        Args:
+            position: of a member.
+            headers: whether the headers must be the same, too.
+        """
+        around = self._nearest(self.home(position), self._deciding_regions, _decides)
+        return around, frozenset(self.headers(position).items()) if headers else None
+
+    def _nearest(
+        self,
+        home: Region,
+        known: dict[Region, Region | None],
+        wanted: Callable[[Region], bool],
+    ) -> Region | None:
+        """The nearest of a region and those around it that is wanted."""
+        below = list[Region]()
+        region: Region | None = home
+        while region is not None and region not in known and not wanted(region):
+            below.append(region)
+            region = region.up
+        found = known.get(region, region) if region is not None else None
+        for inner in below:
+            known[inner] = found
+        return found
 
     def id_of(self, position: int) -> UUID:
         """The id it was emitted with, or one made now and kept."""
@@ -319,9 +413,17 @@ class Wave:
         self.outcomes[position] = Outcome.FAILED
 
     def discard(self, attempt: Region, reason: object) -> None:
-        """Throw away what an attempt emitted."""
+        """Discard what an attempt emitted."""
         attempt.discarded = reason
         self.discarded += [(i, r, attempt.cause) for i, r in Flat(attempt).discarded]
+
+    def cut_back(self, region: Region, start: int, cause: int, reason: object) -> None:
+        """Discard what the last attempt emitted into a region that attempts share."""
+        if len(region) > start:
+            self.discarded.append((region[start:], reason, cause))
+            del region[start:]
+        for at in [at for at in region.options or () if at >= start]:
+            del region.options[at]  # type: ignore[union-attr]  # it has some
 
     def follow_ups(self, attempts: Sequence[Region] | None = None) -> Wave | None:
         """The next wave: what the attempts emitted, in the order of their causes.
@@ -334,26 +436,27 @@ class Wave:
             return None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
-        around: dict[Region, tuple[int, int]] = {}
         for attempt in sorted(attempts, key=lambda region: region.cause):
             below, shift = Flat(attempt, keeps=_decided), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
             if not below.intents:
                 continue
             flat.intents += below.intents
-            causes += [attempt.cause] * len(below.intents)
+            causes += _causes(attempt, len(below.intents))
             flat.options.update({at + shift: o for at, o in below.options.items()})
             flat.emissions.update({at + shift: e for at, e in below.emissions.items()})
             flat.spans += [(a + shift, b + shift, region) for a, b, region in below.spans]
-            for region in chain(attempt.up):
-                if region.contextual:
-                    around[region] = (around.get(region, (shift, 0))[0], len(flat.intents))
         if not flat.intents:
             return None
-        deepest_first = sorted(around, key=lambda region: -sum(1 for _ in chain(region)))
-        flat.spans += [(*around[region], region) for region in deepest_first]
+        own = {region for _, _, region in flat.spans}
+        for start, end, region in self.spans:
+            low, high = bisect_left(causes, start), bisect_left(causes, end)
+            if low < high:
+                flat.spans.append((low, high, region))
         classes = None if self.discarded else self.seen
-        return Wave(self.number + 1, self.root, flat, parent=self, causes=causes, classes=classes)
+        wave = Wave(self.number + 1, self.root, flat, parent=self, causes=causes, classes=classes)
+        wave._own = own
+        return wave
 
     def unfinished(self, *, interrupted: bool) -> Wave | None:
         """A wave of what failed or is pending, with the verdicts already given.
@@ -383,7 +486,38 @@ class Wave:
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)
+        wave._own = self._own
         return wave
+
+    def restore(self) -> tuple[Wave, Sequence[int]] | None:
+        """Note in the wave that this one is the rest of what became of it.
+
+        Returns:
+            That wave, and where the intents stand in it; None if this is the rest of none.
+        """
+        if self._before is None:
+            return None
+        wave, again = self._before
+        for i, position in enumerate(again):
+            wave.outcomes[position] = self.outcomes[i]
+            wave.errors.pop(position, None)
+        wave.errors.update({again[i]: error for i, error in self.errors.items()})
+        wave.tries.update({again[i]: n for i, n in self.tries.items()})
+        wave.interrupted.difference_update(again)
+        wave.interrupted.update(again[i] for i in self.interrupted)
+        wave.batches.update({again[i]: tuple(again[m] for m in b) for i, b in self.batches.items()})
+        wave.discarded += [(intents, reason, again[at]) for intents, reason, at in self.discarded]
+        return self._before
+
+    def follow(self, parent: Wave, positions: Sequence[int]) -> None:
+        """Have its causes in another wave.
+
+        Args:
+            parent: that wave.
+            positions: where the causes stand in it, by where they stood before.
+        """
+        self.parent = parent
+        self.causes = [positions[cause] for cause in self.causes]
 
 
 def _decided(reason: object) -> object:
@@ -398,15 +532,73 @@ def chain(region: Region | None) -> Iterator[Region]:
         region = region.up
 
 
+def _causes(attempt: Region, size: int) -> list[int]:
+    """The cause of each intent that was emitted into a region of attempts."""
+    starts = attempt.starts
+    if len(starts) == 1:
+        return [attempt.cause] * size
+    ends = [*(start for start, _ in starts[1:]), size]
+    return [
+        cause for (start, cause), end in zip(starts, ends, strict=True) for _ in range(start, end)
+    ]
+
+
+def _fill(homes: list[Region], around: list[tuple[int, Region]], until: int) -> None:
+    """Note the homes up to a position, by what is around it, and leave the regions that end."""
+    while around:
+        end, region = around[-1]
+        homes += [region] * (min(end, until) - len(homes))
+        if end > until:
+            return
+        around.pop()
+
+
+def _has_overrides(region: Region) -> bool:
+    return bool(region.overrides)
+
+
+def _decides(region: Region) -> bool:
+    return bool(region.policies or region.enclosures or region.overrides)
+
+
+class _Judged:
+    """Where policies that judge by class were asked: an equal one around them need not be."""
+
+    def __init__(self) -> None:
+        self._done: dict[Any, list[tuple[int, int]]] = {}
+
+    def gaps(self, policy: Any, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the stretches that no equal policy has judged, and note that one does now."""
+        done = self._done.setdefault(policy, [])
+        inside = list[tuple[int, int]]()
+        while done and done[-1][0] >= start and done[-1][1] <= end:
+            inside.append(done.pop())
+        done.append((start, end))
+        gaps, low = list[tuple[int, int]](), start
+        for inner_start, inner_end in reversed(inside):
+            if inner_start > low:
+                gaps.append((low, inner_start))
+            low = inner_end
+        return [*gaps, (low, end)] if low < end else gaps
+
+
+def _at(look: Callable[[int], Any], live: Any) -> Callable[[int], Any]:
+    return lambda index: look(live[index])
+
+
 def _live(outcomes: bytearray, start: int, end: int) -> Any:
     """Positions not dropped or merged."""
-    part = outcomes[start:end]
-    if not part.count(Outcome.DROPPED) and not part.count(Outcome.MERGED):
+    gone = outcomes.count(Outcome.DROPPED, start, end) + outcomes.count(Outcome.MERGED, start, end)
+    if not gone:
         return range(start, end)
+    if gone == end - start:
+        return ()
     return [i for i in range(start, end) if outcomes[i] in (Outcome.PENDING, Outcome.HELD)]
 
 
-def _holding(outcomes: bytearray, live: Any) -> Callable[[int], bool]:
+def _holding(outcomes: bytearray, live: Any, start: int, end: int) -> Callable[[int], bool] | None:
+    if not outcomes.count(Outcome.HELD, start, end):
+        return None
     return lambda index: outcomes[live[index]] == Outcome.HELD
 
 

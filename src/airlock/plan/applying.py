@@ -21,7 +21,8 @@ from airlock.context import judge
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import ApplyError, FlushError, WiringError
-from airlock.flush import Flush, Resolution, too_deep
+from airlock.flushing.execution import drive
+from airlock.flushing.flush import Flush, too_deep
 from airlock.plan.applied import Applied
 from airlock.plan.document import Plan, effects
 from airlock.plan.doubts import MaybeDone, settle
@@ -47,6 +48,32 @@ class Step(Protocol):
 
     def run(self) -> None: ...
     async def arun(self) -> None: ...
+
+
+class _Resolving:
+    """Resolves the handlers of a wave that is not run.
+
+    Attributes:
+        error: what does not fit; it ends the application, where that of a flush does not.
+    """
+
+    def __init__(self, flush: Flush, wave: Wave) -> None:
+        self._flush = flush
+        self._wave = wave
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            for _ in self._flush.resolve(self._wave, awaits=False):
+                pass  # it yields nothing
+        except Exception as error:  # noqa: BLE001 - kept for the generator, which raises it
+            self.error = error
+
+    async def arun(self) -> None:
+        try:
+            await drive(self._flush.resolve(self._wave, awaits=True))
+        except Exception as error:  # noqa: BLE001 - as above
+            self.error = error
 
 
 class Application:
@@ -88,14 +115,14 @@ class Application:
 
     def run(self) -> Applied:
         """The sync driver."""
-        for step in self._steps(awaits=False):
+        for step in self._steps():
             with self._kept():
                 step.run()
         return self._applied()
 
     async def arun(self) -> Applied:
         """The async driver."""
-        for step in self._steps(awaits=True):
+        for step in self._steps():
             with self._kept():
                 await step.arun()
         return self._applied()
@@ -109,26 +136,24 @@ class Application:
             pass  # what failed is in the waves
         except WiringError as error:  # of follow-ups: those of the plan were looked at first
             self._errors.append(error)
-        except ExceptionGroup as group:  # of handlers that ran at once; one has stopped it
-            raise group.exceptions[0] from None
 
     # -- the steps --------------------------------------------------------------------------------
 
-    def _steps(self, *, awaits: bool) -> Iterator[Step]:
-        yield from self._resolve(sample(self._plan, self._choice), awaits=awaits)
-        settle(self._plan, self._journal, self._stage.settings, self._maybe_done)
+    def _steps(self) -> Iterator[Step]:
+        yield from self._resolve(sample(self._plan, self._choice))
+        settle(self._plan, self._journal, self._stage.engine, self._maybe_done)
         self._before = self._journal.count_done(len(self._plan))
         for chunk in self._planned():
             yield from self._run(chunk)
         yield from self._follow_ups()
 
-    def _resolve(self, entries: Sequence[PlanEntry], *, awaits: bool) -> Iterator[Step]:
+    def _resolve(self, entries: Sequence[PlanEntry]) -> Iterator[Step]:
         """Wiring first: every handler of the plan."""
         wave = self._stage.wave(entries)
-        resolution = Resolution(self._flush(wave), wave, awaits=awaits)
-        yield resolution
-        if resolution.error is not None:
-            raise resolution.error
+        resolving = _Resolving(self._flush(wave), wave)
+        yield resolving
+        if resolving.error is not None:
+            raise resolving.error
 
     def _planned(self) -> Iterator[list[tuple[int, PlanEntry]]]:
         """What is chosen of the plan and not done, in chunks."""
@@ -180,7 +205,7 @@ class Application:
         del self._errors[KEPT:]
 
     def _fail_too_deep(self, wave: Wave, chunk: list[tuple[int, PlanEntry]]) -> None:
-        most = self._stage.settings.max_depth
+        most = self._stage.engine.max_depth
         for i, (_, entry) in enumerate(chunk):
             if entry.causation.depth > most and wave.outcomes[i] == Outcome.PENDING:
                 wave.fail(i, too_deep(wave, i, most))
@@ -188,8 +213,10 @@ class Application:
             self._journal.end((self._numbers[i], *state_of(wave, i)) for i in wave.errors)
 
     def _flush(self, wave: Wave) -> Flush:
-        settings, report = self._stage.settings, Report(self._stage.engine)
-        flush = Flush(settings, report, [wave], fail_fast=self._fail_fast, journal=self)
+        engine, report = self._stage.engine, Report(self._stage.engine)
+        flush = Flush(
+            engine, report, [wave], engine.observers, fail_fast=self._fail_fast, journal=self
+        )
         flush.resolved = self._stage.resolved
         return flush
 
@@ -199,11 +226,11 @@ class Application:
 
     # -- the journal of a flush -------------------------------------------------------------------
 
-    def begin(self, _: Wave, positions: tuple[int, ...], /) -> None:
+    def begin(self, _: Wave, positions: Sequence[int], /) -> None:
         """Write down that some effects are about to happen."""
         self._journal.begin([self._numbers[i] for i in positions])
 
-    def end(self, wave: Wave, positions: tuple[int, ...], /) -> None:
+    def end(self, wave: Wave, positions: Sequence[int], /) -> None:
         """Write down what became of them, together with what their handler emitted."""
         states = [(self._numbers[i], *state_of(wave, i)) for i in positions]
         ended = [attempt for attempt in wave.attempts if attempt.cause == positions[-1]]

@@ -8,10 +8,10 @@ from typing import Literal
 from airlock.dispatch import INLINE, dispatch_of
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, MaybeDoneError
+from airlock.flushing.engine import Engine
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry
 from airlock.plan.journal import JournalFile
-from airlock.settings import Settings
 
 __all__ = ["MaybeDone", "check_maybe_done", "settle"]
 
@@ -37,7 +37,7 @@ def check_maybe_done(maybe_done: object) -> None:
         )
 
 
-def settle(plan: Plan, journal: JournalFile, settings: Settings, maybe_done: MaybeDone) -> None:
+def settle(plan: Plan, journal: JournalFile, engine: Engine, maybe_done: MaybeDone) -> None:
     """Decide about each effect that was in flight.
 
     Raises:
@@ -47,7 +47,7 @@ def settle(plan: Plan, journal: JournalFile, settings: Settings, maybe_done: May
     decided: list[tuple[int, str, str | None]] = []
     doubtful = list[PlanEntry]()
     for number, entry in _in_flight(plan, journal):
-        if _is_idempotent(entry, settings):
+        if _is_idempotent(entry, engine):
             answer: object = "retry"
         elif maybe_done is None:
             doubtful.append(entry)
@@ -76,10 +76,10 @@ def settle(plan: Plan, journal: JournalFile, settings: Settings, maybe_done: May
     journal.end(decided)
 
 
-def _is_idempotent(entry: PlanEntry, settings: Settings) -> bool:
+def _is_idempotent(entry: PlanEntry, engine: Engine) -> bool:
     cls = type(entry.intent)
-    binding = settings.binding(cls)
-    inline = dispatch_of(settings.dispatch, cls) is INLINE
+    binding = engine.binding(cls)
+    inline = dispatch_of(engine.dispatch, cls) is INLINE
     return inline and binding is not None and binding.idempotent
 
 

@@ -14,8 +14,8 @@ from airlock.effects.report import Report
 from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Wave
 from airlock.errors import DeclarationError, PlanError
-from airlock.held import unclaimed
-from airlock.overrides import override_of
+from airlock.flushing.held import unclaimed
+from airlock.overrides import Overrides
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.lines import written
@@ -59,7 +59,7 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         PlanError: it is under an override.
     """
     intent = wave.intents[position]
-    if wave.overridden and override_of(wave, position):
+    if wave.overridden and Overrides(wave).of(position) is not None:
         raise PlanError(
             "the plan",
             f"cannot hold {stable_repr(intent)}, which was emitted under scope.override(...): a "

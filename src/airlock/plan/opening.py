@@ -19,7 +19,7 @@ from airlock.plan.staging import Stage
 from airlock.plan.telling import journal_of
 
 if TYPE_CHECKING:
-    from airlock.engine import Engine
+    from airlock.flushing.engine import Engine
 
 __all__ = ["Request", "application"]
 

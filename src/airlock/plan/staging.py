@@ -18,7 +18,7 @@ from airlock.plan.entry import PlanEntry
 from airlock.scope import Scope
 
 if TYPE_CHECKING:
-    from airlock.engine import Engine
+    from airlock.flushing.engine import Engine
 
 __all__ = ["Stage"]
 
@@ -45,7 +45,6 @@ class Stage:
             policy for region in outwards(now) if region.encloses for policy in region.enclosures
         ]
         self.engine = engine
-        self.settings = engine.settings
         self._around = (*around, *process_policies(around))
         place = caller()
         policies: tuple[PolicyLike, ...] = (*engine.policy, *self._around)

@@ -31,7 +31,7 @@ from airlock.errors import (
     DeclarationError,
     FlushError,
 )
-from airlock.settings import Settings
+from airlock.flushing.engine import Engine
 from airlock.signatures import is_async
 from airlock.testing.strategies.values import strategy_of
 
@@ -84,7 +84,7 @@ def handler_contract(
             "here already: call it from a sync test."
         )
     names = dict(sys._getframe(1).f_locals)
-    known: Settings = boundary._settings  # noqa: SLF001 - the kit belongs to airlock
+    known: Engine = boundary._engine  # noqa: SLF001 - the kit belongs to airlock
     with asyncio.Runner() as runner:
         for cls in _handled(known, only):
             values = strategy_of((cls,), {}, names)
@@ -97,7 +97,7 @@ def handler_contract(
                 raise AssertionError(f"no values of {_named(cls)} can be made: {error}") from error
 
 
-def _handled(known: Settings, only: Any) -> list[type[Any]]:
+def _handled(known: Engine, only: Any) -> list[type[Any]]:
     chosen = declared() if only is None else only
     classes = [c.intent_type if isinstance(c, EffectFunction) else c for c in chosen]
     handled = [cls for cls in classes if _takes(known, cls)]
@@ -111,7 +111,7 @@ def _handled(known: Settings, only: Any) -> list[type[Any]]:
     return handled
 
 
-def _takes(known: Settings, cls: type[Any]) -> bool:
+def _takes(known: Engine, cls: type[Any]) -> bool:
     spec_of(cls)
     return known.binding(cls) is not None or dispatch_of(known.dispatch, cls) is not INLINE
 
@@ -124,7 +124,7 @@ class _Contract:
     """What is expected of one intent class and its handler."""
 
     def __init__(
-        self, boundary: Boundary, known: Settings, cls: type[Any], runner: asyncio.Runner
+        self, boundary: Boundary, known: Engine, cls: type[Any], runner: asyncio.Runner
     ) -> None:
         self._boundary = boundary
         self._class = cls

@@ -122,9 +122,9 @@ def sends(region: Region) -> bool:
     """Whether what is emitted in a region can be sent by its scope; nowhere, anything can."""
     if region.scope is None or any(CallTask in (one.overrides or ()) for one in chain(region)):
         return True
-    settings = region.scope.engine.settings
-    there = settings.binding(CallTask) is not None
-    return there or dispatch_of(settings.dispatch, CallTask) is not INLINE
+    engine = region.scope.engine
+    there = engine.binding(CallTask) is not None
+    return there or dispatch_of(engine.dispatch, CallTask) is not INLINE
 
 
 def emit_at(intent: CallTask, place: Place) -> None:

@@ -1,0 +1,1 @@
+"""The run: decide → resolve → execute → report."""

@@ -1,0 +1,174 @@
+"""``Engine``: what the scopes of one boundary ask of it; they never see the boundary itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Unpack
+
+import attrs
+
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.effects.policy import PolicyLike
+from airlock.effects.report import Report
+from airlock.effects.wave import Wave
+from airlock.errors import AsyncHandlerError
+from airlock.flushing.flush import Flush
+from airlock.observers import Observer, Observers
+from airlock.overrides import checked_overrides
+from airlock.scope import Scope
+from airlock.signatures import is_async
+from airlock.stages import How
+from airlock.wiring import Binding
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from airlock.plan.document import Plan
+    from airlock.wire.codec import Wire
+
+__all__ = ["Engine"]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Engine:
+    """Flushes the scopes of one boundary, and resumes their reports.
+
+    Attributes:
+        handlers: as registered, by intent class.
+        policy: in force in every scope.
+        dispatch: how intents are delivered.
+        interceptors: around each attempt of a handler, outermost first.
+        observers: of all scopes.
+        max_depth: how many handlers may stand between a block and an intent.
+        concurrency: how many async handlers run at once.
+        fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+    """
+
+    handlers: dict[type[Any], Binding]
+    policy: tuple[PolicyLike, ...]
+    dispatch: Dispatcher
+    interceptors: tuple[Interceptor, ...]
+    observers: Observers
+    max_depth: int
+    concurrency: int
+    fail_fast: bool
+
+    _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
+
+    # -- wiring -----------------------------------------------------------------------------------
+
+    def binding(self, cls: type[Any]) -> Binding | None:
+        """Return the handler of an intent class, along its MRO."""
+        try:
+            return self._bindings[cls]
+        except KeyError:
+            found = (self.handlers[base] for base in cls.__mro__ if base in self.handlers)
+            binding = self._bindings[cls] = next(found, None)
+            return binding
+
+    def dispatch_in(self, wave: Wave, cls: type[Any]) -> Dispatcher:
+        """Return how a class is delivered: here, if it was handed over to this process."""
+        return INLINE if wave.arrived else dispatch_of(self.dispatch, cls)
+
+    def check_sync(self, intents: Iterable[Any]) -> None:
+        """Refuse intents whose handlers must be awaited.
+
+        Raises:
+            AsyncHandlerError: the handler of one is async.
+        """
+        for cls in set(map(type, intents)):
+            binding = self.binding(cls)
+            if binding is not None and is_async(binding.target):
+                raise AsyncHandlerError(binding.name, cls.__qualname__, True)  # noqa: FBT003 - a fact
+
+    def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:
+        """Return overrides by intent type, for ``scope.override``."""
+        return checked_overrides(overrides)
+
+    # -- reports ----------------------------------------------------------------------------------
+
+    def new_report(self) -> Report:
+        """Return an empty report, which can be resumed."""
+        return Report(self)
+
+    def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None:
+        """Call the observers of a discarded scope."""
+        self._observers(observers).call(lambda observer: observer.discarded(report))
+
+    def plan(self, report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
+        """Return a plan of what a report says is held."""
+        from airlock.plan.making import plan_of_report  # noqa: PLC0415 - loads cattrs
+
+        plan = plan_of_report(report, expires, wire)
+        report.attend()
+        return plan
+
+    # -- flushing ---------------------------------------------------------------------------------
+
+    def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """Deliver some waves, and fill the report."""
+        self._flush(report, waves, how).run()
+
+    async def aflush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
+        """``flush``, awaiting async handlers."""
+        await self._flush(report, waves, how).arun()
+
+    def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
+        report.how = how
+        fail_fast = self.fail_fast if how["fail_fast"] is None else how["fail_fast"]
+        observers = self._observers(how["observers"])
+        return Flush(self, report, waves, observers, fail_fast=fail_fast, problems=how["problems"])
+
+    def _observers(self, observers: tuple[Observer, ...]) -> Observers:
+        """Return those of the boundary, with those of one scope."""
+        return Observers(observers, before=self.observers) if observers else self.observers
+
+    def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """Run what a report has left: for ``report.resume()``."""
+        report = Report(self, before.ledger)
+        with self._resuming(report, before, waves):
+            self.flush(report, waves, **_again(before))
+        return report
+
+    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
+        """``resume``, awaiting async handlers."""
+        report = Report(self, before.ledger)
+        with self._resuming(report, before, waves):
+            await self.aflush(report, waves, **_again(before))
+        return report
+
+    @contextmanager
+    def _resuming(self, report: Report, before: Report, waves: Sequence[Wave]) -> Iterator[None]:
+        """Have the regions of a report belong to its scope again while it is resumed.
+
+        If that is interrupted, nobody gets the new report: the one before takes back what became of
+        the rest, and can be resumed again.
+        """
+        freed = {wave.root for wave in waves if wave.root.scope is None}
+        for root in freed:
+            scope = before.scope()
+            if scope is None:
+                scope = Scope(self)
+                scope.resuming(root)
+            root.scope = scope
+        report.scope = before.scope
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            before.take_back(report)
+            raise
+        finally:
+            for root in freed:
+                root.scope = None
+
+
+def _again(before: Report) -> How:
+    """How a report is resumed: as it was flushed."""
+    return How(
+        problems=(),
+        fail_fast=None if before.how is None else before.how["fail_fast"],
+        observers=() if before.how is None else before.how["observers"],
+    )

@@ -1,0 +1,586 @@
+"""The calls of a wave, one after the other: what is called for each intent was composed before.
+
+Nothing happens per delivered intent but the call. Which were delivered follows from how far the
+iterator got; what a handler emits finds its cause the same way. A handler has a region once it
+emits, and those of consecutive handlers share one where nobody can see the difference::
+
+    Sink (current while handlers run) ──emit──► region of the attempt ──► follow-ups of the wave
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from airlock.context import here
+from airlock.dispatch import Delivery
+from airlock.effects.flat import Flat
+from airlock.effects.region import Region
+from airlock.effects.registry import located
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import (
+    AsyncHandlerError,
+    ClosedRegionError,
+    HandlerCancelledError,
+    OpenRegionsError,
+    PartialFailure,
+    UnavailableError,
+)
+from airlock.release import begun, end_attempt
+from airlock.wiring import Handler
+
+if TYPE_CHECKING:
+    from airlock.flushing.flush import Flush
+
+__all__ = ["Calls", "Execution", "Steps", "close", "drive", "execute", "refuse"]
+
+Steps = Generator[Awaitable[Any], Any, None]
+"""Awaitables, in order; resumed with the result of each, or with its error."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class Calls:
+    """What is to be called in a wave, in order.
+
+    Attributes:
+        subjects: what each call is given: an intent, or the list of a batch.
+        positions: of each call in the wave, that of its last member; None if the call at ``i`` is
+            for the intent at ``i``.
+        only: called for every subject; None if they differ.
+        each: called for the subject at the same place; None if ``only`` is.
+        handed: positions of what is handed over to an engine.
+    """
+
+    subjects: list[Any]
+    positions: Sequence[int] | None
+    only: Handler | None
+    each: list[Handler] | None
+    handed: Sequence[int] = ()
+
+
+def execute(flush: Flush, wave: Wave, calls: Calls, *, awaits: bool) -> Steps:
+    """Deliver a wave: one call after the other, or several at once if the boundary says so."""
+    if awaits and flush.engine.concurrency > 1:
+        yield _together(flush, wave, calls)
+    else:
+        apart = flush.journal is not None
+        yield from Execution(flush, wave, calls, awaits=awaits, apart=apart).steps()
+
+
+async def drive(steps: Steps) -> None:
+    """Await each step, and resume with what came of it."""
+    error: BaseException | None = None
+    result: Any = None
+    while True:
+        try:
+            awaitable = steps.send(result) if error is None else steps.throw(error)
+        except StopIteration:
+            return
+        error = result = None
+        try:
+            result = await awaitable
+        except BaseException as raised:  # noqa: BLE001 - it is raised inside the generator
+            error = raised
+
+
+class Execution:
+    """One run over some calls of a wave.
+
+    Args:
+        flush: of which this is a part.
+        wave: of the intents.
+        calls: what to call.
+        awaits: whether handlers may be async.
+        apart: note what became of each call before the next begins, and give each attempt a region
+            of its own: for a journal, and where calls run at once.
+    """
+
+    def __init__(
+        self, flush: Flush, wave: Wave, calls: Calls, *, awaits: bool, apart: bool
+    ) -> None:
+        self._flush = flush
+        self._wave = wave
+        self._calls = calls
+        self._positions = calls.positions
+        self._handed = frozenset(calls.handed)
+        self._awaits = awaits
+        self._apart = apart
+        self._count = len(calls.subjects)
+        self._iterator: Any = iter(calls.subjects)
+        self._undone: set[int] = set()
+        self._interrupted = False
+        self._outer = here.get()
+        self._sink = Sink(self)
+        self._awaiting: Sink | None = None
+        self._at = -1  # the position for whose attempt `_region` stands
+        self._region: Region | None = None
+        self._attempts: list[Region] = []
+        self._cancelling = cancelling()
+
+    def steps(self) -> Steps:
+        """Call everything; yields what must be awaited."""
+        here.set(self._sink)
+        subjects = self._one_by_one() if self._apart else self._iterator
+        only = self._calls.only
+        try:
+            if only is not None:
+                yield from self._call_only(only, subjects)
+            else:
+                yield from self._call_each(self._calls.each or [], subjects)
+        finally:
+            here.set(self._outer)
+            if self._count == 1:
+                self._sink.cause = self.position()
+            self._sink.close("it has ended")
+            if not self._apart:
+                self._end_attempt()
+                self._note()
+
+    # One class in a wave is the usual case, and saves a look-up for each intent. The bodies of the
+    # two loops are the same.
+
+    def _call_only(self, call: Handler, subjects: Iterator[Any]) -> Steps:
+        for subject in subjects:
+            try:
+                result = call(subject)
+                if result is not None and isawaitable(result):
+                    yield self._awaited(call, subject, result)
+                    self._resumed()
+            except BaseException as error:
+                if self._failed(error):
+                    if self._interrupted:
+                        raise
+                    return
+
+    def _call_each(self, calls: list[Handler], subjects: Iterator[Any]) -> Steps:
+        for subject, call in zip(subjects, calls, strict=False):
+            try:
+                result = call(subject)
+                if result is not None and isawaitable(result):
+                    yield self._awaited(call, subject, result)
+                    self._resumed()
+            except BaseException as error:
+                if self._failed(error):
+                    if self._interrupted:
+                        raise
+                    return
+
+    def _one_by_one(self) -> Iterator[Any]:
+        """The subjects; each call is noted before the next begins."""
+        journal, wave = self._flush.journal, self._wave
+        for subject in self._iterator:
+            position = self.position()
+            members = self._members(position)
+            if journal is not None:
+                journal.begin(wave, members)
+            yield subject
+            self._end_attempt()
+            done = Outcome.HANDED_OVER if position in self._handed else Outcome.DELIVERED
+            for member in members:
+                if wave.outcomes[member] == Outcome.PENDING and member not in self._undone:
+                    wave.outcomes[member] = done
+            if journal is not None:
+                journal.end(wave, members)
+            if self._flush.fail_fast and wave.errors:
+                return
+
+    # -- awaiting ---------------------------------------------------------------------------------
+
+    def _awaited(self, call: Handler, subject: Any, result: Any) -> Awaitable[Any]:
+        """Make ready for the await of a handler, which has a sink of its own meanwhile.
+
+        A task that it starts inherits that one, so that it cannot emit for the next handler.
+
+        Raises:
+            AsyncHandlerError: this flush is sync.
+        """
+        if not self._awaits:
+            work = self._flush.works.get(type(self._wave.intents[self.position()]))
+            refuse(call if work is None or work.handler is None else work.handler, subject, result)
+        self._awaiting = Sink(self, self.position())
+        here.set(self._awaiting)
+        awaitable: Awaitable[Any] = result
+        return awaitable
+
+    def _resumed(self) -> None:
+        """Go on after an await that ended well."""
+        awaiting, self._awaiting = self._awaiting, None
+        left_open = here.get() is not awaiting
+        here.set(self._sink)
+        if awaiting is not None:
+            awaiting.close("it has ended")
+            if left_open and self._at == self.position():
+                self._check_finished()
+
+    def again(self, error: BaseException) -> None:
+        """Begin another attempt of the call that is under way, after an error."""
+        position = self.position()
+        self._discard_attempt(position, error)
+        self._count_attempt(self._members(position))
+        if self._awaiting is not None:
+            self._awaiting.close("it failed")
+            self._awaiting = Sink(self, position)
+        here.set(self._sink if self._awaiting is None else self._awaiting)
+
+    # -- what became of a call --------------------------------------------------------------------
+
+    def _failed(self, error: BaseException) -> bool:
+        """Note that a call failed; return True if nothing else may be called."""
+        position = self.position()
+        self._interrupted = interrupts(error, self._cancelling, awaits=self._awaits)
+        if self._awaiting is not None:
+            self._awaiting.close("it failed")
+            self._awaiting = None
+        here.set(self._sink)
+        members = self._members(position)
+        errors = self._errors(position, members, error)
+        self._count_attempt(errors)
+        if len(errors) == len(members):
+            self._discard_attempt(position, error)
+        if self._unavailable(position, error):
+            return False
+        for member, one in errors.items():
+            self._wave.fail(member, one)
+        if self._interrupted:
+            self._wave.interrupted.update(members)
+            return True
+        return self._flush.fail_fast and not self._apart
+
+    def _errors(
+        self, position: int, members: Sequence[int], error: BaseException
+    ) -> dict[int, BaseException]:
+        """The error of each member that has one."""
+        if isinstance(error, PartialFailure) and position in self._wave.batches:
+            if error.errors and all(0 <= i < len(members) for i in error.errors):
+                return {members[i]: one for i, one in error.errors.items()}
+        elif not isinstance(error, Exception) and not self._interrupted:
+            cancelled = HandlerCancelledError(f"the handler of {self._wave.intents[position]!r}")
+            cancelled.__cause__ = error
+            error = cancelled
+        return dict.fromkeys(members, error)
+
+    def _unavailable(self, position: int, error: BaseException) -> bool:
+        """Whether the engine that it was handed to is down: then it is pending."""
+        if position not in self._handed or not isinstance(error, UnavailableError):
+            return False
+        if self._flush.journal is not None:
+            return False
+        to = self._flush.engine.dispatch_in(self._wave, type(self._wave.intents[position]))
+        self._flush.down.setdefault(to, error)
+        self.skip()
+        return True
+
+    def skip(self) -> None:
+        """Leave the call that is under way pending."""
+        self._undone.update(self._members(self.position()))
+
+    def _note(self) -> None:
+        """Set the outcome of all that was called."""
+        wave = self._wave
+        reached = self._count - self._iterator.__length_hint__()
+        end = reached
+        if self._positions is not None:
+            end = self._positions[reached - 1] + 1 if reached else 0
+        wave.delivered_up_to(end)
+        for position in self._handed:
+            if wave.outcomes[position] == Outcome.DELIVERED:
+                wave.outcomes[position] = Outcome.HANDED_OVER
+        for position in self._undone:
+            wave.outcomes[position] = Outcome.PENDING
+        if reached < self._count:
+            for last, members in wave.batches.items():
+                for member in members if last >= end else ():
+                    wave.outcomes[member] = Outcome.PENDING
+
+    # -- attempts ---------------------------------------------------------------------------------
+
+    def position(self) -> int:
+        """The position of the call that is under way; of a batch, that of its last member."""
+        reached: int = self._count - self._iterator.__length_hint__() - 1
+        return reached if self._positions is None else self._positions[reached]
+
+    def _members(self, position: int) -> Sequence[int]:
+        return self._wave.batches.get(position, (position,))
+
+    def deliveries(self, cause: int = -1) -> tuple[Delivery, ...]:
+        """Return one delivery for each intent of a call.
+
+        Args:
+            cause: the position of the call; -1 for the one that is under way.
+        """
+        wave = self._wave
+        position = self.position() if cause < 0 else cause
+        tries = wave.tries.get(position, 0) + 1
+        if not wave.batches or position not in wave.batches:
+            return (Delivery(wave, position, tries, position not in self._handed),)
+        return tuple(Delivery(wave, i, wave.tries.get(i, 0) + 1) for i in wave.batches[position])
+
+    def home(self, cause: int) -> Region:
+        """Return the region of the intent at ``cause``, or of that whose handler is running."""
+        return self._wave.home(max(self.position(), 0) if cause < 0 else cause)
+
+    def described(self, cause: int) -> str:
+        """For messages: the handler of the intent at ``cause``."""
+        if cause < 0:
+            return "the handler that started this"
+        return f"the handler of {self._wave.intents[cause]!r}"
+
+    def target(self, sink: Sink) -> Region:
+        """The region that collects what the handler that is running emits.
+
+        Raises:
+            ClosedRegionError: it runs no more: the next one does, or is awaited.
+        """
+        if self._awaiting is not None and sink is not self._awaiting:
+            raise ClosedRegionError("anything", sink.described(), "its handler has ended")
+        position = self.position()
+        if position != self._at or self._region is None:
+            return self._begin_attempt(position)
+        return self._region
+
+    def parent(self, sink: Sink) -> Region:
+        """``target``, holding nothing but this attempt's: for the regions that it opens."""
+        region = self.target(sink)
+        starts = region.starts
+        if len(starts) > 1:
+            if starts[-1][0] == len(region):  # it has emitted nothing so far
+                starts.pop()
+                region.cause = starts[-1][1]
+            region = self._begin_attempt(self._at, own=True)
+        return region
+
+    def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
+        wave, region = self._wave, self._region
+        up = wave.home(position)
+        shared = region is not None and not own and self._may_share(region, up)
+        if region is None or not shared:
+            self._end_attempt(keep=own)
+            region = Region(
+                "handler",
+                scope=wave.root.scope,
+                up=up,
+                outer=self._outer,
+                segment=begun(wave.root.segment),
+            )
+            region.running = self
+            region.seen = wave.seen
+            region.starts = []
+            wave.attempts.append(region)
+            self._attempts.append(region)
+        region.starts.append((len(region), position))
+        region.cause = position
+        self._at, self._region = position, region
+        return region
+
+    def _may_share(self, region: Region, up: Region) -> bool:
+        """Return True if consecutive attempts may emit into one region.
+
+        Not where each must be closed by itself: a transaction may decide about it, its emissions
+        are recorded with their positions, or it holds regions.
+        """
+        if self._apart or region.up is not up or region.children:
+            return False
+        return region.segment is None and not region.recorders
+
+    def _end_attempt(self, *, keep: bool = False) -> None:
+        """Close the region of the last attempts; fail the one that left regions open."""
+        region = self._region
+        if region is None:
+            return
+        if region.segment is not None:
+            end_attempt(region)
+        if not keep:
+            self._check_open(region)
+            self._at, self._region = -1, None
+        region.close("it has ended")
+
+    def _check_open(self, region: Region) -> None:
+        still_open = Flat(region).open if region.children else ()
+        if still_open:
+            names = tuple(inner.described() for inner in still_open)
+            error = OpenRegionsError(region.described(), names)
+            members = self._members(region.cause)
+            self._discard_attempt(region.cause, error)
+            self._count_attempt(members)
+            for member in members:
+                self._wave.fail(member, error)
+
+    def _check_finished(self) -> None:
+        """Refuse the end of a handler that left a region open.
+
+        Raises:
+            OpenRegionsError: naming it.
+        """
+        region = self._region
+        still_open = Flat(region).open if region is not None and region.children else ()
+        if region is not None and still_open:
+            names = tuple(inner.described() for inner in still_open)
+            raise OpenRegionsError(region.described(), names)
+
+    def _count_attempt(self, members: Iterable[int]) -> None:
+        for member in members:
+            self._wave.tries[member] = self._wave.tries.get(member, 0) + 1
+
+    def _discard_attempt(self, position: int, reason: object) -> None:
+        """Discard what the attempt for an intent emitted."""
+        if self._at != position:
+            return
+        wave = self._wave
+        attempts = self._attempts
+        while attempts and attempts[-1].cause == position:
+            region = attempts[-1]
+            start, _ = region.starts.pop()
+            if not region.starts:
+                attempts.pop()
+                wave.attempts.remove(region)
+                for inner in Flat(region).open if region.children else ():
+                    inner.close("its handler failed", reason)
+                wave.discard(region, reason)
+                region.close("it failed")
+            else:  # it is the end of a region that attempts share
+                region.cause = region.starts[-1][1]
+                wave.cut_back(region, start, position, reason)
+        more = bool(attempts) and not attempts[-1].is_closed
+        self._at, self._region = -1, attempts[-1] if more else None
+
+
+class Sink(Region):
+    """Current while handlers run: passes what they emit on to the region of their attempt."""
+
+    __slots__ = ()
+
+    def __init__(self, running: Execution, cause: int = -1) -> None:
+        # No more than what is asked of the current region: each async call has one.
+        self.running = running
+        self.cause = cause
+        wave, self.outer = running._wave, running._outer  # noqa: SLF001 - a part of it
+        self.scope = wave.root.scope
+        self.seen = wave.seen
+        self.encloses = False
+
+    @property
+    def up(self) -> Region | None:  # type: ignore[override]  # seldom asked, and changes
+        running: Execution = self.running
+        return running.home(self.cause)
+
+    def close(self, why: str, discarded: object = None) -> None:
+        super().close(why, discarded)
+        Region.up.__set__(self, None)  # type: ignore[misc, union-attr]  # the slot, which it has now
+
+    def as_parent(self) -> Region:
+        running: Execution = self.running
+        return running.parent(self)
+
+    def append(self, intent: Any, /) -> None:
+        self._target(intent).append(intent)
+
+    def extend(self, intents: Any, /) -> None:
+        intents = list(intents)
+        if intents:
+            self._target(intents[0]).extend(intents)
+
+    def put(self, intent: Any, options: Any) -> None:
+        self._target(intent).put(intent, options)
+
+    def _target(self, intent: Any) -> Region:
+        running: Execution = self.running
+        try:
+            return running.target(self)
+        except ClosedRegionError as late:
+            raise ClosedRegionError(repr(intent), late.region, late.why) from None
+
+
+# -- several at once ------------------------------------------------------------------------------
+
+
+async def _together(flush: Flush, wave: Wave, calls: Calls) -> None:
+    """Start the calls in order, at most ``concurrency`` at once, one at a time per ordering key."""
+    import asyncio  # noqa: PLC0415 - loaded only where asyncio runs
+
+    lanes = iter(_lanes(wave, calls))
+
+    async def work() -> None:
+        for lane in lanes:
+            if flush.fail_fast and wave.errors:
+                return
+            await drive(Execution(flush, wave, lane, awaits=True, apart=True).steps())
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            count = min(flush.engine.concurrency, len(calls.subjects))
+            workers = [group.create_task(work()) for _ in range(count)]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # what ended it; the others were cancelled for that
+    if any(worker.cancelled() for worker in workers):
+        raise asyncio.CancelledError
+
+
+def _lanes(wave: Wave, calls: Calls) -> list[Calls]:
+    lanes: dict[Hashable, list[int]] = {}
+    positions = range(len(calls.subjects)) if calls.positions is None else calls.positions
+    for i, position in enumerate(positions):
+        options = wave.options.get(position)
+        key = options and options.ordering_key
+        lanes.setdefault(i if key is None else (key,), []).append(i)
+    return [
+        Calls(
+            [calls.subjects[i] for i in lane],
+            [positions[i] for i in lane],
+            calls.only,
+            None if calls.each is None else [calls.each[i] for i in lane],
+            calls.handed,
+        )
+        for lane in lanes.values()
+    ]
+
+
+# -- cancellation ---------------------------------------------------------------------------------
+
+
+def interrupts(error: BaseException, before: int | None, *, awaits: bool) -> bool:
+    """Return True if an error of a handler ends the flush.
+
+    A cancellation does only if it is that of the task that flushes; of something that the handler
+    awaits, it is the handler's error like any other.
+
+    Args:
+        error: that was raised.
+        before: what ``cancelling()`` was before.
+        awaits: whether the flush is async; no cancellation reaches a sync one.
+    """
+    if isinstance(error, Exception):
+        return False
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return True
+    now = cancelling()
+    return awaits and (now is None or before is None or now > before)
+
+
+def cancelling() -> int | None:
+    """Return how often the asyncio task that is running was asked to cancel; None if unknown."""
+    asyncio = sys.modules.get("asyncio")
+    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
+    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
+    asked: Callable[[], int] | None = getattr(task, "cancelling", None)
+    return None if asked is None else asked()
+
+
+def refuse(handler: Handler, subject: Any, awaitable: Any) -> NoReturn:
+    """Refuse what a handler returned to a sync flush.
+
+    Raises:
+        AsyncHandlerError: always.
+    """
+    close(awaitable)
+    raise AsyncHandlerError(located(handler), repr(subject))
+
+
+def close(awaitable: Any) -> None:
+    """Close a coroutine that will not be awaited, so that Python does not warn of it."""
+    if hasattr(awaitable, "close"):
+        awaitable.close()

@@ -1,0 +1,413 @@
+"""Wiring first: before anything of a wave runs, all that it takes is there and known to fit.
+
+There is one ``Work`` for each intent class. Retry, observers and interceptors are composed into its
+callable here, once, so that nothing is looked up for an intent that can be looked up for its class::
+
+    retried(watched(wrapped(interceptor, handler)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator, Hashable, Iterator, Sequence
+from inspect import isawaitable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from airlock.context import here, in_asyncio
+from airlock.dispatch import INLINE, Delivery, Dispatcher, Runs, running
+from airlock.effects.place import shown
+from airlock.effects.registry import spec_of
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import (
+    AsyncHandlerError,
+    PartialFailure,
+    UnhandledIntentError,
+    UnsupportedOptionError,
+    WiringError,
+)
+from airlock.flushing.execution import Calls, close, refuse
+from airlock.overrides import Link, Overrides, Wrapped
+from airlock.retry import RetryPolicy
+from airlock.signatures import is_async
+from airlock.wiring import Binding, Handler
+
+if TYPE_CHECKING:
+    from airlock.flushing.flush import Flush
+
+__all__ = ["Work", "arrange", "resolve"]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Work:
+    """How the intents of one class are delivered.
+
+    Attributes:
+        call: called for each intent, or for each batch.
+        handler: as resolved; None for what is handed over.
+        binding: as registered; None for what is handed over.
+        dispatch: where it goes.
+    """
+
+    call: Handler
+    handler: Handler | None
+    binding: Binding | None
+    dispatch: Dispatcher
+
+    @property
+    def batch(self) -> bool:
+        """Whether it is called with lists."""
+        return self.binding is not None and self.binding.batch
+
+
+Resolving = Generator[Awaitable[Any], Any, None]
+
+
+def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Resolving:
+    """Make the works of a wave; yields what must be awaited, and takes the result.
+
+    Args:
+        flush: of which the wave is a part.
+        wave: which has been decided.
+        overrides: of the wave; None if there are none.
+        awaits: whether handlers may be async.
+
+    Raises:
+        WiringError: something does not fit; nothing of the wave may run.
+        Exception: whatever a provider raised.
+    """
+    engine = flush.engine
+    if awaits and engine.concurrency > 1 and not in_asyncio():
+        raise WiringError(
+            "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
+            "Here leave it 1: the handlers of a flush then run one after the other."
+        )
+    needing, asking = _classes(wave, overrides)
+    classes = needing | asking if asking else needing
+    if wave.options:
+        _check_options(flush, wave)
+    missing = list[type[Any]]()
+    for cls in sorted(classes, key=_order) if len(classes) > 1 else classes:
+        dispatch = engine.dispatch_in(wave, cls)
+        binding = engine.binding(cls)
+        if dispatch is not INLINE:
+            if cls in needing:  # what an override stands for is not carried
+                dispatch.check(cls)
+                call = _handing_over(flush, dispatch, awaits=awaits)
+                flush.works[cls] = Work(call, None, None, dispatch)
+        elif binding is None:
+            missing += [cls] if cls in needing else []
+        else:
+            handler = yield from _handler(flush, cls, binding, awaits=awaits)
+            if cls in needing:
+                _add_work(flush, cls, binding, handler, awaits=awaits)
+    if missing:
+        lacking = (f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing)
+        raise UnhandledIntentError(
+            tuple(sorted(lacking)), tuple(cls.__qualname__ for cls in engine.handlers)
+        )
+
+
+def _handler(
+    flush: Flush, cls: type[Any], binding: Binding, *, awaits: bool
+) -> Generator[Awaitable[Any], Any, Handler]:
+    """Return the handler of a class, with its dependencies."""
+    handler = flush.resolved.get(cls)
+    if handler is None:
+        handler = binding.provide()
+        if isawaitable(handler):
+            if not awaits:
+                close(handler)
+                raise AsyncHandlerError(binding.name, cls.__qualname__)
+            handler = yield handler
+        flush.resolved[cls] = handler
+    return handler
+
+
+def _add_work(
+    flush: Flush, cls: type[Any], binding: Binding, handler: Handler, *, awaits: bool
+) -> None:
+    work = flush.works.get(cls)
+    if work is not None and work.handler is handler:
+        return
+    if not awaits and is_async(handler):
+        raise AsyncHandlerError(binding.name, cls.__qualname__)
+    call = compose(flush, handler, binding.retry, awaits=awaits)
+    flush.works[cls] = Work(call, handler, binding, INLINE)
+
+
+def _order(cls: type[Any]) -> str:
+    return cls.__qualname__
+
+
+def _classes(wave: Wave, overrides: Overrides | None) -> tuple[set[type[Any]], set[type[Any]]]:
+    """The classes that need a handler, and those whose overrides may call on to one."""
+    allowed = wave.allowed()
+    if overrides is None:
+        if allowed is None:
+            return wave.classes, set()
+        return {type(wave.intents[i]) for i in allowed}, set()
+    needing, asking = set[type[Any]](), set[type[Any]]()
+    for i in range(len(wave.intents)) if allowed is None else allowed:
+        (asking if overrides.of(i) else needing).add(type(wave.intents[i]))
+    return needing, asking - needing
+
+
+def _check_options(flush: Flush, wave: Wave) -> None:
+    for i, options in wave.options.items():
+        if wave.outcomes[i] == Outcome.PENDING:
+            dispatch = flush.engine.dispatch_in(wave, type(wave.intents[i]))
+            for name in options.given():
+                if name not in dispatch.options:
+                    raise UnsupportedOptionError(repr(wave.intents[i]), name, repr(dispatch))
+
+
+# -- composing ------------------------------------------------------------------------------------
+
+
+def compose(flush: Flush, handler: Handler, retry: RetryPolicy | None, *, awaits: bool) -> Handler:
+    """Return a handler with everything around it that an attempt of it goes through."""
+    call = handler
+    for interceptor in reversed(flush.engine.interceptors):
+        call = Wrapped(interceptor, call)
+    if flush.observers.watch_attempts:
+        call = _watched(flush, call, handler, awaits=awaits)
+    return call if retry is None else _retried(call, retry, awaits=awaits)
+
+
+def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handler:
+    """Return what hands an intent over, as long as its engine can be reached."""
+
+    def hand_over(_: Any) -> object:
+        under_way = running()
+        if dispatch in flush.down:
+            under_way.skip()
+            return None
+        return dispatch.dispatch(under_way.deliveries()[-1])
+
+    if not flush.observers.watch_attempts:
+        return hand_over
+    watched = _watched(flush, hand_over, dispatch.dispatch, awaits=awaits)
+    # Nobody hears of what is not attempted.
+    return lambda intent: hand_over(intent) if dispatch in flush.down else watched(intent)
+
+
+def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
+    """Return a call whose attempts the observers hear of."""
+    observers = flush.observers
+    ends = observers.watch_ends
+
+    def watched(subject: Any) -> object:
+        under_way: Runs | None = here.get().running
+        deliveries = (under_way or running()).deliveries()
+        observers.started(deliveries)
+        try:
+            result = call(subject)
+            if result is not None and isawaitable(result):
+                if awaits:
+                    return rest(result, deliveries)
+                refuse(handler, subject, result)
+        except BaseException as error:
+            observers.ended(deliveries, error)
+            raise
+        if ends:
+            observers.ended(deliveries, None)
+        return result
+
+    async def rest(awaitable: Awaitable[Any], deliveries: Sequence[Delivery]) -> object:
+        try:
+            result = await awaitable
+        except BaseException as error:
+            observers.ended(deliveries, error)
+            raise
+        observers.ended(deliveries, None)
+        return result
+
+    return watched
+
+
+def _retried(call: Handler, retry: RetryPolicy, *, awaits: bool) -> Handler:
+    """Return a call that is repeated as a policy says. One that succeeds costs next to nothing."""
+    on = retry.on
+
+    def first(subject: Any) -> object:
+        began = 0.0 if retry.timeout is None else monotonic()
+        try:
+            result = call(subject)
+        except PartialFailure:
+            raise
+        except on as error:
+            attempts = _Attempts(call, subject, error)
+            if awaits:
+                return retry.acall(attempts.arun, began)
+            return retry.call(attempts.run, began)
+        if awaits and result is not None and isawaitable(result):
+            return rest(subject, result, began)
+        return result
+
+    async def rest(subject: Any, awaitable: Awaitable[Any], began: float) -> object:
+        try:
+            return await awaitable
+        except PartialFailure:
+            raise
+        except on as error:
+            attempts = _Attempts(call, subject, error)
+        return await retry.acall(attempts.arun, began)
+
+    return first
+
+
+class _Attempts:
+    """The attempts of a call of which the first has failed.
+
+    Args:
+        call: to repeat.
+        subject: to call it with.
+        error: of the first attempt, which is raised again, so that the policy counts it.
+    """
+
+    def __init__(self, call: Handler, subject: Any, error: Exception) -> None:
+        self._call = call
+        self._subject = subject
+        self._error: BaseException = error
+        self._begun = False
+
+    def run(self) -> object:
+        """Attempt it; what the attempt before has emitted is discarded."""
+        self._begin()
+        try:
+            return self._call(self._subject)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    async def arun(self) -> object:
+        """``run``, awaiting the result."""
+        self._begin()
+        try:
+            result = self._call(self._subject)
+            return await result if isawaitable(result) else result
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            raise self._error
+        running().again(self._error)
+
+
+# -- arranging ------------------------------------------------------------------------------------
+
+
+def arrange(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Calls:
+    """Return what is to be called for the intents of a wave that are allowed, in order."""
+    positions: Sequence[int] | None = wave.allowed()
+    classes = wave.classes
+    whole = range(len(wave.intents)) if positions is None else positions
+    if overrides is None and len(classes) == 1:
+        work = flush.works.get(next(iter(classes)))
+        if work is not None and not work.batch:
+            subjects = wave.intents if positions is None else [wave.intents[i] for i in positions]
+            handed = () if work.dispatch is INLINE else whole
+            return Calls(subjects, positions, work.call, None, handed)
+        if work is not None and wave.uniform:
+            wave.batches.update(_cut(work, whole))
+            batches = wave.batches.values()
+            subjects = [[wave.intents[member] for member in batch] for batch in batches]
+            return Calls(subjects, list(wave.batches), work.call, None)
+    return _Arrangement(flush, wave, overrides, awaits=awaits).calls(whole)
+
+
+def _cut(work: Work, members: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+    size = (work.binding and work.binding.size) or len(members)
+    for start in range(0, len(members), size):
+        batch = members[start : start + size]
+        yield batch[-1], batch
+
+
+class _Arrangement:
+    """The calls of a wave that differ.
+
+    Args:
+        flush: of which the wave is a part.
+        wave: which has been resolved.
+        overrides: of the wave.
+        awaits: whether handlers may be async.
+    """
+
+    def __init__(
+        self, flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool
+    ) -> None:
+        self._flush = flush
+        self._wave = wave
+        self._overrides = overrides
+        self._awaits = awaits
+        self._composed: dict[Link, Handler] = {}
+
+    def calls(self, positions: Sequence[int]) -> Calls:
+        """Return what is to be called for the intents at some positions."""
+        wave, works = self._wave, self._flush.works
+        batching = {cls for cls in wave.classes if cls in works and works[cls].batch}
+        if batching:
+            wave.batches.update(self._batches(positions, batching))
+        subjects, places, each, handed = list[Any](), list[int](), list[Handler](), list[int]()
+        for i in positions:
+            subject = wave.intents[i]
+            link = None if self._overrides is None else self._overrides.of(i)
+            if link is not None:
+                if link.override.call is None:
+                    wave.outcomes[i] = Outcome.DROPPED
+                    wave.deciders[i] = "override"
+                    continue
+                call = self._overridden(link, type(subject))
+            else:
+                work = works[type(subject)]
+                call = work.call
+                if type(subject) in batching:
+                    if i not in wave.batches:
+                        continue  # it is called with the last member
+                    subject = [wave.intents[member] for member in wave.batches[i]]
+                elif work.dispatch is not INLINE:
+                    handed.append(i)
+            subjects.append(subject)
+            places.append(i)
+            each.append(call)
+        return Calls(subjects, places, None, each, handed)
+
+    def _batches(
+        self, positions: Sequence[int], batching: set[type[Any]]
+    ) -> Iterator[tuple[int, Sequence[int]]]:
+        """Yield the batches of some classes, each with the position of its last member."""
+        wave, works = self._wave, self._flush.works
+        groups: dict[Hashable, list[int]] = {}
+        for i in positions:
+            cls = type(wave.intents[i])
+            if cls in batching and (self._overrides is None or self._overrides.of(i) is None):
+                binding = works[cls].binding
+                headers = binding is None or not binding.mix_headers
+                groups.setdefault((binding, wave.batch_key(i, headers=headers)), []).append(i)
+        for members in groups.values():
+            yield from _cut(works[type(wave.intents[members[0]])], members)
+
+    def _overridden(self, link: Link, cls: type[Any]) -> Handler:
+        """Return the call of the intents of a class under some overrides."""
+        if link not in self._composed and self._overrides is not None:
+            handler = self._overrides.handler(link, self._original(cls))
+            self._composed[link] = compose(self._flush, handler, None, awaits=self._awaits)
+        return self._composed[link]
+
+    def _original(self, cls: type[Any]) -> Handler:
+        """Return what an override may call on to."""
+        engine = self._flush.engine
+        handler, binding = self._flush.resolved.get(cls), engine.binding(cls)
+        if handler is None or binding is None:
+            known = tuple(c.__qualname__ for c in engine.handlers)
+
+            def missing(_: Any) -> object:
+                raise UnhandledIntentError((cls.__qualname__,), known)
+
+            return missing
+        return (lambda intent: handler([intent])) if binding.batch else handler
