@@ -334,6 +334,44 @@ def test_a_batch_that_mixes_headers_passes_on_what_its_members_share(written: Wr
     assert seen == [{"trace": "7"}]
 
 
+def test_a_partial_failure_of_all_members_discards_what_was_emitted(written: Written) -> None:
+    """The attempt has failed, so that a resume does not deliver it twice."""
+    notified: list[Any] = []
+    bad = [0, 1]
+
+    def write(batch: list[Any]) -> None:
+        airlock.emit(NotifyWarehouse(len(batch)))
+        if bad:
+            raise PartialFailure({i: ValueError(str(i)) for i in bad})
+
+    with (
+        pytest.raises(FlushError),
+        batching(write, notify=notified.append).scope() as effects,
+    ):
+        effects.emit_all(entries(1, 2))
+    assert effects.report.discarded == [NotifyWarehouse(2)]
+    assert notified == []
+    bad.clear()
+    assert effects.report.resume().ok
+    assert notified == [NotifyWarehouse(2)]
+
+
+def test_a_partial_failure_of_some_members_keeps_what_was_emitted(written: Written) -> None:
+    notified: list[Any] = []
+
+    def write(batch: list[Any]) -> None:
+        airlock.emit(NotifyWarehouse(len(batch)))
+        if len(batch) == 2:
+            raise PartialFailure({1: ValueError("1")})
+
+    with (
+        pytest.raises(FlushError),
+        batching(write, notify=notified.append).scope() as effects,
+    ):
+        effects.emit_all(entries(1, 2))
+    assert notified == [NotifyWarehouse(2)]
+
+
 # -- expansion ------------------------------------------------------------------------------------
 
 

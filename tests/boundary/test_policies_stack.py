@@ -20,6 +20,7 @@ from airlock import (
     Hold,
     Limit,
     OncePerChain,
+    Options,
     Outcome,
     Policy,
     Refuse,
@@ -29,6 +30,7 @@ from airlock import (
     enclose,
     region,
 )
+from airlock.effects.policy import And
 from airlock.errors import FlushError, PolicyError, RefusedError
 from tests.boundary.vocabulary import (
     AuditEntry,
@@ -412,3 +414,72 @@ def test_a_policy_of_your_own_may_refuse(boundary: Boundary, emission: Emission)
             emission(effects, SendEmail("all"))
         emission(effects, SendEmail("one"))
         assert effects == [SendEmail("one")]
+
+
+def test_a_policy_is_not_asked_about_nothing() -> None:
+    """Not where all was dropped inside, and not where nothing was emitted."""
+    asked: list[int] = []
+
+    def counts(view: View) -> Sequence[Verdict]:
+        asked.append(len(view))
+        return [ALLOW] * len(view)
+
+    boundary = Boundary({SendEmail: lambda _: None, NotifyWarehouse: lambda _: None})
+    with boundary.scope(policy=counts):
+        with airlock.region(counts):
+            pass
+        with airlock.region(each(lambda _: DROP)):
+            airlock.emit(SendEmail())
+    assert asked == []
+    with boundary.scope(policy=counts):
+        airlock.emit(NotifyWarehouse())
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_allowed_is_not_merged_into_what_is_held(together: bool) -> None:
+    """It would not happen, for another's sake."""
+    delivered: list[Any] = []
+    hold = each(lambda intent: HOLD)
+    held = (hold & Dedupe()) if together else hold
+    boundary = Boundary({SendEmail: delivered.append})
+    with boundary.scope(policy=Dedupe()) as effects:
+        with airlock.region(held):
+            effects.emit(SendEmail("a"))
+        effects.emit(SendEmail("a"))
+        effects.emit(SendEmail("a"))
+    assert effects.report.held == [SendEmail("a")]
+    assert effects.report.merged == [SendEmail("a")]
+    assert delivered == [SendEmail("a")]
+
+
+def test_the_parts_of_one_policy_do_not_merge_across_what_they_hold() -> None:
+    def holds_the_first(view: View) -> Sequence[Verdict]:
+        return [HOLD if i == 0 else ALLOW for i in range(len(view))]
+
+    delivered: list[Any] = []
+    both = And((holds_the_first, Dedupe()))
+    with Boundary({SendEmail: delivered.append}).scope(
+        policy=both.where(lambda _: True)
+    ) as effects:
+        effects.emit_all([SendEmail("a"), SendEmail("a")])
+    assert effects.report.held == [SendEmail("a")]
+    assert delivered == [SendEmail("a")]
+
+
+def test_follow_ups_of_different_tenants_are_not_merged() -> None:
+    """Headers are inherited, from scopes as from options."""
+    mailed: list[Any] = []
+    boundary = Boundary(
+        {
+            NotifyWarehouse: lambda _: airlock.emit(SendEmail("same")),
+            SendEmail: lambda _: mailed.append(airlock.delivery().headers["tenant"]),
+        },
+        policy=Dedupe(SendEmail),
+    )
+    with boundary.scope() as effects:
+        for tenant in "ab":
+            with boundary.scope(headers={"tenant": tenant}):
+                airlock.emit(NotifyWarehouse(1))
+            effects.emit(NotifyWarehouse(1), Options(headers={"tenant": tenant * 2}))
+    assert sorted(mailed) == ["a", "aa", "b", "bb"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airlock import FlushError, errors
+import airlock
+from airlock import Boundary, FlushError, errors
 from airlock.errors import AirlockError, PartialFailure
 
 LINE = re.compile(r"^(?P<indent>[│ ]*)(?:[├└]── )?(?P<name>[A-Z]\w+)(?:\s{2,}.*)?$")
@@ -99,3 +100,30 @@ def test_an_error_takes_its_facts_and_no_others() -> None:
     made: Any = errors.NoScopeError
     with pytest.raises(TypeError, match="what"):
         made("one", "too many")
+
+
+def test_the_text_of_errors_that_hold_each_other_is_bounded() -> None:
+    """Handlers that flush scopes of their own: the chain is in the group, not in its text."""
+    boundary = Boundary({Level: descend})
+
+    def descend_from(depth: int) -> FlushError:
+        with pytest.raises(FlushError) as raised, boundary.scope() as effects:
+            effects.emit(Level(depth))
+        return raised.value
+
+    texts = [len(str(descend_from(depth))) for depth in (4, 8, 16)]
+    assert max(texts) < 1_000
+    reports = [len(str(descend_from(depth).report)) for depth in (8, 16)]
+    assert reports[1] < 1.5 * reports[0]
+
+
+@airlock.intent
+class Level:
+    n: int
+
+
+def descend(level: Level) -> None:
+    if not level.n:
+        raise ValueError("the bottom")
+    with Boundary({Level: descend}).scope(independent=True) as effects:
+        effects.emit(Level(level.n - 1))

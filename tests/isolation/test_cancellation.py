@@ -141,7 +141,7 @@ def test_the_same_in_a_follow_up_and_in_a_resume() -> None:
         def start(_: Start) -> None:
             airlock.emit_all([Fetch(1), Note(1)])
 
-        handlers = {
+        handlers: dict[Any, Any] = {
             Start: start,
             Fetch: awaits_the_cancelled,
             Note: lambda i: notes.append(i.n),

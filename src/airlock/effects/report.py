@@ -13,7 +13,7 @@ import attrs
 from airlock.effects.flat import Discarded
 from airlock.effects.policy import shown_policy
 from airlock.effects.registry import spec_of
-from airlock.effects.stable import stable_repr
+from airlock.effects.stable import short, stable_repr
 from airlock.effects.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
 
@@ -353,6 +353,8 @@ def _decider(wave: Wave, i: int) -> object:
 
 def shown(decider: object) -> str:
     """What decided about an intent, without addresses."""
+    if isinstance(decider, BaseExceptionGroup):
+        return short(decider)
     return shown_policy(decider) if callable(decider) else stable_repr(decider)
 
 
