@@ -111,7 +111,7 @@ def test_a_callback_of_a_rolled_back_transaction_never_runs(
                 transaction.on_commit(do("c"))
                 raise Failure
     assert did == ["b"]
-    if using == "default":
+    if using:
         assert [entry.by for entry in effects.report if entry.by] == ["rollback", "rollback"]
 
 
@@ -149,10 +149,12 @@ def test_a_failing_block_discards_a_callback_where_it_decides(
     assert did == []
 
 
+@pytest.mark.parametrize("using", ["default", "other"])
 def test_a_commit_keeps_a_callback_where_the_transaction_decides(
-    buffered: InstalledOnCommit,
+    buffered: InstalledOnCommit, using: str
 ) -> None:
-    with suppress(Failure), boundary.scope(release=on_commit()):
+    """The transaction of the callback: the release may be of another database."""
+    with suppress(Failure), boundary.scope(release=on_commit(using)):
         with transaction.atomic():
             transaction.on_commit(do("a"))
         raise Failure
@@ -422,6 +424,24 @@ def test_a_task_called_on_commit_is_buffered_then(tasks: Tasks) -> None:
             assert tasks.sent == []
         assert tasks.sent == [1, 2]
     assert all(HERE in row.site for row in installed.observations)
+
+
+def test_a_task_called_on_commit_belongs_to_the_commit(tasks: Tasks) -> None:
+    """A later error discards what was called after it, and nothing else."""
+    from airlock.integrations.celery.installing import install
+
+    with install(tasks.app, mode="buffer", boundary=tasks.boundary):
+        effects = tasks.boundary.scope(release=on_commit())
+        with suppress(Failure), effects:
+            with transaction.atomic():
+                transaction.on_commit(partial(tasks.receipt.delay, 1))
+                transaction.on_commit(lambda: tasks.receipt.delay(2), robust=True)
+                tasks.receipt.delay_on_commit(3)
+                transaction.on_commit(partial(tasks.receipt.apply_async, (4,), countdown=5))
+            tasks.receipt.delay(5)
+            raise Failure
+    assert tasks.sent == [1, 2, 3, 4]
+    assert len(effects.report.discarded) == 1
 
 
 @pytest.mark.parametrize("release", [None, on_commit()], ids=["none", "on_commit"])

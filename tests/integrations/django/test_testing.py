@@ -151,6 +151,18 @@ class Cases:
         with refused, capture_effects(using="defualt"):
             raise SurpriseError
 
+    def test_what_callbacks_emit_belongs_to_the_commit(self) -> None:
+        """As in production, also if ``captureOnCommitCallbacks`` calls them."""
+        calling = TestCase.captureOnCommitCallbacks(using=self.alias, execute=True)
+        effects = self.shop.request()
+        with suppress(SurpriseError), effects:
+            with calling:
+                self.shop.later("a")
+            self.shop.place("after")
+            raise SurpriseError
+        assert self.shop.sent == ["a"]
+        assert effects.report.discarded == [SendReceipt("after")]
+
     # -- and without capturing ---------------------------------------------------------------------
 
     def test_no_atomic_is_autocommit_mode(self) -> None:

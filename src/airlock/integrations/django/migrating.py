@@ -29,7 +29,7 @@ from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
-from airlock.integrations.django.transactions import OnCommit
+from airlock.integrations.django.transactions import OnCommit, decided_by
 
 __all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callback"]
 
@@ -273,12 +273,12 @@ class InstalledOnCommit:
             self.observations.count(place, name, "no scope")
             _ORIGINAL(connection, function, robust=robust)
             return
-        release = region.scope.outermost.release
-        told = isinstance(release, OnCommit) and release.using == connection.alias
+        told = isinstance(region.scope.outermost.release, OnCommit)
         callback = Callback(function, place, robust=robust, committed=told)
         if not told:
             _ORIGINAL(connection, callback.commit, robust=robust)
-        emit(RunCallback(name, shown(place), callback=callback))
+        with decided_by(connection):  # it belongs to this commit, also if a release names another
+            emit(RunCallback(name, shown(place), callback=callback))
 
 
 def name_of(function: Any) -> str:

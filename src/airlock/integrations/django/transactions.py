@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -13,25 +15,39 @@ from airlock.release import OnFlushError, Release, Segment, check_on_flush_error
 
 try:
     from django.db import DEFAULT_DB_ALIAS, connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
 except ImportError:
     raise MissingExtraError(__name__, "Django", "django") from None
 
+from airlock.integrations.django.callbacks import COMMITTED, RUNNING, install
 from airlock.integrations.django.watching import transactions_of
 
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
+__all__ = ["decided_by", "on_commit"]
 
-__all__ = ["on_commit"]
+install()
 
 HERE = threading.local()
 """By alias, the connection of this thread in which a transaction was seen last."""
+
+DECIDING: ContextVar[BaseDatabaseWrapper | None] = ContextVar("airlock_django", default=None)
+
+
+@contextmanager
+def decided_by(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let a connection decide about what is emitted in the block, whichever a release names."""
+    token = DECIDING.set(connection)
+    try:
+        yield
+    finally:
+        DECIDING.reset(token)
 
 
 def on_commit(using: str | None = None, *, on_flush_error: OnFlushError = "report") -> Release:
     """Deliver what a scope emits when the transaction of a database commits.
 
     What was emitted in an ``atomic()`` or a savepoint that is rolled back is thrown away. What was
-    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block.
+    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block. What a
+    callback of ``transaction.on_commit`` emits belongs to the commit that it runs after.
 
     Args:
         using: the alias of the database, in ``DATABASES``; None for the default one.
@@ -74,12 +90,18 @@ class OnCommit:
     on_flush_error: OnFlushError
 
     def segment(self) -> Segment | None:
+        deciding = DECIDING.get()
+        if deciding is not None:
+            return transactions_of(deciding).current(deciding)
         connection = vars(HERE).get(self.using)
         # To ask Django for the connection takes 2 µs, at each emission.
         if connection is None or not usable(connection):
             connection = connections[self.using]
             if usable(connection):
                 vars(HERE)[self.using] = connection
+        callbacks = RUNNING.get()
+        if callbacks is not None and callbacks.decide(connection):
+            return COMMITTED
         return transactions_of(connection).current(connection)
 
 
