@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.db.models.signals import post_delete
-from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 
 import airlock
 from airlock import Boundary, FlushError, Hold, Scope, intent
@@ -17,6 +17,7 @@ from airlock.errors import ReleaseError, ScopeStateError
 from airlock.integrations.django.testing import EffectsTestMixin, assert_effects, capture_effects
 from airlock.integrations.django.transactions import on_commit
 from airlock.integrations.django.watching import transactions_of
+from airlock.testing import Recording, expect_effects
 from tests.integrations.django.shop.models import Row
 from tests.integrations.services import postgresql
 
@@ -400,3 +401,38 @@ def test_errors_of_a_flush_that_are_to_be_raised() -> None:
             assert Row.objects.count() == 0  # the connection is well
 
     assert outcome(Tests) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "recorded"),
+    [
+        ({}, []),
+        ({"DATABASE": "other"}, [SendReceipt("a")]),
+        ({"DATABASE": None}, [SendReceipt("a")]),
+        ({"DATABASE": "misspelt"}, [SendReceipt("a")]),
+        (None, []),
+    ],
+)
+def test_a_recording_minds_the_database_of_the_settings(setting: Any, recorded: list[Any]) -> None:
+    """As the scopes do that the project has in production, without importing its boundary."""
+    recorded_here = expect_effects(exhaustive=False)
+    with override_settings(AIRLOCK=setting), recorded_here as effects, suppress(SurpriseError):
+        Shop("default").order("a", fails=True)
+    Row.objects.all().delete()
+    assert effects == recorded
+
+
+def test_a_recording_may_be_given_a_release() -> None:
+    """Which then decides."""
+    recording = Recording(release=on_commit("other"))
+    recording.start()
+    try:
+        with suppress(SurpriseError), transaction.atomic("other"):
+            recording.emit(SendReceipt("a"))
+            raise SurpriseError
+        with suppress(SurpriseError), transaction.atomic():
+            recording.emit(SendReceipt("b"))
+            raise SurpriseError
+    finally:
+        recording.stop()
+    assert recording == [SendReceipt("b")]

@@ -75,9 +75,8 @@ def assert_effects(
 @contextmanager
 def _capturing(block: expect_effects, using: str | None, *, execute: bool) -> Iterator[Recording]:
     __tracebackhide__ = True
-    release = on_commit(using)
+    block.recording.release = on_commit(using)
     with block as recording:
-        recording._into().release_with(release)  # noqa: SLF001 - the kit knows of no transactions
         alias = DEFAULT_DB_ALIAS if using is None else using
         with TestCase.captureOnCommitCallbacks(using=alias, execute=execute):
             yield recording

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -11,9 +11,11 @@ from difflib import get_close_matches
 import attrs
 
 from airlock.errors import MissingExtraError, ReleaseError
-from airlock.release import OnFlushError, Release, Segment, check_on_flush_error
+from airlock.release import OnFlushError, Release, Segment, ambient, check_on_flush_error
 
 try:
+    from django.apps import apps
+    from django.conf import settings
     from django.db import DEFAULT_DB_ALIAS, connections
     from django.db.backends.base.base import BaseDatabaseWrapper
 except ImportError:
@@ -108,3 +110,20 @@ class OnCommit:
 def usable(connection: BaseDatabaseWrapper) -> bool:
     """Whether it is in an ``atomic()``, so that it is the one that Django uses in this thread."""
     return connection.in_atomic_block and not connection.closed_in_transaction
+
+
+def of_project() -> Release | None:
+    """Return the release of the project's scopes: of the database that its settings name.
+
+    A wrong setting is for the checks to report; the boundary is not imported for it.
+    """
+    if not apps.ready:
+        return None
+    setting = getattr(settings, "AIRLOCK", None)
+    alias = DEFAULT_DB_ALIAS
+    if isinstance(setting, Mapping):
+        alias = setting.get("DATABASE", DEFAULT_DB_ALIAS)
+    return OnCommit(alias, "report") if alias in [*connections] else None
+
+
+ambient.append(of_project)
