@@ -274,6 +274,141 @@ def test_undone_it_leaves_no_trace() -> None:
     assert BaseDatabaseWrapper.on_commit is before
 
 
+# -- what a callback reads ------------------------------------------------------------------------
+
+
+def a_loop() -> None:
+    """One transaction for each item, as commands have."""
+    for text in "abc":
+        with transaction.atomic():
+            transaction.on_commit(lambda: did.append(text))  # noqa: B023 - that is the test
+
+
+def a_loop_of_functions() -> None:
+    for text in "abc":
+
+        def send(mark: str, *, end: str = ".") -> None:
+            did.append(text + mark + end)  # noqa: B023 - that is the test
+
+        with transaction.atomic():
+            transaction.on_commit(partial(send, "!"))
+            transaction.on_commit(lambda: send("?"), robust=True)
+
+
+def set_before_the_commit() -> None:
+    with transaction.atomic():
+        transaction.on_commit(lambda: did.append(text))
+        text = "set"
+    text = "set later"
+
+
+def counts() -> None:
+    """A callback that assigns shares the variable."""
+    count = 0
+
+    def add() -> None:
+        nonlocal count
+        count += 1
+        did.append(f"{count}")
+
+    for _ in "ab":
+        with transaction.atomic():
+            transaction.on_commit(add)
+
+
+READING: list[tuple[Callable[[], None], list[str]]] = [
+    (a_loop, ["a", "b", "c"]),
+    (a_loop_of_functions, ["a!.", "a?.", "b!.", "b?.", "c!.", "c?."]),
+    (set_before_the_commit, ["set"]),
+    (counts, ["1", "2"]),
+]
+
+
+@pytest.mark.parametrize("using", RELEASES)
+@pytest.mark.parametrize(("command", "read"), READING)
+def test_a_callback_reads_variables_as_they_were_at_its_commit(
+    buffered: InstalledOnCommit, using: str, command: Callable[[], None], read: list[str]
+) -> None:
+    """As in Django, though it runs when the scope ends."""
+    with boundary.scope(release=on_commit(using) if using else None):
+        command()
+        assert did == []
+    assert did == read
+
+
+def test_a_callback_outside_of_transactions_reads_them_as_they_are_at_the_call(
+    buffered: InstalledOnCommit,
+) -> None:
+    with boundary.scope(release=on_commit()):
+        for text in "ab":
+            transaction.on_commit(lambda: did.append(text))  # noqa: B023 - that is the test
+    assert did == ["a", "b"]
+
+
+class Item:
+    """Like a model."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def send(self) -> None:
+        did.append(self.status)
+
+
+def an_item_that_changes() -> None:
+    item = Item("new")
+    with transaction.atomic():
+        transaction.on_commit(lambda: did.append(item.status))
+    item.status = "paid"
+
+
+def a_bound_method() -> None:
+    item = Item("new")
+    with transaction.atomic():
+        transaction.on_commit(item.send)
+    item.status = "paid"
+
+
+def a_batch() -> None:
+    batch = ["a", "b"]
+    with transaction.atomic():
+        transaction.on_commit(partial(did.extend, batch))
+    batch.clear()
+
+
+def nothing_changes() -> None:
+    item = Item("new")
+    for text in "ab":
+        with transaction.atomic():
+            transaction.on_commit(partial(did.append, text))
+            transaction.on_commit(lambda: did.append(item.status))
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        (a_loop, 2),
+        (set_before_the_commit, 1),
+        (an_item_that_changes, 1),
+        (a_bound_method, 1),
+        (a_batch, 1),
+        (nothing_changes, 0),
+    ],
+)
+def test_observing_names_the_sites_that_would_read_something_else(
+    observed: InstalledOnCommit, command: Callable[[], None], changed: int
+) -> None:
+    """Between its commit and the end of the scope."""
+    with boundary.scope(release=on_commit()):
+        command()
+    rows = [*observed.observations]
+    assert sum(row.changed for row in rows) == changed
+    assert all(HERE in row.site and row.harm == row.changed for row in rows)
+    told = f"{changed} that would read something else by then"
+    assert (told in observed.summary()) is bool(changed)
+    assert ("changed" in str(observed.observations).splitlines()[0]) is bool(changed)
+
+
 # -- observing ------------------------------------------------------------------------------------
 
 

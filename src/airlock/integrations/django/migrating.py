@@ -24,12 +24,14 @@ from airlock import field, intent
 from airlock.boundary import Boundary
 from airlock.context import emit, here
 from airlock.edges.behalf import call_for
+from airlock.edges.closures import as_now, changes
 from airlock.edges.observing import Observations
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.django.transactions import OnCommit, decided_by
+from airlock.integrations.django.watching import transactions_of
 
 __all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callback"]
 
@@ -67,8 +69,15 @@ class Callback:
     def __hash__(self) -> int:
         return id(self)
 
+    def as_now(self) -> None:
+        """Django would have called it now: what it reads is not to change until it runs."""
+        with self._lock:
+            if not self._released:
+                self._function = as_now(self._function)
+
     def commit(self) -> None:
         """The transaction was committed."""
+        self.as_now()
         with self._lock:
             self._committed, due = True, self._released
         if due:
@@ -261,7 +270,10 @@ class InstalledOnCommit:
 
         def called() -> None:
             noted.happened = True
-            call_for(place, function)
+            try:
+                call_for(place, function)
+            finally:
+                noted.changed = changes(function)
 
         _ORIGINAL(connection, called, robust=robust)
 
@@ -279,6 +291,11 @@ class InstalledOnCommit:
             _ORIGINAL(connection, callback.commit, robust=robust)
         with decided_by(connection):  # it belongs to this commit, also if a release names another
             emit(RunCallback(name, shown(place), callback=callback))
+        segment = transactions_of(connection).current(connection) if told else None
+        if segment is not None:
+            segment.transaction.when_ended(callback.as_now)
+        elif told:
+            callback.as_now()
 
 
 def name_of(function: Any) -> str:
