@@ -13,7 +13,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_
 
 import airlock
 from airlock import Boundary, FlushError, Hold, Scope, intent
-from airlock.errors import ReleaseError, ScopeStateError
+from airlock.errors import NoScopeError, ReleaseError, ScopeStateError
 from airlock.integrations.django.testing import EffectsTestMixin, assert_effects, capture_effects
 from airlock.integrations.django.transactions import on_commit
 from airlock.integrations.django.watching import transactions_of
@@ -288,6 +288,56 @@ class MixedIn(EffectsTestMixin, TestCase):
     def test_a_database_that_is_not_named(self) -> None:
         with self.captureEffects() as effects:
             assert effects == []
+
+
+class Prepares:
+    """The set-up of a class, in which its shop emits in no scope and in one."""
+
+    sent: list[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        shop = Shop("default")
+        cls.sent = shop.sent
+        shop.order("before")
+        super().setUpClass()  # type: ignore[misc]  # of the other base
+        shop.order("after")
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        shop = Shop("default")
+        cls.sent = shop.sent
+        shop.order("data")
+        with shop.request():
+            shop.place("in a request")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        Shop("default").order("torn down")
+        super().tearDownClass()  # type: ignore[misc]  # as above
+        Row.objects.all().delete()
+
+    def test_it(self) -> None:
+        assert self.sent == []
+        with pytest.raises(NoScopeError), transaction.atomic():
+            airlock.emit(SendReceipt("a"))
+        shop = Shop("default")
+        with shop.request():
+            shop.place("delivered")
+        assert shop.sent == ["delivered"]
+
+
+@pytest.mark.parametrize("mixin_first", [True, False])
+@pytest.mark.parametrize("base", [TestCase, TransactionTestCase])
+def test_the_set_up_of_a_class_with_the_mixin_delivers_nothing(
+    base: type[unittest.TestCase], mixin_first: bool
+) -> None:
+    """It needs no scope either. Its tests do, as they can be captured."""
+    bases = (EffectsTestMixin, base) if mixin_first else (base, EffectsTestMixin)
+    cases: Any = type("Cases", (Prepares, *bases), {})
+    derived = type("Derived", (cases,), {})
+    assert (outcome(cases), outcome(derived)) == ((1, []), (1, []))
+    assert Row.objects.count() == 0
 
 
 class WithoutDatabase(EffectsTestMixin, SimpleTestCase):
