@@ -153,6 +153,12 @@ def test_a_recording_in_a_test(db):
         work()
 
 
+def test_callbacks_that_are_called(db, effects, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        transaction.on_commit(lambda: airlock.emit(NotifyWarehouse(1)))
+    assert effects == [NotifyWarehouse(1)]
+
+
 def test_into_the_fixture(db, effects):
     with pytest.raises(ValueError), transaction.atomic():
         effects.emit(NotifyWarehouse(0))
@@ -211,7 +217,7 @@ class Real(TransactionTestCase):
 def test_what_is_rolled_back_is_not_recorded(pytester: pytest.Pytester) -> None:
     """Wherever the transaction is: a recording holds what production would deliver."""
     result = run(pytester, ROLLBACKS)
-    result.assert_outcomes(passed=11, failed=1)
+    result.assert_outcomes(passed=12, failed=1)
     result.stdout.fnmatch_lines(["*NotifyWarehouse(order=7)*discarded by rollback*"])
 
 

@@ -115,6 +115,33 @@ def test_1_no_transaction_and_the_block_ends_well(story: Story) -> None:
     story.check("a")
 
 
+def test_1_no_transaction_and_others_before_and_after_it(story: Story) -> None:
+    """Commit, then emit: no ``atomic()`` decides about what is emitted outside of it."""
+    with story.scope() as effects:
+        with story.atomic():
+            story.place("a")
+        airlock.emit(Note("after the commit"))
+        with suppress(SurpriseError), story.atomic():
+            story.place("b")
+            raise SurpriseError
+        assert Row.objects.using(story.alias).count() == 1  # a query that writes nothing
+        airlock.emit(Note("after the rollback"))
+    assert story.delivered == ["a", "after the commit", "after the rollback"]
+    assert effects.report.discarded == [Note("b")]
+
+
+def test_2_no_transaction_and_a_commit_after_it(story: Story) -> None:
+    """Nor does a later commit keep it."""
+    effects = story.scope()
+    with suppress(SurpriseError), effects:
+        airlock.emit(Note("a"))
+        with story.atomic():
+            story.place("b")
+        raise SurpriseError
+    assert story.delivered == ["b"]
+    assert effects.report.discarded == [Note("a")]
+
+
 def test_2_no_transaction_and_an_error(story: Story) -> None:
     """Without a transaction an error discards, although what was written stays."""
     effects = story.scope()
