@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import on_commit as imported_before
 from django.test import TestCase
+from django.utils import timezone, translation
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
 
-from airlock import Boundary, Dedupe, Drop, FlushError, intent
+from airlock import Boundary, Dedupe, Drop, FlushError, emit, intent
 from airlock.errors import SettingError
 from airlock.integrations.django import on_commit
 from airlock.integrations.django.migrating import (
@@ -343,6 +347,30 @@ def test_a_callback_outside_of_transactions_reads_them_as_they_are_at_the_call(
         for text in "ab":
             transaction.on_commit(lambda: did.append(text))  # noqa: B023 - that is the test
     assert did == ["a", "b"]
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@pytest.mark.parametrize("using", RELEASES)
+def test_a_callback_runs_in_the_context_of_its_commit(
+    buffered: InstalledOnCommit, using: str
+) -> None:
+    """Its language, its time zone, its tenant; what it emits is a follow-up all the same."""
+
+    def send() -> None:
+        emit(Note(f"{get_language()} {get_current_timezone_name()} {tenant.get()}"))
+
+    with boundary.scope(release=on_commit(using) if using else None) as effects:
+        for language, zone in (("de", "Europe/Berlin"), ("ja", "Asia/Tokyo")):
+            token = tenant.set(language)
+            with translation.override(language), timezone.override(zone), transaction.atomic():
+                transaction.on_commit(send)
+            tenant.reset(token)
+        assert did == []
+    assert did == ["de Europe/Berlin de", "ja Asia/Tokyo ja"]
+    assert [entry.wave for entry in effects.report] == [0, 0, 1, 1]
+    assert tenant.get() == "nobody"
 
 
 class Item:

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ from airlock.edges.closures import as_now, changes
 from airlock.edges.observing import Observations
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
+from airlock.effects.region import Region
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.django.transactions import OnCommit, decided_by
@@ -61,6 +63,7 @@ class Callback:
         self._robust = robust
         self._committed = committed
         self._released = False
+        self._context: Context | None = None  # at the commit
         self._lock = RLock()
 
     def __eq__(self, other: object) -> bool:  # said outright: an intent may then hold it
@@ -70,10 +73,14 @@ class Callback:
         return id(self)
 
     def as_now(self) -> None:
-        """Django would have called it now: what it reads is not to change until it runs."""
+        """Keep what it reads as it is now, when Django would have called it, until it runs.
+
+        That is the variables around it, and context variables: the language, the time zone.
+        """
         with self._lock:
             if not self._released:
                 self._function = as_now(self._function)
+                self._context = copy_context()
 
     def commit(self) -> None:
         """The transaction was committed."""
@@ -91,12 +98,17 @@ class Callback:
             self._run()
 
     def _run(self) -> None:
+        context = copy_context() if self._context is None else self._context
         try:
-            call_for(self._place, self._function)
+            context.run(self._call, here.get())
         except Exception as error:
             if not self._robust:
                 raise
             log.exception("Error calling %s in on_commit() (%s).", name_of(self._function), error)  # noqa: TRY401 - Django's words
+
+    def _call(self, region: Region) -> None:
+        here.set(region)  # what it emits, it emits now
+        call_for(self._place, self._function)
 
 
 @intent(kind="django.on-commit")
