@@ -54,6 +54,7 @@ def functions(middleware: Any) -> Iterator[FunctionType]:
 
 
 def binds_itself(function: Any) -> bool:
+    """Return True if the code of a function binds something."""
     if not isinstance(function, FunctionType):
         return False
     names = {name for code in codes(function.__code__) for name in code.co_names}

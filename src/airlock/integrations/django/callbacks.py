@@ -68,16 +68,16 @@ RUNNING: ContextVar[Callbacks | None] = ContextVar("airlock_django_callbacks", d
 
 
 def install() -> None:
-    """Note it while Django calls callbacks, in the one place where it does, of any connection.
+    """Set ``RUNNING`` while Django calls callbacks, in the one place where it does, of any connection.
 
-    A connection cannot be watched for it: it may first be asked for in a callback.
+    Watching a connection would not do: a release may first ask for it in a callback.
     """
     run = BaseDatabaseWrapper.run_and_clear_commit_hooks
     if hasattr(run, "__wrapped__"):
         return
 
     @wraps(run)
-    def run_and_note(self: BaseDatabaseWrapper) -> None:
+    def run_in_context(self: BaseDatabaseWrapper) -> None:
         if not self.run_on_commit:
             run(self)
             return
@@ -88,7 +88,7 @@ def install() -> None:
         finally:
             RUNNING.reset(token)
 
-    BaseDatabaseWrapper.run_and_clear_commit_hooks = run_and_note  # type: ignore[method-assign]  # see above
+    BaseDatabaseWrapper.run_and_clear_commit_hooks = run_in_context  # type: ignore[method-assign]  # see above
 
 
 def captured() -> bool:
