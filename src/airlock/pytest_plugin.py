@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,9 @@ def _check_mode(mode: object, where: str) -> Mode:
 
 
 class Choice:
-    """What a test wants, by its marker, else by the settings."""
+    """What a test, or a class or module of tests, wants, by its marker, else by the settings."""
 
-    def __init__(self, item: pytest.Item) -> None:
+    def __init__(self, item: Any) -> None:
         marker = item.get_closest_marker("effects")
         where = f"@pytest.mark.effects(...) of {item.nodeid}"
         options = {} if marker is None else _options(marker, where)
@@ -113,7 +114,7 @@ def _options(marker: pytest.Mark, where: str) -> dict[str, Any]:
     return {**options, "mode": modes[0]} if modes else options
 
 
-def _in_strict_folder(item: pytest.Item) -> bool:
+def _in_strict_folder(item: Any) -> bool:
     folders: list[Path] = item.config.getini("airlock_strict")
     return any(item.path.is_relative_to(folder) for folder in folders)
 
@@ -270,8 +271,13 @@ def _reaching(item: Any, region: Region) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Async fixtures of a recorded test are recorded, in whatever context they run."""
-    recorded = request.node.stash.get(RECORDED, None) if fixturedef.scope == "function" else None
+    """Async fixtures of a recorded test are recorded, in whatever context they run.
+
+    Those of a wider scope belong to no test; ``setUpClass`` and ``setup_module`` are such fixtures.
+    """
+    if fixturedef.scope != "function":
+        return (yield from _prepared(fixturedef, request.node))
+    recorded = request.node.stash.get(RECORDED, None)
     function = fixturedef.func
     reached = None if recorded is None else _resumed(function, recorded.region)
     if reached is None:
@@ -281,6 +287,25 @@ def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Ite
         return (yield)
     finally:
         fixturedef.func = function
+
+
+def _prepared(fixturedef: Any, node: Any) -> Iterator[None]:
+    """While a fixture is set up and torn down, do with effects what its tests do."""
+    if not (node.get_closest_marker("effects") or node.config.getini("airlock_effects")):
+        return (yield)
+    from airlock.testing.preparing import preparing  # noqa: PLC0415 - inert until used
+
+    mode = Choice(node).mode
+    code = getattr(fixturedef.func, "__code__", None)
+    place = None if code is None else (code.co_filename, code.co_firstlineno)
+    tearing_down = preparing(mode, place=place)
+    # Finalizers run last in, first out: these two are around those that the fixture adds.
+    fixturedef.addfinalizer(partial(tearing_down.__exit__, None, None, None))
+    try:
+        with preparing(mode, place=place):
+            return (yield)
+    finally:
+        fixturedef.addfinalizer(tearing_down.__enter__)
 
 
 def _resumed(function: Any, region: Region) -> Any:

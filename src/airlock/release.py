@@ -19,7 +19,7 @@ import attrs
 from airlock.effects.region import Region
 from airlock.errors import DeclarationError
 
-__all__ = ["Fate", "OnFlushError", "Release", "Segment"]
+__all__ = ["Fate", "OnFlushError", "Release", "Segment", "ambient"]
 
 OnFlushError = Literal["report", "raise"]
 
@@ -167,6 +167,11 @@ class Release(Protocol):
         emission; the same object as long as nothing begins or ends.
         """
         ...
+
+
+ambient: list[Callable[[], Release | None]] = []
+"""Make the release of a recording, for what is emitted in no scope of the code under test: that of the
+scopes which the code has in production. Integrations that know it append theirs; the last one decides."""
 
 
 # -- what a scope reads off the segments of its intents -------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["boundary_of", "import_module", "named", "wire_of"]
 
 T = TypeVar("T")
+SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 def boundary_of(target: str) -> Boundary:
@@ -94,6 +97,7 @@ def import_module(name: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    set_django_up()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -106,6 +110,27 @@ def import_module(name: str) -> ModuleType:
         raise _failed(f"{name} cannot be imported", error) from error
 
 
+def set_django_up() -> None:
+    """Set Django up if the environment names its settings: models cannot be imported before.
+
+    Raises:
+        Failure: it cannot be set up.
+    """
+    settings = os.environ.get(SETTINGS)
+    if settings is None or find_spec("django") is None:
+        return
+    import django  # noqa: PLC0415
+    from django.apps import apps  # noqa: PLC0415
+
+    if apps.ready:
+        return
+    try:
+        django.setup()
+    except (Exception, SystemExit) as error:
+        what = f"Django cannot be set up with {SETTINGS}={settings}"
+        raise _failed(what, error) from error
+
+
 def _failed(what: str, error: BaseException) -> Failure:
     """What went wrong in somebody's module, with their part of the traceback."""
     frames = [
@@ -116,4 +141,7 @@ def _failed(what: str, error: BaseException) -> Failure:
     ]
     shown = "".join(traceback.format_list(frames))
     said = "".join(traceback.format_exception_only(error))
-    return Failure(f"{what}:\n{shown}{said}".rstrip())
+    hint = ""
+    if type(error).__module__ == "django.core.exceptions" and SETTINGS not in os.environ:
+        hint = f"\n{SETTINGS} is not set. Set it to the module of your settings: then Django is set up first."
+    return Failure(f"{what}:\n{shown}{said}".rstrip() + hint)

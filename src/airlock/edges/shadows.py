@@ -79,11 +79,13 @@ class Noted:
         place: where.
         what: its name.
         happened: whether it was sent; what never was is not counted.
+        changed: asks whether what it reads has changed since; None where it reads nothing.
     """
 
     place: Place
     what: str
     happened: bool = True
+    changed: Callable[[], bool] | None = None
 
 
 class Shadow(Observer):
@@ -166,6 +168,8 @@ class Shadow(Observer):
         fates = [(one, fate) for one, fate in judged if one.happened]
         for one, fate in fates:
             self._count(one, fate)
+            if fate == "later" and one.changed is not None and one.changed():
+                self._count(one, "changed")
         self._tell(fates)
 
     def _judged(self, mirrors: dict[Region, Region]) -> Iterator[tuple[Any, str]]:

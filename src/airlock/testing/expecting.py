@@ -25,6 +25,9 @@ class expect_effects:  # noqa: N801 - used like a function, `with expect_effects
             left out.
         allow: let the scopes of the code under test deliver their effects, and record them.
 
+    Attributes:
+        recording: what the block gives.
+
     Example:
         >>> from airlock.testing import expect_effects
         >>> with expect_effects(NotifyWarehouse(42)):
@@ -42,18 +45,18 @@ class expect_effects:  # noqa: N801 - used like a function, `with expect_effects
     ) -> None:
         self._expected = [expectation_of(one, "expect_effects") for one in expected]
         self._exhaustive = exhaustive
-        self._recording = Recording(mode="allow" if allow else "record")
+        self.recording = Recording(mode="allow" if allow else "record")
 
     def __enter__(self) -> Recording:
-        self._recording.start()
-        return self._recording
+        self.recording.start()
+        return self.recording
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
         __tracebackhide__ = True
         try:
-            self._recording.stop()
+            self.recording.stop()
         except ScopeOrderError as order:  # which is not to hide what the block raised
             if error is None:
                 raise
@@ -73,7 +76,7 @@ class expect_effects:  # noqa: N801 - used like a function, `with expect_effects
 
     def _check(self) -> None:
         __tracebackhide__ = True
-        recording = self._recording
+        recording = self.recording
         if self._expected:
             recording.check(self._expected, all_of_it=self._exhaustive)
         if self._exhaustive:

@@ -17,6 +17,7 @@ from airlock.effects.region import Mark, Region
 from airlock.effects.stable import name_of
 from airlock.enclosure import enclose
 from airlock.errors import DeclarationError, ExpectationError, ScopeStateError
+from airlock.release import Release, ambient
 from airlock.scope import Scope
 from airlock.testing import explain
 from airlock.testing.algebra import expectation_of, like, never_used
@@ -45,15 +46,18 @@ class Recording(EffectBuffer):
     Args:
         mode: ``"record"`` and ``"drop"`` deliver nothing; ``"allow"`` lets the scopes of the code
             under test deliver; ``"refuse"`` makes each emission an error.
+        release: decides about what is emitted in no scope of the code under test; by default that of
+            the scopes which a framework opens in production, where an integration knows it.
     """
 
-    __slots__ = ("_block", "_scope", "mode", "tape")
+    __slots__ = ("_block", "_scope", "mode", "release", "tape")
 
-    def __init__(self, *, mode: Mode = "record") -> None:
+    def __init__(self, *, mode: Mode = "record", release: Release | None = None) -> None:
         if mode not in MODES:
             raise DeclarationError(f"mode={mode!r}: choose one of {', '.join(map(repr, MODES))}.")
         self.region = Region("recording")
         self.mode = mode
+        self.release = release
         self.tape = Tape(allows=mode == "allow")
         # Threads begin without a context: a scope that opens in one is recorded all the same.
         self._block = enclose(policy_of(mode, self.tape), process=True)
@@ -70,6 +74,10 @@ class Recording(EffectBuffer):
         self._block.__enter__()
         if self._scope is not None:
             self._scope.enter()
+            if self.release is None and ambient:
+                self.release = ambient[-1]()
+            if self.release is not None:
+                self._scope.release_with(self.release)
         region = here.get()
         region.kind = "recording"
         self.tape.place = place or caller()

@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import path
+from django.utils import timezone
 
 import airlock
 from airlock import Boundary
@@ -289,3 +290,68 @@ class Forgiving:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse:
         return HttpResponse("never mind")
+
+
+# -- middleware that binds something for what is inside of it --------------------------------------
+
+tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+here = threading.local()
+
+
+def in_zone(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with timezone.override("Asia/Tokyo"):
+            return get_response(request)
+
+    return middleware
+
+
+class WithTenant(Forgiving):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        token = tenant.set(request.headers.get("X-Tenant", "nobody"))
+        try:
+            return super().__call__(request)
+        finally:
+            tenant.reset(token)
+
+
+class WithUser(Forgiving):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        here.user = "ann"
+        try:
+            return super().__call__(request)
+        finally:
+            here.user = None
+
+
+def bind_request_id(text: str) -> None:
+    request_id.set(text)
+
+
+def with_request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Any:
+    """Binds it in a function of its own, as libraries do."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        bind_request_id("42")
+        try:
+            return get_response(request)
+        finally:
+            bind_request_id("-")
+
+    return middleware
+
+
+def reads(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Any:
+    """Binds nothing."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response["X-Tenant"] = tenant.get()
+        return response
+
+    return middleware
+
+
+def tell_tenant(_: Note) -> None:
+    done.append(f"{tenant.get()}, {getattr(here, 'user', None)}, {request_id.get()}")

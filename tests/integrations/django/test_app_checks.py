@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -97,6 +98,42 @@ def test_headers_are_asked_before_there_is_a_user(
     monkeypatch.setattr(pages, "Derived", derived, raising=False)
     late = told(MIDDLEWARE, f"{PAGES}.Derived", BOUNDARY=whole, HEADERS=headers)
     assert f"{PAGES}.Derived" in late["airlock.W005"].msg
+
+
+BINDING = [
+    "django.middleware.locale.LocaleMiddleware",
+    f"{PAGES}.in_zone",
+    f"{PAGES}.WithTenant",
+    f"{PAGES}.WithUser",
+    f"{PAGES}.with_request_id",
+]
+
+
+@pytest.mark.parametrize("path", BINDING)
+def test_the_middleware_is_outside_of_what_another_one_binds(whole: Boundary, path: str) -> None:
+    """A language, a time zone, a tenant, a user, an id: in what others write, too."""
+    outside = told(MIDDLEWARE, SESSION, path, BOUNDARY=whole)
+    assert f"stands before {path}: handlers" in outside["airlock.W008"].msg
+    assert told(SESSION, path, MIDDLEWARE, BOUNDARY=whole) == {}
+
+
+def test_middleware_that_binds_nothing_may_stand_anywhere(whole: Boundary) -> None:
+    others = [path for path in ordinary() if path not in BINDING]
+    assert len(others) > 10
+    assert told(MIDDLEWARE, f"{PAGES}.Forgiving", f"{PAGES}.reads", *others, BOUNDARY=whole) == {}
+
+
+def ordinary() -> list[str]:
+    """The middleware of Django itself."""
+    modules = ["cache", "clickjacking", "common", "csrf", "gzip", "http", "locale", "security"]
+    paths = [f"django.middleware.{module}" for module in modules]
+    paths += [f"django.contrib.{app}.middleware" for app in ("auth", "messages", "sessions")]
+    return [
+        f"{path}.{name}"
+        for path in paths
+        for name, found in vars(import_module(path)).items()
+        if name.endswith("Middleware") and found.__module__ == path
+    ]
 
 
 def test_a_command_that_does_not_exist(whole: Boundary) -> None:

@@ -390,3 +390,18 @@ def test_from_the_command_line_it_reaches_all_threads() -> None:
 def test_wrong_settings_do_not_keep_others_from_being_told() -> None:
     with serving(COMMANDS=["sync"]), pytest.raises(NoScopeError):
         run(Theirs())
+
+
+@pytest.mark.parametrize("command", [Ours, Theirs])
+def test_what_runs_because_of_a_commit_is_kept_though_the_command_fails(command: Any) -> None:
+    """As any commit is; what comes after it in no transaction is not."""
+
+    def work() -> None:
+        with transaction.atomic():
+            transaction.on_commit(lambda: airlock.emit(Note("committed")))
+        airlock.emit(Note("after it"))
+        raise CommandError("a later line")
+
+    with serving(COMMANDS={"*": "run"}), pytest.raises(CommandError):
+        run(command(work))
+    assert done == ["committed"]

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client, override_settings
 
 import airlock
-from airlock import Drop
+from airlock import Boundary, Drop
 from airlock.context import NOWHERE, here
 from airlock.errors import OpenRegionsError, ScopeOrderError, SettingError
 from tests.integrations.django import pages
@@ -348,3 +348,15 @@ def test_the_app_must_be_installed() -> None:
 def test_wrong_settings_are_refused_before_the_first_request() -> None:
     with serving(KEEPS=1), pytest.raises(SettingError, match="Did you mean 'KEEP'"):
         Client().get("/noop")
+
+
+def test_what_other_middleware_binds_is_there_in_handlers() -> None:
+    """Of those that stand before ours; those after it have ended."""
+    binders = [f"{PAGES}.{name}" for name in ("WithTenant", "WithUser", "with_request_id")]
+    boundary = Boundary({Note: pages.tell_tenant})
+    for middleware in ([*binders, MIDDLEWARE], [MIDDLEWARE, *binders]):
+        done.clear()
+        with serving(*middleware, BOUNDARY=boundary):
+            Client().get("/note/a", headers={"X-Tenant": "acme"})
+        inside = middleware[-1] == MIDDLEWARE
+        assert done == ["acme, ann, 42" if inside else "nobody, None, -"]

@@ -85,6 +85,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 application = get_asgi_application()
 """,
+    "settings_in_the_wrong_order.py": """
+from settings import *
+
+MIDDLEWARE = [*MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
+""",
     "shop/__init__.py": "",
     "shop/management/__init__.py": "",
     "shop/management/commands/__init__.py": "",
@@ -155,6 +160,250 @@ def test_what_the_page_shows_is_true(project: Path, monkeypatch: pytest.MonkeyPa
     if os.environ.get("AIRLOCK_WRITE_GOLDEN"):
         PAGE.write_text(found, "utf-8")
     assert found == PAGE.read_text("utf-8")
+
+
+OLD = {
+    "factories.py": """
+from shop.models import Order
+
+
+def order(**fields):
+    made = Order(**{"email": "ann@example.org"} | fields)
+    made.place()
+    return made
+""",
+    "conftest.py": """
+import pytest
+from factories import order
+
+
+@pytest.fixture(scope="session")
+def archive(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        made = order()
+        yield made
+        order(email="torn down").delete()
+        made.delete()
+
+
+@pytest.fixture(scope="module")
+def shelf(archive):
+    return [archive]
+""",
+    "test_old.py": """
+import threading
+from unittest import mock
+
+import pytest
+from django.db import transaction
+from django.test import TestCase, TransactionTestCase
+from factories import order
+from shop.models import Order
+
+
+class AboutSomethingElse(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.ann = order()
+
+    @classmethod
+    def setUpTestData(cls):
+        cls.bob = order(email="bob@example.org")
+
+    def setUp(self):
+        order(email="eve@example.org")
+
+    def test_a_query(self):
+        assert Order.objects.count() == 3
+
+    def test_a_view(self):
+        assert self.client.get("/place", {"email": "a@example.org"}).status_code == 200
+
+
+class AboutSomethingElseWithCommits(TransactionTestCase):
+    def test_a_command(self):
+        with transaction.atomic():
+            order()
+        assert Order.objects.exists()
+
+
+def test_a_fixture_of_the_session(db, shelf):
+    order()
+    assert shelf[0].pk
+
+
+@pytest.mark.effects("allow")
+class Watching(TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        with mock.patch("shop.effects.print", create=True):
+            cls.ann = order()
+
+    def setUp(self):
+        self.sent = self.enterContext(mock.patch("shop.effects.print", create=True))
+
+    def test_a_model(self):
+        order()
+        assert self.sent.call_count == 1
+
+    def test_a_transaction(self):
+        with transaction.atomic():
+            order()
+            assert self.sent.call_count == 0
+        assert self.sent.call_count == 1
+
+    def test_what_is_rolled_back(self):
+        with pytest.raises(ValueError), transaction.atomic():
+            order()
+            raise ValueError
+        assert self.sent.call_count == 0
+
+    def test_callbacks_that_are_captured(self):
+        with self.captureOnCommitCallbacks(execute=True):
+            with transaction.atomic():
+                transaction.on_commit(order)
+        assert self.sent.call_count == 1
+
+    def test_a_view(self):
+        self.client.get("/place", {"email": "a@example.org"})
+        assert self.sent.call_count == 1
+
+
+@pytest.mark.effects("allow")
+class WatchingCommits(TransactionTestCase):
+    def test_a_model(self):
+        with mock.patch("shop.effects.print", create=True) as sent:
+            transaction.on_commit(order)
+        sent.assert_called_once()
+""",
+}
+
+
+def pytest_(folder: Path, *words: str, code: int = 0) -> str:
+    """What pytest prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-migrations", *words],
+        cwd=folder,
+        env=environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+PLUGINS = ("-pairlock", "-pdjango")
+
+
+def test_the_tests_of_the_page_pass(project: Path) -> None:
+    printed = pytest_(project, *PLUGINS)
+    assert "2 passed" in printed
+
+
+def test_old_tests_that_follow_the_page_pass(project: Path) -> None:
+    """And nothing is delivered but in those that watch it."""
+    written(OLD, str(project))
+    printed = pytest_(project, *PLUGINS, "-s", "test_old.py")
+    assert "10 passed" in printed
+    assert "receipt for order" not in printed
+    # It is what the page says that they need.
+    project.joinpath("pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = settings\n")
+    assert "NoScopeError" in pytest_(project, *PLUGINS, "test_old.py", code=1)
+
+
+def test_old_tests_of_the_runner_of_django_pass(project: Path) -> None:
+    """It knows nothing of pytest's settings: what is emitted in no scope is delivered, as before."""
+    written(OLD | {"conftest.py": ""}, str(project))
+    old = project / "test_old.py"
+    old.write_text(old.read_text().replace('@pytest.mark.effects("allow")\n', ""))
+    printed = typed(project, "test", "test_old", "--settings=settings_for_tests")
+    assert "Ran 9 tests" in printed
+    assert "OK" in printed
+
+
+def test_the_program_of_the_page_has_a_release(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=project,
+        env=environment() | {"DJANGO_SETTINGS_MODULE": "settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "receipt for order 3\n", done.stderr
+
+
+def test_the_tenant_of_the_page_travels_with_an_intent(project: Path) -> None:
+    """With what stands for django-tenants, which needs a database of its own."""
+    written(TENANTS, str(project))
+    done = subprocess.run(
+        [sys.executable, "tenants_tried.py"],
+        cwd=project,
+        env=environment() | {"DJANGO_SETTINGS_MODULE": "settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["acme", "acme", "acme", "public"], done.stderr
+
+
+TENANTS = {
+    "django_tenants/__init__.py": "",
+    "django_tenants/utils.py": """
+from contextlib import contextmanager
+
+schema = "public"
+
+
+@contextmanager
+def schema_context(name):
+    global schema
+    before, schema = schema, name
+    try:
+        yield
+    finally:
+        schema = before
+""",
+    "tenants_tried.py": """
+from types import SimpleNamespace
+
+import django
+
+django.setup()
+
+from airlock import Boundary, Handles, HandlesBatch, emit
+from dependency_injector import containers
+from django_tenants import utils
+from shop.intents import Remind, SendReceipt
+from shop.tenants import headers, in_schema
+
+
+def send_receipt(intent):
+    print(utils.schema)
+    emit(Remind(1))
+    emit(Remind(2))
+
+
+def remind(intents):
+    for _ in intents:
+        print(utils.schema)
+
+
+class Effects(containers.DeclarativeContainer):
+    send_receipt = Handles(SendReceipt, send_receipt)
+    remind = HandlesBatch(Remind, remind)
+
+
+boundary = Boundary(Effects(), interceptors=[in_schema])
+request = SimpleNamespace(tenant=SimpleNamespace(schema_name="acme"))
+with boundary.scope(headers=headers(request)) as effects:
+    effects.emit(SendReceipt(1))
+print(utils.schema)
+""",
+}
 
 
 def test_a_command_that_cannot_be_edited_is_as_the_settings_say(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import on_commit as imported_before
 from django.test import TestCase
+from django.utils import timezone, translation
+from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import get_language
 
-from airlock import Boundary, Dedupe, Drop, FlushError, intent
+from airlock import Boundary, Dedupe, Drop, FlushError, emit, intent
 from airlock.errors import SettingError
 from airlock.integrations.django import on_commit
 from airlock.integrations.django.migrating import (
@@ -111,7 +115,7 @@ def test_a_callback_of_a_rolled_back_transaction_never_runs(
                 transaction.on_commit(do("c"))
                 raise Failure
     assert did == ["b"]
-    if using == "default":
+    if using:
         assert [entry.by for entry in effects.report if entry.by] == ["rollback", "rollback"]
 
 
@@ -149,10 +153,12 @@ def test_a_failing_block_discards_a_callback_where_it_decides(
     assert did == []
 
 
+@pytest.mark.parametrize("using", ["default", "other"])
 def test_a_commit_keeps_a_callback_where_the_transaction_decides(
-    buffered: InstalledOnCommit,
+    buffered: InstalledOnCommit, using: str
 ) -> None:
-    with suppress(Failure), boundary.scope(release=on_commit()):
+    """The transaction of the callback: the release may be of another database."""
+    with suppress(Failure), boundary.scope(release=on_commit(using)):
         with transaction.atomic():
             transaction.on_commit(do("a"))
         raise Failure
@@ -270,6 +276,165 @@ def test_undone_it_leaves_no_trace() -> None:
     installed.uninstall()
     installed.uninstall()
     assert BaseDatabaseWrapper.on_commit is before
+
+
+# -- what a callback reads ------------------------------------------------------------------------
+
+
+def a_loop() -> None:
+    """One transaction for each item, as commands have."""
+    for text in "abc":
+        with transaction.atomic():
+            transaction.on_commit(lambda: did.append(text))  # noqa: B023 - that is the test
+
+
+def a_loop_of_functions() -> None:
+    for text in "abc":
+
+        def send(mark: str, *, end: str = ".") -> None:
+            did.append(text + mark + end)  # noqa: B023 - that is the test
+
+        with transaction.atomic():
+            transaction.on_commit(partial(send, "!"))
+            transaction.on_commit(lambda: send("?"), robust=True)
+
+
+def set_before_the_commit() -> None:
+    with transaction.atomic():
+        transaction.on_commit(lambda: did.append(text))
+        text = "set"
+    text = "set later"
+
+
+def counts() -> None:
+    """A callback that assigns shares the variable."""
+    count = 0
+
+    def add() -> None:
+        nonlocal count
+        count += 1
+        did.append(f"{count}")
+
+    for _ in "ab":
+        with transaction.atomic():
+            transaction.on_commit(add)
+
+
+READING: list[tuple[Callable[[], None], list[str]]] = [
+    (a_loop, ["a", "b", "c"]),
+    (a_loop_of_functions, ["a!.", "a?.", "b!.", "b?.", "c!.", "c?."]),
+    (set_before_the_commit, ["set"]),
+    (counts, ["1", "2"]),
+]
+
+
+@pytest.mark.parametrize("using", RELEASES)
+@pytest.mark.parametrize(("command", "read"), READING)
+def test_a_callback_reads_variables_as_they_were_at_its_commit(
+    buffered: InstalledOnCommit, using: str, command: Callable[[], None], read: list[str]
+) -> None:
+    """As in Django, though it runs when the scope ends."""
+    with boundary.scope(release=on_commit(using) if using else None):
+        command()
+        assert did == []
+    assert did == read
+
+
+def test_a_callback_outside_of_transactions_reads_them_as_they_are_at_the_call(
+    buffered: InstalledOnCommit,
+) -> None:
+    with boundary.scope(release=on_commit()):
+        for text in "ab":
+            transaction.on_commit(lambda: did.append(text))  # noqa: B023 - that is the test
+    assert did == ["a", "b"]
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@pytest.mark.parametrize("using", RELEASES)
+def test_a_callback_runs_in_the_context_of_its_commit(
+    buffered: InstalledOnCommit, using: str
+) -> None:
+    """Its language, its time zone, its tenant; what it emits is a follow-up all the same."""
+
+    def send() -> None:
+        emit(Note(f"{get_language()} {get_current_timezone_name()} {tenant.get()}"))
+
+    with boundary.scope(release=on_commit(using) if using else None) as effects:
+        for language, zone in (("de", "Europe/Berlin"), ("ja", "Asia/Tokyo")):
+            token = tenant.set(language)
+            with translation.override(language), timezone.override(zone), transaction.atomic():
+                transaction.on_commit(send)
+            tenant.reset(token)
+        assert did == []
+    assert did == ["de Europe/Berlin de", "ja Asia/Tokyo ja"]
+    assert [entry.wave for entry in effects.report] == [0, 0, 1, 1]
+    assert tenant.get() == "nobody"
+
+
+class Item:
+    """Like a model."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def send(self) -> None:
+        did.append(self.status)
+
+
+def an_item_that_changes() -> None:
+    item = Item("new")
+    with transaction.atomic():
+        transaction.on_commit(lambda: did.append(item.status))
+    item.status = "paid"
+
+
+def a_bound_method() -> None:
+    item = Item("new")
+    with transaction.atomic():
+        transaction.on_commit(item.send)
+    item.status = "paid"
+
+
+def a_batch() -> None:
+    batch = ["a", "b"]
+    with transaction.atomic():
+        transaction.on_commit(partial(did.extend, batch))
+    batch.clear()
+
+
+def nothing_changes() -> None:
+    item = Item("new")
+    for text in "ab":
+        with transaction.atomic():
+            transaction.on_commit(partial(did.append, text))
+            transaction.on_commit(lambda: did.append(item.status))
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        (a_loop, 2),
+        (set_before_the_commit, 1),
+        (an_item_that_changes, 1),
+        (a_bound_method, 1),
+        (a_batch, 1),
+        (nothing_changes, 0),
+    ],
+)
+def test_observing_names_the_sites_that_would_read_something_else(
+    observed: InstalledOnCommit, command: Callable[[], None], changed: int
+) -> None:
+    """Between its commit and the end of the scope."""
+    with boundary.scope(release=on_commit()):
+        command()
+    rows = [*observed.observations]
+    assert sum(row.changed for row in rows) == changed
+    assert all(HERE in row.site and row.harm == row.changed for row in rows)
+    told = f"{changed} that would read something else by then"
+    assert (told in observed.summary()) is bool(changed)
+    assert ("changed" in str(observed.observations).splitlines()[0]) is bool(changed)
 
 
 # -- observing ------------------------------------------------------------------------------------
@@ -422,6 +587,24 @@ def test_a_task_called_on_commit_is_buffered_then(tasks: Tasks) -> None:
             assert tasks.sent == []
         assert tasks.sent == [1, 2]
     assert all(HERE in row.site for row in installed.observations)
+
+
+def test_a_task_called_on_commit_belongs_to_the_commit(tasks: Tasks) -> None:
+    """A later error discards what was called after it, and nothing else."""
+    from airlock.integrations.celery.installing import install
+
+    with install(tasks.app, mode="buffer", boundary=tasks.boundary):
+        effects = tasks.boundary.scope(release=on_commit())
+        with suppress(Failure), effects:
+            with transaction.atomic():
+                transaction.on_commit(partial(tasks.receipt.delay, 1))
+                transaction.on_commit(lambda: tasks.receipt.delay(2), robust=True)
+                tasks.receipt.delay_on_commit(3)
+                transaction.on_commit(partial(tasks.receipt.apply_async, (4,), countdown=5))
+            tasks.receipt.delay(5)
+            raise Failure
+    assert tasks.sent == [1, 2, 3, 4]
+    assert len(effects.report.discarded) == 1
 
 
 @pytest.mark.parametrize("release", [None, on_commit()], ids=["none", "on_commit"])

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connections, transaction
 from django.db.models.signals import post_delete
-from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase, override_settings
 
 import airlock
 from airlock import Boundary, FlushError, Hold, Scope, intent
-from airlock.errors import ReleaseError, ScopeStateError
+from airlock.errors import NoScopeError, ReleaseError, ScopeStateError
 from airlock.integrations.django.testing import EffectsTestMixin, assert_effects, capture_effects
 from airlock.integrations.django.transactions import on_commit
 from airlock.integrations.django.watching import transactions_of
+from airlock.testing import Recording, expect_effects
 from tests.integrations.django.shop.models import Row
 from tests.integrations.services import postgresql
 
@@ -151,6 +152,18 @@ class Cases:
         with refused, capture_effects(using="defualt"):
             raise SurpriseError
 
+    def test_what_callbacks_emit_belongs_to_the_commit(self) -> None:
+        """As in production, also if ``captureOnCommitCallbacks`` calls them."""
+        calling = TestCase.captureOnCommitCallbacks(using=self.alias, execute=True)
+        effects = self.shop.request()
+        with suppress(SurpriseError), effects:
+            with calling:
+                self.shop.later("a")
+            self.shop.place("after")
+            raise SurpriseError
+        assert self.shop.sent == ["a"]
+        assert effects.report.discarded == [SendReceipt("after")]
+
     # -- and without capturing ---------------------------------------------------------------------
 
     def test_no_atomic_is_autocommit_mode(self) -> None:
@@ -277,6 +290,56 @@ class MixedIn(EffectsTestMixin, TestCase):
             assert effects == []
 
 
+class Prepares:
+    """The set-up of a class, in which its shop emits in no scope and in one."""
+
+    sent: list[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        shop = Shop("default")
+        cls.sent = shop.sent
+        shop.order("before")
+        super().setUpClass()  # type: ignore[misc]  # of the other base
+        shop.order("after")
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        shop = Shop("default")
+        cls.sent = shop.sent
+        shop.order("data")
+        with shop.request():
+            shop.place("in a request")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        Shop("default").order("torn down")
+        super().tearDownClass()  # type: ignore[misc]  # as above
+        Row.objects.all().delete()
+
+    def test_it(self) -> None:
+        assert self.sent == []
+        with pytest.raises(NoScopeError), transaction.atomic():
+            airlock.emit(SendReceipt("a"))
+        shop = Shop("default")
+        with shop.request():
+            shop.place("delivered")
+        assert shop.sent == ["delivered"]
+
+
+@pytest.mark.parametrize("mixin_first", [True, False])
+@pytest.mark.parametrize("base", [TestCase, TransactionTestCase])
+def test_the_set_up_of_a_class_with_the_mixin_delivers_nothing(
+    base: type[unittest.TestCase], mixin_first: bool
+) -> None:
+    """It needs no scope either. Its tests do, as they can be captured."""
+    bases = (EffectsTestMixin, base) if mixin_first else (base, EffectsTestMixin)
+    cases: Any = type("Cases", (Prepares, *bases), {})
+    derived = type("Derived", (cases,), {})
+    assert (outcome(cases), outcome(derived)) == ((1, []), (1, []))
+    assert Row.objects.count() == 0
+
+
 class WithoutDatabase(EffectsTestMixin, SimpleTestCase):
     """A test without database captures too: nothing is asked of one."""
 
@@ -388,3 +451,38 @@ def test_errors_of_a_flush_that_are_to_be_raised() -> None:
             assert Row.objects.count() == 0  # the connection is well
 
     assert outcome(Tests) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "recorded"),
+    [
+        ({}, []),
+        ({"DATABASE": "other"}, [SendReceipt("a")]),
+        ({"DATABASE": None}, [SendReceipt("a")]),
+        ({"DATABASE": "misspelt"}, [SendReceipt("a")]),
+        (None, []),
+    ],
+)
+def test_a_recording_minds_the_database_of_the_settings(setting: Any, recorded: list[Any]) -> None:
+    """As the scopes do that the project has in production, without importing its boundary."""
+    recorded_here = expect_effects(exhaustive=False)
+    with override_settings(AIRLOCK=setting), recorded_here as effects, suppress(SurpriseError):
+        Shop("default").order("a", fails=True)
+    Row.objects.all().delete()
+    assert effects == recorded
+
+
+def test_a_recording_may_be_given_a_release() -> None:
+    """Which then decides."""
+    recording = Recording(release=on_commit("other"))
+    recording.start()
+    try:
+        with suppress(SurpriseError), transaction.atomic("other"):
+            recording.emit(SendReceipt("a"))
+            raise SurpriseError
+        with suppress(SurpriseError), transaction.atomic():
+            recording.emit(SendReceipt("b"))
+            raise SurpriseError
+    finally:
+        recording.stop()
+    assert recording == [SendReceipt("b")]

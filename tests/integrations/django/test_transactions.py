@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import attrs
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import Error, IntegrityError, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
@@ -110,6 +113,33 @@ def test_1_no_transaction_and_the_block_ends_well(story: Story) -> None:
         story.place("a")
         assert story.delivered == []
     story.check("a")
+
+
+def test_1_no_transaction_and_others_before_and_after_it(story: Story) -> None:
+    """Commit, then emit: no ``atomic()`` decides about what is emitted outside of it."""
+    with story.scope() as effects:
+        with story.atomic():
+            story.place("a")
+        airlock.emit(Note("after the commit"))
+        with suppress(SurpriseError), story.atomic():
+            story.place("b")
+            raise SurpriseError
+        assert Row.objects.using(story.alias).count() == 1  # a query that writes nothing
+        airlock.emit(Note("after the rollback"))
+    assert story.delivered == ["a", "after the commit", "after the rollback"]
+    assert effects.report.discarded == [Note("b")]
+
+
+def test_2_no_transaction_and_a_commit_after_it(story: Story) -> None:
+    """Nor does a later commit keep it."""
+    effects = story.scope()
+    with suppress(SurpriseError), effects:
+        airlock.emit(Note("a"))
+        with story.atomic():
+            story.place("b")
+        raise SurpriseError
+    assert story.delivered == ["b"]
+    assert effects.report.discarded == [Note("a")]
 
 
 def test_2_no_transaction_and_an_error(story: Story) -> None:
@@ -676,3 +706,227 @@ def test_25_a_scope_for_each_database(story: Story, other: None) -> None:
         assert story.delivered == ["logged"]
         raise SurpriseError
     assert story.delivered == ["logged"]
+
+
+# -- in callbacks of transaction.on_commit ---------------------------------------------------------
+
+
+def emits(*texts: str, fails: bool = False) -> Callable[[], None]:
+    """A callback for ``transaction.on_commit``."""
+
+    def callback() -> None:
+        for text in texts:
+            airlock.emit(Note(text))
+        if fails:
+            raise SurpriseError
+
+    return callback
+
+
+def test_26_an_error_after_a_callback(story: Story) -> None:
+    """What a callback emits belongs to its commit; what comes after it to the block."""
+    effects = story.scope()
+    with suppress(SurpriseError), effects:
+        with story.atomic():
+            transaction.on_commit(emits("before"), story.alias)
+            story.place("a")
+            with story.atomic():
+                transaction.on_commit(emits("inner"), story.alias)
+        airlock.emit(Note("after"))
+        raise SurpriseError
+    assert story.delivered == ["a", "before", "inner"]
+    assert effects.report.discarded == [Note("after")]
+
+
+def test_26_a_500_after_a_callback(story: Story) -> None:
+    """It is the first that this scope emits, and a ``keep`` hook that says no changes nothing."""
+    with story.scope(keep=lambda error: False), story.atomic():
+        transaction.on_commit(emits("a"), story.alias)
+    assert story.delivered == ["a"]
+
+
+def test_26_a_view_that_fails_after_a_callback(story: Story) -> None:
+    """Nor does the answer to a request."""
+
+    def view() -> int:
+        with story.atomic():
+            transaction.on_commit(emits("a"), story.alias)
+        raise SurpriseError
+
+    assert request(story, view, atomic=False)[0] == 500
+    assert story.delivered == ["a"]
+
+
+def test_26_a_callback_of_what_is_rolled_back_does_not_run(story: Story) -> None:
+    """So it emits nothing."""
+    with story.scope() as effects, story.atomic():
+        with suppress(SurpriseError), story.atomic():
+            transaction.on_commit(emits("a"), story.alias)
+            raise SurpriseError
+        transaction.on_commit(emits("b"), story.alias)
+    assert story.delivered == ["b"]
+    assert effects.report.discarded == []
+
+
+def test_26_a_callback_of_a_callback(story: Story) -> None:
+    """Django calls it at once, because of the same commit."""
+    with suppress(SurpriseError), story.scope():
+        with story.atomic():
+            again = partial(transaction.on_commit, emits("a"), story.alias)
+            transaction.on_commit(again, story.alias)
+        raise SurpriseError
+    assert story.delivered == ["a"]
+
+
+def test_26_a_callback_in_regions_and_nested_scopes(story: Story) -> None:
+    """Policies hold in it, around it too, and what a nested scope emits belongs to the commit as well."""
+
+    def callback() -> None:
+        with airlock.region(airlock.Drop()):
+            airlock.emit(Note("dropped"))
+        with suppress(SurpriseError), story.boundary.scope() as nested:
+            nested.emit(Note("nested"))
+            raise SurpriseError
+
+    with suppress(SurpriseError), story.scope() as effects, story.boundary.scope():
+        with story.atomic():
+            transaction.on_commit(callback, story.alias)
+        with airlock.region(airlock.Drop()), story.atomic():
+            transaction.on_commit(emits("dropped too"), story.alias)
+        raise SurpriseError
+    assert story.delivered == ["nested"]
+    assert effects.report.dropped == [Note("dropped"), Note("dropped too")]
+
+
+def test_26_a_buffer_of_a_scope_around(story: Story) -> None:
+    """So does what a callback emits into the scope of another boundary that is open around it."""
+    audited: list[str] = []
+    audit = Boundary({Note: lambda note: audited.append(note.text)})
+    with suppress(SurpriseError), audit.scope(release=on_commit(story.alias)) as log, story.scope():
+        with story.atomic():
+            transaction.on_commit(lambda: log.emit(Note("a")), story.alias)
+        raise SurpriseError
+    assert audited == ["a"]
+
+
+def test_26_async_code_in_a_callback(story: Story) -> None:
+    """What it calls is a part of it."""
+
+    async def send() -> None:
+        airlock.emit(Note("a"))
+
+    with suppress(SurpriseError), story.scope():
+        with story.atomic():
+            transaction.on_commit(async_to_sync(send), story.alias)
+        raise SurpriseError
+    assert story.delivered == ["a"]
+
+
+def test_26_an_async_view(story: Story) -> None:
+    """The transaction is that of a thread; the scope that of the view."""
+
+    @sync_to_async
+    def place() -> None:
+        with story.atomic():
+            transaction.on_commit(emits("a"), story.alias)
+
+    async def view() -> None:
+        async with story.scope() as effects:
+            await place()
+            effects.emit(Note("after"))
+            raise SurpriseError
+
+    with suppress(SurpriseError):
+        asyncio.run(view())
+    assert story.delivered == ["a"]
+
+
+def test_27_a_callback_that_raises(story: Story) -> None:
+    """What it has emitted is kept, as is what others did."""
+    for robust in (False, True):
+        with suppress(SurpriseError), story.scope():
+            with story.atomic():
+                transaction.on_commit(emits(f"{robust}", fails=True), story.alias, robust=robust)
+                transaction.on_commit(emits("next"), story.alias)
+            raise SurpriseError
+    assert story.delivered == ["False", "True", "next"]
+
+
+def test_27_what_comes_after_a_callback_that_raises(story: Story) -> None:
+    """It is nobody's commit any more."""
+    with story.scope(keep=lambda error: False) as effects:
+        with suppress(SurpriseError), story.atomic():
+            transaction.on_commit(emits("a", fails=True), story.alias)
+        airlock.emit(Note("b"))
+    assert story.delivered == ["a"]
+    assert effects.report.discarded == [Note("b")]
+
+
+def test_28_a_callback_of_another_database(story: Story, other: None) -> None:
+    """It ran because of that commit, in a transaction of ours or in none."""
+    with suppress(SurpriseError), story.scope():
+        with transaction.atomic("other"):
+            transaction.on_commit(emits("a"), "other")
+        raise SurpriseError
+    with suppress(SurpriseError), story.scope() as effects, story.atomic():
+        story.place("rolled back")
+        with transaction.atomic("other"):
+            transaction.on_commit(emits("b"), "other")
+        story.place("so is this")
+        raise SurpriseError
+    assert story.delivered == ["a", "b"]
+    assert effects.report.discarded == [Note("rolled back"), Note("so is this")]
+
+
+def test_29_a_transaction_in_a_callback(story: Story) -> None:
+    """That one decides about what is emitted in it; what stands beside it belongs to the commit."""
+
+    def callback() -> None:
+        with suppress(SurpriseError), story.atomic():
+            story.place("rolled back")
+            raise SurpriseError
+        with story.atomic():
+            story.place("a")
+            transaction.on_commit(emits("inner"), story.alias)
+        airlock.emit(Note("b"))
+
+    with suppress(SurpriseError), story.scope() as effects:
+        with story.atomic():
+            transaction.on_commit(callback, story.alias)
+        raise SurpriseError
+    assert story.delivered == ["a", "inner", "b"]
+    assert effects.report.discarded == [Note("rolled back")]
+
+
+def test_30_a_unit_of_work_in_a_callback(story: Story) -> None:
+    """It is no part of the commit: it fails by itself, as an eager task does."""
+    tasks = [story.scope(independent=True) for _ in range(2)]
+
+    def callback() -> None:
+        with tasks[0] as task:
+            task.emit(Note("a"))
+        with suppress(SurpriseError), tasks[1] as task:
+            task.emit(Note("failed"))
+            raise SurpriseError
+
+    with story.scope(), story.atomic():
+        transaction.on_commit(callback, story.alias)
+    assert story.delivered == ["a"]
+    assert tasks[1].report.discarded == [Note("failed")]
+
+
+def test_30_a_handler_that_a_callback_sets_off(story: Story) -> None:
+    """A failed attempt of it discards what it emitted, as anywhere."""
+
+    def fail(_: Note) -> None:
+        airlock.emit(Note("follow-up"))
+        raise SurpriseError
+
+    def callback() -> None:
+        task = story.scope(independent=True)
+        with suppress(airlock.FlushError), task, task.override({Note: fail}):
+            task.emit(Note("a"))
+
+    with story.scope(), story.atomic():
+        transaction.on_commit(callback, story.alias)
+    assert story.delivered == []

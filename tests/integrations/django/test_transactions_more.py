@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, Error, OperationalError, connections, transaction
+from django.db.models.signals import post_delete, post_save
 from django.test import TestCase
 
 import airlock
@@ -567,6 +568,50 @@ def test_a_commit_that_fails_by_hand_is_a_rollback_on_postgresql() -> None:
     transaction.set_autocommit(True, "postgres")
     assert delivered == ["b"]
     assert [row.text for row in Row.objects.using("postgres").all()] == ["b"]
+
+
+# -- where Django opens an atomic() by itself ------------------------------------------------------
+
+
+@pytest.fixture
+def telling() -> Iterator[None]:
+    """Rows that emit when they are saved or deleted."""
+
+    def tell(instance: Row, **_: Any) -> None:
+        airlock.emit(Note(instance.text))
+
+    for signal in (post_save, post_delete):
+        signal.connect(tell, sender=Row)
+    yield
+    for signal in (post_save, post_delete):
+        signal.disconnect(tell, sender=Row)
+
+
+BY_ITSELF: dict[str, Callable[[], object]] = {
+    "get_or_create": lambda: Row.objects.get_or_create(text="a"),
+    "update_or_create, which creates": lambda: Row.objects.update_or_create(text="a"),
+    "update_or_create, which updates": lambda: Row.objects.update_or_create(
+        {"text": "b"}, text="there"
+    ),
+    "delete": lambda: Row.objects.get(text="there").delete(),
+    "delete of several": lambda: Row.objects.filter(text="there").delete(),
+}
+IN_NONE: dict[str, Callable[[], object]] = {
+    "create": lambda: Row.objects.create(text="a"),
+    "save": lambda: Row.objects.get(text="there").save(),
+    "get_or_create, which gets": lambda: Row.objects.get_or_create(text="there"),
+}
+
+
+@pytest.mark.parametrize("how", [*BY_ITSELF, *IN_NONE])
+def test_what_is_emitted_in_an_atomic_of_djangos_own(telling: None, how: str) -> None:
+    """That one decides, as if the code had written it; elsewhere the block does."""
+    Row.objects.bulk_create([Row(text="there")])
+    with suppress(SurpriseError), boundary.scope(release=on_commit()):
+        (BY_ITSELF | IN_NONE)[how]()
+        airlock.emit(Note("after it"))
+        raise SurpriseError
+    assert len(delivered) == (how in BY_ITSELF)
 
 
 # -- what is refused -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 ::
 
     AIRLOCK = {"BOUNDARY": "shop.effects.boundary"}
-    MIDDLEWARE = ["airlock.integrations.django.EffectsMiddleware", ...]
+    MIDDLEWARE = [..., "airlock.integrations.django.EffectsMiddleware"]
 
 Importing this needs no settings; what is named here is loaded when it is asked for.
 """

@@ -12,6 +12,7 @@ from django.core.management import get_commands
 
 from airlock.effects.registry import declared
 from airlock.errors import SettingError
+from airlock.integrations.django.binding import binds
 from airlock.integrations.django.conf import Conf, conf, problems
 from airlock.integrations.django.counting import counts
 from airlock.integrations.django.middleware import PATH, check_placed, is_a, positions
@@ -61,13 +62,16 @@ def _placing() -> Iterator[CheckMessage]:
             Warning,
             4,
             f"settings.MIDDLEWARE: {PATH!r} is missing, so requests have no scope.",
-            "Put it first. If requests emit nothing, silence this: "
+            "Put it last, or right before the first middleware that emits. If requests emit nothing, "
+            "silence this: "
             'SILENCED_SYSTEM_CHECKS = ["airlock.W004"].',
         )
     try:
         check_placed(placed)
     except SettingError as error:
         yield _told(2, error)
+    else:
+        yield from _around()
 
 
 def _wiring(now: Conf) -> Iterator[CheckMessage]:
@@ -89,6 +93,24 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
 def is_of_project(cls: type[Any]) -> bool:
     """Is it no intent of airlock's own? Whoever installs what emits those is told by it."""
     return not cls.__module__.startswith("airlock.")
+
+
+def _around() -> Iterator[CheckMessage]:
+    """What other middleware binds must still be bound when the handlers of a request run."""
+    placed = positions()
+    inside = (
+        [path for path in settings.MIDDLEWARE[placed[0] + 1 :] if binds(path)] if placed else ()
+    )
+    if inside:
+        yield _message(
+            Warning,
+            8,
+            f"settings.MIDDLEWARE: {PATH!r} stands before {', '.join(inside)}: handlers of a request "
+            "run after these, and what they bind (a tenant, a language, a user, an id) may be unbound "
+            "by then.",
+            "Put it after them. If no handler reads what they bind, silence this: "
+            'SILENCED_SYSTEM_CHECKS = ["airlock.W008"].',
+        )
 
 
 def _order(now: Conf) -> Iterator[CheckMessage]:

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.util import find_spec
@@ -24,12 +25,15 @@ from airlock import field, intent
 from airlock.boundary import Boundary
 from airlock.context import emit, here
 from airlock.edges.behalf import call_for
+from airlock.edges.closures import as_now, changes
 from airlock.edges.observing import Observations
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
+from airlock.effects.region import Region
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
-from airlock.integrations.django.transactions import OnCommit
+from airlock.integrations.django.transactions import OnCommit, decided_by
+from airlock.integrations.django.watching import transactions_of
 
 __all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callback"]
 
@@ -59,6 +63,7 @@ class Callback:
         self._robust = robust
         self._committed = committed
         self._released = False
+        self._context: Context | None = None  # at the commit
         self._lock = RLock()
 
     def __eq__(self, other: object) -> bool:  # said outright: an intent may then hold it
@@ -67,8 +72,19 @@ class Callback:
     def __hash__(self) -> int:
         return id(self)
 
+    def as_now(self) -> None:
+        """Keep what it reads as it is now, when Django would have called it, until it runs.
+
+        That is the variables around it, and context variables: the language, the time zone.
+        """
+        with self._lock:
+            if not self._released:
+                self._function = as_now(self._function)
+                self._context = copy_context()
+
     def commit(self) -> None:
         """The transaction was committed."""
+        self.as_now()
         with self._lock:
             self._committed, due = True, self._released
         if due:
@@ -82,12 +98,17 @@ class Callback:
             self._run()
 
     def _run(self) -> None:
+        context = copy_context() if self._context is None else self._context
         try:
-            call_for(self._place, self._function)
+            context.run(self._call, here.get())
         except Exception as error:
             if not self._robust:
                 raise
             log.exception("Error calling %s in on_commit() (%s).", name_of(self._function), error)  # noqa: TRY401 - Django's words
+
+    def _call(self, region: Region) -> None:
+        here.set(region)  # what it emits, it emits now
+        call_for(self._place, self._function)
 
 
 @intent(kind="django.on-commit")
@@ -261,7 +282,10 @@ class InstalledOnCommit:
 
         def called() -> None:
             noted.happened = True
-            call_for(place, function)
+            try:
+                call_for(place, function)
+            finally:
+                noted.changed = changes(function)
 
         _ORIGINAL(connection, called, robust=robust)
 
@@ -273,12 +297,17 @@ class InstalledOnCommit:
             self.observations.count(place, name, "no scope")
             _ORIGINAL(connection, function, robust=robust)
             return
-        release = region.scope.outermost.release
-        told = isinstance(release, OnCommit) and release.using == connection.alias
+        told = isinstance(region.scope.outermost.release, OnCommit)
         callback = Callback(function, place, robust=robust, committed=told)
         if not told:
             _ORIGINAL(connection, callback.commit, robust=robust)
-        emit(RunCallback(name, shown(place), callback=callback))
+        with decided_by(connection):  # it belongs to this commit, also if a release names another
+            emit(RunCallback(name, shown(place), callback=callback))
+        segment = transactions_of(connection).current(connection) if told else None
+        if segment is not None:
+            segment.transaction.when_ended(callback.as_now)
+        elif told:
+            callback.as_now()
 
 
 def name_of(function: Any) -> str:

@@ -6,12 +6,14 @@ the outermost ``atomic()`` of the code under test is the transaction, and its en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from airlock.errors import MissingExtraError
 from airlock.testing.expecting import expect_effects
+from airlock.testing.preparing import preparing
 from airlock.testing.recording import Recording
 
 try:
@@ -75,9 +77,8 @@ def assert_effects(
 @contextmanager
 def _capturing(block: expect_effects, using: str | None, *, execute: bool) -> Iterator[Recording]:
     __tracebackhide__ = True
-    release = on_commit(using)
+    block.recording.release = on_commit(using)
     with block as recording:
-        recording._into().release_with(release)  # noqa: SLF001 - the kit knows of no transactions
         alias = DEFAULT_DB_ALIAS if using is None else using
         with TestCase.captureOnCommitCallbacks(using=alias, execute=execute):
             yield recording
@@ -85,6 +86,9 @@ def _capturing(block: expect_effects, using: str | None, *, execute: bool) -> It
 
 class EffectsTestMixin:
     """``captureEffects`` and ``assertEffects`` for Django's test classes.
+
+    What ``setUpTestData``, ``setUpClass`` and ``tearDownClass`` emit is dropped, as it belongs to no
+    test.
 
     Example:
         >>> from airlock.integrations.django.testing import EffectsTestMixin
@@ -96,5 +100,26 @@ class EffectsTestMixin:
         ...         self.assertEqual(effects, [NotifyWarehouse(42)])
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("setUpClass", "tearDownClass"):
+            method = getattr(cls, name, None)
+            if method is not None:
+                setattr(cls, name, classmethod(_preparing(method.__func__)))
+
     captureEffects = staticmethod(capture_effects)  # noqa: N815 - named as Django's own
     assertEffects = staticmethod(assert_effects)  # noqa: N815 - as above
+
+
+def _preparing(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A method of a class that prepares its tests."""
+    if hasattr(method, "_prepares"):  # inherited
+        return method
+
+    @wraps(method)
+    def prepares(cls: Any) -> None:
+        with preparing():
+            method(cls)
+
+    vars(prepares)["_prepares"] = True
+    return prepares

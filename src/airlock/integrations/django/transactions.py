@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import attrs
 
 from airlock.errors import MissingExtraError, ReleaseError
-from airlock.release import OnFlushError, Release, Segment, check_on_flush_error
+from airlock.release import OnFlushError, Release, Segment, ambient, check_on_flush_error
 
 try:
+    from django.apps import apps
+    from django.conf import settings
     from django.db import DEFAULT_DB_ALIAS, connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
 except ImportError:
     raise MissingExtraError(__name__, "Django", "django") from None
 
+from airlock.integrations.django.callbacks import COMMITTED, RUNNING, install
 from airlock.integrations.django.watching import transactions_of
 
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
+__all__ = ["decided_by", "on_commit"]
 
-__all__ = ["on_commit"]
+install()
 
 HERE = threading.local()
 """By alias, the connection of this thread in which a transaction was seen last."""
+
+DECIDING: ContextVar[BaseDatabaseWrapper | None] = ContextVar("airlock_django", default=None)
+
+
+@contextmanager
+def decided_by(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let a connection decide about what is emitted in the block, whichever a release names."""
+    token = DECIDING.set(connection)
+    try:
+        yield
+    finally:
+        DECIDING.reset(token)
 
 
 def on_commit(using: str | None = None, *, on_flush_error: OnFlushError = "report") -> Release:
     """Deliver what a scope emits when the transaction of a database commits.
 
     What was emitted in an ``atomic()`` or a savepoint that is rolled back is thrown away. What was
-    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block.
+    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block. What a
+    callback of ``transaction.on_commit`` emits belongs to the commit that it runs after.
 
     Args:
         using: the alias of the database, in ``DATABASES``; None for the default one.
@@ -74,15 +92,38 @@ class OnCommit:
     on_flush_error: OnFlushError
 
     def segment(self) -> Segment | None:
+        deciding = DECIDING.get()
+        if deciding is not None:
+            return transactions_of(deciding).current(deciding)
         connection = vars(HERE).get(self.using)
         # To ask Django for the connection takes 2 µs, at each emission.
         if connection is None or not usable(connection):
             connection = connections[self.using]
             if usable(connection):
                 vars(HERE)[self.using] = connection
+        callbacks = RUNNING.get()
+        if callbacks is not None and callbacks.decide(connection):
+            return COMMITTED
         return transactions_of(connection).current(connection)
 
 
 def usable(connection: BaseDatabaseWrapper) -> bool:
     """Whether it is in an ``atomic()``, so that it is the one that Django uses in this thread."""
     return connection.in_atomic_block and not connection.closed_in_transaction
+
+
+def of_project() -> Release | None:
+    """Return the release of the project's scopes: of the database that its settings name.
+
+    A wrong setting is for the checks to report; the boundary is not imported for it.
+    """
+    if not apps.ready:
+        return None
+    setting = getattr(settings, "AIRLOCK", None)
+    alias = DEFAULT_DB_ALIAS
+    if isinstance(setting, Mapping):
+        alias = setting.get("DATABASE", DEFAULT_DB_ALIAS)
+    return OnCommit(alias, "report") if alias in [*connections] else None
+
+
+ambient.append(of_project)

@@ -16,7 +16,8 @@ An ``on_commit`` callback releases the effects in turn with the callbacks of oth
 one for each savepoint, and as a released one shares the fate of the transaction, mostly one at all.
 
 In a ``TestCase``, whose own transaction never commits, the outermost ``atomic()`` of the code under
-test is the transaction, and its end the commit.
+test is the transaction, and its end the commit; ``captureOnCommitCallbacks`` calls what runs because
+of it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from weakref import finalize, ref
 
 import attrs
 
+from airlock.integrations.django.callbacks import COMMITTED, captured
 from airlock.integrations.django.database import (
     aborted,
     autocommits,
@@ -109,7 +111,7 @@ class Transactions:
                 return LOST
             blocks = connection.atomic_blocks
             if blocks and of_test_case(blocks[0]) and not self._under_test(connection):
-                return None
+                return COMMITTED if captured() else None
         elif autocommits(connection):
             return None
         level = self._levels[-1]
