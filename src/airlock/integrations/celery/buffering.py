@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextvars import copy_context
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery
-from celery.app.task import Task
 
 from airlock.boundary import Boundary
 from airlock.context import emit, here
@@ -20,6 +20,7 @@ from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock
 from airlock.errors import FlushError
 from airlock.integrations.celery.asked import Call
+from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
 from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask
@@ -67,7 +68,10 @@ class Buffering:
         check_arguments(call)
         document = call.frozen()
         task_id = given_id(document) or str(uuid4())
-        intent = CallTask(document, task_id=task_id)
+        prepared = call.asked.task is not None and is_overridden(call.asked.task)
+        intent = CallTask(document, task_id=task_id, prepared=prepared)
+        # What reads the context when it is published shall find that of the call.
+        object.__setattr__(intent, "context", copy_context())
         region = here.get()
         self._observations.count(call.place, call.what, "count")
         if self._alone and (region.scope is None or region.is_closed):
@@ -128,12 +132,18 @@ def sends(region: Region) -> bool:
 
 
 def emit_at(intent: CallTask, place: Place) -> None:
-    """Emit; a recorded emission tells of the call, and not of Celery's code that led here."""
+    """Emit; a recorded emission has the place of the call, and not of Celery's code that led here."""
     region = here.get()
     emit(intent)
-    for emission in (region.emissions or {}).values():
-        if emission.intent is intent:
-            emission.place = place
+    if region.scope is None:  # somebody else has taken it
+        return
+    region = region.as_parent()
+    position = len(region) - 1
+    while region[position] is not intent:  # another thread emitted in between
+        position -= 1
+    emission = (region.emissions or {}).get(position)
+    if emission is not None:
+        emission.place = place
 
 
 def check_arguments(call: Call) -> None:
@@ -143,8 +153,6 @@ def check_arguments(call: Call) -> None:
         TypeError: as ``apply_async`` does.
     """
     task = call.asked.task
-    if task is None or type(task).apply_async is not Task.apply_async:
-        return  # what a base class makes of the call is known when it is sent
-    if task.typing and hasattr(task, "__header__"):
+    if task is not None and task.typing and hasattr(task, "__header__"):
         signature = call.asked.signature()
         task.__header__(*signature.args, **signature.kwargs)

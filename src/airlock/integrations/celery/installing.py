@@ -25,7 +25,7 @@ from airlock.errors import SettingError
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.buffering import Buffering
 from airlock.integrations.celery.documents import SignatureError
-from airlock.integrations.celery.hooks import Hooks, catch
+from airlock.integrations.celery.hooks import Hooks, catch, uncaught
 from airlock.integrations.celery.signatures import CallTask, name_of
 from airlock.integrations.celery.waiting import watch
 
@@ -158,7 +158,7 @@ class Installed:
         unknown = [name for name in self.tasks or () if not fnmatches(self._app.tasks, name)]
         if unknown:
             text += f"\nno task of the app is called {' or '.join(unknown)}"
-        return text
+        return "\n".join([text, *uncaught()])
 
     def __enter__(self) -> Self:
         return self

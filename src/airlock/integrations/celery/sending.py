@@ -6,9 +6,12 @@ from functools import partial
 from typing import Any
 
 from celery import Celery
+from celery.app.task import Task
 
+from airlock.context import here
 from airlock.dispatch import delivery
 from airlock.edges.looping import beside
+from airlock.effects.region import Region
 from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.documents import BY_NAME, thaw
 from airlock.integrations.celery.results import sent
@@ -47,11 +50,22 @@ class SendTasks:
         return beside(send) if self._app.conf.task_always_eager else send()
 
     def _send(self, intent: CallTask, task_id: str) -> None:
+        context = getattr(intent, "context", None)
+        if context is None:
+            self._publish(intent, task_id)
+        else:  # that of the call, but for the region: what this leads to is a follow-up
+            context.run(self._publish, intent, task_id, here.get())
+
+    def _publish(self, intent: CallTask, task_id: str, region: Region | None = None) -> None:
+        if region is not None:
+            here.set(region)
         signature, given = thaw(self._app, intent.signature, task_id)
+        args, kwargs, options = signature.args, signature.kwargs, signature.options
         with passing():
             if given[BY_NAME]:
-                name, args, kwargs = str(signature.task), signature.args, signature.kwargs
-                actual: Any = self._app.send_task(name, args, kwargs, **signature.options)
+                actual: Any = self._app.send_task(str(signature.task), args, kwargs, **options)
+            elif intent.prepared:
+                actual = Task.apply_async(signature.type, args, kwargs, **options)
             else:
                 actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
         sent(task_id, actual)
