@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
+from airlock.ambient import Capture
 from airlock.effects.policy import PolicyLike
 from airlock.effects.report import Report
 from airlock.effects.wave import Wave
@@ -36,14 +37,21 @@ class Engine:
         settings: of the boundary.
         policy: in force in every scope.
         fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+        capture: makes options of what is ambient, at each emission.
     """
 
     def __init__(
-        self, settings: Settings, policy: tuple[PolicyLike, ...], *, fail_fast: bool
+        self,
+        settings: Settings,
+        policy: tuple[PolicyLike, ...],
+        *,
+        fail_fast: bool,
+        capture: Capture | None = None,
     ) -> None:
         self.settings = settings
         self.policy = policy
         self.fail_fast = fail_fast
+        self.capture = capture
 
     def plan(self, report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
         """A plan of what a report says is held."""

@@ -542,9 +542,7 @@ def test_handlers_run_before_others_have_put_the_context_back(later: bool) -> No
     app.close()
 
 
-def test_a_task_of_another_app_is_logged_once(
-    shop: Shop, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_task_of_another_app_is_logged_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     other = Celery("store", broker="memory://", set_as_current=False)
     decorate: Any = other.task(name="store.work", shared=False)
 
