@@ -43,6 +43,7 @@ class Call:
         batch: bool = False,
         retry: RetryPolicy | None = None,
         to: Dispatcher | None = None,
+        source: object = None,
     ) -> None:
         self.positions = positions
         self._flush = flush
@@ -51,11 +52,13 @@ class Call:
         self._batch = batch
         self._retry = retry
         self._to = to  # where it is handed over; None if it runs here
+        # What is asked no more in this flush once it says that it cannot reach anything.
+        self._source = id(handler if source is None else source)
         self._partial: Mapping[int, Exception] = {}
         self._stop: StopIteration | None = None
 
     def run(self) -> None:
-        if self._to in self._flush.down:
+        if self._source in self._flush.down:
             return  # and is pending
         with self._outcome():
             if self._retry is None:
@@ -64,7 +67,7 @@ class Call:
                 self._retry.call(self._once)
 
     async def arun(self) -> None:
-        if self._to in self._flush.down:
+        if self._source in self._flush.down:
             return
         with self._outcome():
             if self._retry is None:
@@ -157,9 +160,10 @@ class Call:
         try:
             yield
         except BaseException as error:
-            if isinstance(error, UnavailableError) and self._to is not None and journal is None:
-                self._flush.down[self._to] = error
-                return
+            if isinstance(error, UnavailableError):
+                self._flush.down[self._source] = error
+                if journal is None and not self._wave.arrived:  # these have to hear of it
+                    return
             for position in self.positions:
                 self._wave.fail(position, error)
             if not isinstance(error, Exception):
@@ -269,7 +273,8 @@ def calls_of(flush: Underway, wave: Wave) -> WaveCalls:
             wave.outcomes[i] = Outcome.DROPPED
             wave.deciders[i] = "override"
         elif overrides:
-            calls.append(Call(flush, wave, (i,), overridden(overrides, _original(flush, cls))))
+            handler = overridden(overrides, _original(flush, cls))
+            calls.append(Call(flush, wave, (i,), handler, source=overrides[0].call))
         elif i in chunks:
             if chunk := chunks[i]:
                 binding = settings.binding(cls)
@@ -277,7 +282,7 @@ def calls_of(flush: Underway, wave: Wave) -> WaveCalls:
                 retry = None if binding is None else binding.retry
                 calls.append(Call(flush, wave, chunk, flush.resolved[cls], batch=True, retry=retry))
         elif (dispatch := settings.dispatch_in(wave, cls)) is not INLINE:
-            calls.append(Call(flush, wave, (i,), dispatch.dispatch, to=dispatch))
+            calls.append(Call(flush, wave, (i,), dispatch.dispatch, to=dispatch, source=dispatch))
         else:
             binding = settings.binding(cls)
             retry = None if binding is None else binding.retry

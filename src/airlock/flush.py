@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from airlock.calls import calls_of, close, forget
 from airlock.context import in_asyncio, judge
-from airlock.dispatch import INLINE, Dispatcher
+from airlock.dispatch import INLINE
 from airlock.effects.flat import Flat
 from airlock.effects.place import shown
 from airlock.effects.registry import spec_of
@@ -75,7 +75,7 @@ class Flush:
         self.fail_fast = fail_fast
         self.journal = journal
         self.resolved: dict[type[Any], Any] = {}
-        self.down: dict[Dispatcher, UnavailableError] = {}
+        self.down: dict[int, UnavailableError] = {}
         self._queue = deque(waves)
         self._running: Wave | None = None
         self._ran = False
@@ -123,9 +123,13 @@ class Flush:
                 continue
             self._ran = True
             self._running = wave
-            yield (
-                calls_of(self, wave) if awaits or not _simple(self, wave) else PlainRun(self, wave)
-            )
+            if awaits or not _simple(self, wave):
+                yield calls_of(self, wave)
+            else:
+                down = len(self.down)
+                yield PlainRun(self, wave)
+                if len(self.down) > down:  # the rest one by one: some of it is not called
+                    yield calls_of(self, wave)
             self._settle(wave)
             if self.fail_fast and wave.errors:
                 return

@@ -11,8 +11,8 @@ from airlock.context import here
 from airlock.dispatch import Attempt
 from airlock.effects.region import Region
 from airlock.effects.registry import located
-from airlock.effects.wave import Wave
-from airlock.errors import AsyncHandlerError
+from airlock.effects.wave import Outcome, Wave
+from airlock.errors import AsyncHandlerError, UnavailableError
 from airlock.release import end_attempt
 from airlock.settings import Underway
 from airlock.wiring import Handler
@@ -30,6 +30,8 @@ class PlainRun:
     def __init__(self, flush: Underway, wave: Wave) -> None:
         self._wave = wave
         self._fail_fast = flush.fail_fast
+        self._down = flush.down
+        self._pending: int | None = None  # the intent whose handler cannot reach where it sends
         self._handlers = flush.resolved
         self._allowed = wave.allowed()
         run = wave.intents if self._allowed is None else [wave.intents[i] for i in self._allowed]
@@ -66,8 +68,12 @@ class PlainRun:
                 _call_each(self._handlers, self._iterator)
         except BaseException as error:
             position = max(self._position(), 0)
-            failed[position] = error
             self._forget_attempt(position, error)
+            if isinstance(error, UnavailableError) and not self._wave.arrived:
+                self._down[id(self._handlers[type(self._wave.intents[position])])] = error
+                self._pending = position
+                return True
+            failed[position] = error
             if not isinstance(error, Exception):
                 self._wave.interrupted.add(position)
                 raise
@@ -111,6 +117,9 @@ class PlainRun:
         for position, error in failed.items():
             self._wave.fail(position, error)
             self._wave.tries[position] = 1
+        if self._pending is not None:
+            self._wave.outcomes[self._pending] = Outcome.PENDING
+            self._wave.tries[self._pending] = 1
 
     async def arun(self) -> None:
         self.run()

@@ -65,11 +65,11 @@ class Underway(Protocol):
         resolved: handlers by intent class, once per flush.
         fail_fast: stop at the first failure.
         journal: is told of every call.
-        down: dispatchers that could not be reached, with what they said.
+        down: what could not reach where it sends, a dispatcher or a handler, by its ``id``.
     """
 
     settings: Settings
     resolved: dict[type[Any], Handler]
     fail_fast: bool
     journal: Journal | None
-    down: dict[Dispatcher, UnavailableError]
+    down: dict[int, UnavailableError]

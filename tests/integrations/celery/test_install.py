@@ -6,6 +6,9 @@ import asyncio
 import copy
 import logging
 import pickle
+import socket
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from celery.canvas import _chain
 from celery.result import AsyncResult, EagerResult, GroupResult, ResultSet
 from celery.schedules import schedule
 from celery.signals import before_task_publish
+from kombu.exceptions import OperationalError
 
 import airlock
 from airlock import Boundary, Dedupe, Drop, Hold, Refuse
@@ -911,3 +915,67 @@ def test_a_site_where_no_scope_is_open_is_logged_once(
         shop.receipt.delay(42)
     (told,) = [m for m in caplog.messages if "no scope is open" in m]
     assert told.startswith(f"shop.receipt at tests/integrations/celery/{HERE}:")
+
+
+# -- the broker is down ---------------------------------------------------------------------------
+
+
+class Closing:
+    """A broker that hangs up on everybody, and counts them."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"amqp://127.0.0.1:{self.listener.getsockname()[1]}//"
+        self.asked = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.listener.accept()[0].close()
+                self.asked += 1
+
+
+@pytest.fixture
+def closing() -> Iterator[Closing]:
+    made = Closing()
+    yield made
+    made.listener.close()
+
+
+def shop_at(broker: Closing) -> Shop:
+    shop = Shop()
+    shop.app.conf.update(
+        broker_url=broker.url, broker_transport_options={"max_retries": 1, "interval_start": 0}
+    )
+    shop.app.conf.task_publish_retry_policy = {"max_retries": 0, "interval_start": 0}
+    return shop
+
+
+@pytest.mark.parametrize("handled", [True, False])
+def test_a_broker_that_is_down_is_asked_once_in_a_flush(closing: Closing, handled: bool) -> None:
+    """And of another boundary's scope, where the installation sends, too."""
+    asked = dict[int, int]()
+    for count in (1, 8):
+        shop = shop_at(closing)
+        before = closing.asked
+        effects = (shop.boundary if handled else Boundary({})).scope()
+        with (
+            install(shop.app, mode="buffer", boundary=shop.boundary),
+            suppress(airlock.FlushError),
+            effects,
+        ):
+            for number in range(count):
+                shop.receipt.delay(number)
+        asked[count] = closing.asked - before
+        assert len(effects.report.pending) == count
+    assert 0 < asked[8] == asked[1]
+
+
+def test_without_a_scope_the_error_is_the_one_that_celery_raises(closing: Closing) -> None:
+    shop = shop_at(closing)
+    with (
+        install(shop.app, mode="buffer", boundary=shop.boundary),
+        pytest.raises(OperationalError),
+    ):
+        shop.receipt.delay(1)

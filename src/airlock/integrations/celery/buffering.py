@@ -18,7 +18,7 @@ from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
 from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock
-from airlock.errors import FlushError
+from airlock.errors import FlushError, UnavailableError
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
@@ -90,7 +90,10 @@ class Buffering:
         self._warn(call)
         scope = self._boundary.scope()
         result = result_of(self._app, intent, task_id, scope)
-        self._send(intent, scope)
+        try:
+            self._send(intent, scope)
+        except UnavailableError as error:
+            raise error.__cause__ or error from None  # as before
         return result if result.release.actual is None else result.release.actual
 
     def _send_by_ours(self, intent: CallTask) -> None:
@@ -102,7 +105,7 @@ class Buffering:
                 scope.emit(intent)
         except FlushError as error:
             if len(error.exceptions) == 1:
-                raise error.exceptions[0] from None  # as before
+                raise error.exceptions[0] from error.exceptions[0].__cause__  # as before
             raise
 
     def _warn(self, call: Call) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ from airlock.edges.looping import beside
 from airlock.effects.region import Region
 from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.documents import BY_NAME, thaw
+from airlock.integrations.celery.publishing import is_down, unavailable
 from airlock.integrations.celery.results import sent
 from airlock.integrations.celery.signatures import CallTask
 
@@ -23,7 +26,8 @@ __all__ = ["SendTasks"]
 class SendTasks:
     """Sends what a ``CallTask`` says, with exactly its options and its id.
 
-    ``countdown`` and a relative ``expires`` count from then, ``eta`` stays what it is.
+    ``countdown`` and a relative ``expires`` count from then, ``eta`` stays what it is. A broker that
+    is down is asked once in a flush; the other calls are pending, and ``report.resume()`` sends them.
 
     Args:
         app: that sends it.
@@ -61,7 +65,7 @@ class SendTasks:
             here.set(region)
         signature, given = thaw(self._app, intent.signature, task_id)
         args, kwargs, options = signature.args, signature.kwargs, signature.options
-        with passing():
+        with passing(), self._asking():
             if given[BY_NAME]:
                 actual: Any = self._app.send_task(str(signature.task), args, kwargs, **options)
             elif intent.prepared:
@@ -69,6 +73,16 @@ class SendTasks:
             else:
                 actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
         sent(task_id, actual)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Tell the flush of a broker that is down, so that it is not asked again for each call."""
+        try:
+            yield
+        except Exception as error:
+            if self._app.conf.task_always_eager or not is_down(error):  # or it is the task's own
+                raise
+            raise unavailable(self, self._app, error) from error
 
     def __repr__(self) -> str:
         return f"SendTasks({self._app.main!r})"
