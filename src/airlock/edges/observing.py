@@ -34,6 +34,8 @@ class Observation:
         fates: how many of these would have ended how, by the words of ``WORDS``.
         repeated: how many said the same as one before in the same scope.
         waited: of how many the result was asked for before the scope would have sent them.
+        changed: how many would have read something else when the scope would have run them: a
+            loop variable, a list that has grown, an attribute.
     """
 
     site: str
@@ -42,11 +44,12 @@ class Observation:
     fates: dict[str, int]
     repeated: int
     waited: int = 0
+    changed: int = 0
 
     @property
     def harm(self) -> int:
         """How many happened that should not have, or would not go on so."""
-        return self.waited + sum(self.fates.get(fate, 0) for fate in HARM)
+        return self.waited + self.changed + sum(self.fates.get(fate, 0) for fate in HARM)
 
 
 class Observations:
@@ -114,6 +117,7 @@ class Observations:
                 {fate: counter[fate] for fate in WORDS if counter[fate]},
                 counter["repeated"],
                 counter["waited for"],
+                counter["changed"],
             )
             for (place, what), counter in counts
         ]
@@ -139,10 +143,11 @@ class Observations:
         columns = ["calls", *fates]
         columns += ["repeated"] if any(row.repeated for row in rows) else []
         columns += ["waited for"] if any(row.waited for row in rows) else []
+        columns += ["changed"] if any(row.changed for row in rows) else []
         lines = [("site", "what", *columns)]
         for row in rows[:limit]:
             cells = {"calls": row.count, "repeated": row.repeated, **row.fates}
-            cells["waited for"] = row.waited
+            cells |= {"waited for": row.waited, "changed": row.changed}
             lines.append((row.site, row.what, *(str(cells.get(c) or "") for c in columns)))
         text = aligned(lines)
         if limit is not None and len(rows) > limit:
@@ -156,6 +161,8 @@ class Observations:
         told = [f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate]]
         if waited := sum(row.waited for row in rows):
             told.append(f"{waited} whose result was waited for")
+        if changed := sum(row.changed for row in rows):
+            told.append(f"{changed} that would have read what has changed by then")
         calls = f"{sum(row.count for row in rows)} calls at {len(rows)} sites"
         return ": ".join(filter(None, (calls, ", ".join(told))))
 

@@ -131,6 +131,7 @@ class Region(list[Any]):
         if policies or enclosures:
             self.recorders = recorders_of((*policies, *enclosures)) + self.recorders
         self.segment = segment
+        self.capture: Callable[[], Options | None] | None
         self.capture = capture if up is None else capture or up.capture
         guarded = bool(self.guards or self.recorders)
         guarded = guarded or segment is not None or self.capture is not None

@@ -25,6 +25,7 @@ from airlock.boundary import Boundary
 from airlock.context import emit, here
 from airlock.edges.behalf import call_for
 from airlock.edges.observing import Observations
+from airlock.edges.reads import Reads
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
@@ -261,9 +262,22 @@ class InstalledOnCommit:
 
         def called() -> None:
             noted.happened = True
+            reads = self._reads(function)
             call_for(place, function)
+            if reads is not None:
+                reads.ran()
+                noted.reads = reads
 
         _ORIGINAL(connection, called, robust=robust)
+
+    @staticmethod
+    def _reads(function: Any) -> Reads | None:
+        """Return what a callback is about to read."""
+        try:
+            return Reads(function)
+        except Exception:  # nobody asked the code for it: it must not notice
+            log.exception("what %s reads is not observed", name_of(function))
+            return None
 
     def _buffer(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
         name = name_of(function)
