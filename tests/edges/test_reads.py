@@ -60,6 +60,10 @@ def of_an_object(
     return read(made), lambda: change(made)
 
 
+def calling(function: Callable[[], object]) -> Callable[[], object]:
+    return lambda: function()  # noqa: PLW0108 - the inner one is what is tested
+
+
 def rename(order: Any) -> None:
     order.status = "paid"
 
@@ -79,7 +83,7 @@ CHANGING: dict[str, Callable[[], tuple[Callable[[], object], Callable[[], object
     "keyword": lambda: of_an_object(Order(), rename, lambda it: partial(ignore, order=it)),
     "method": lambda: of_an_object(Order(), rename, lambda it: it.send),
     "default": lambda: of_an_object(Order(), rename, lambda it: lambda order=it: order),
-    "inner": lambda: of_an_object(Order(), rename, lambda it: (lambda f: lambda: f())(lambda: it)),
+    "inner": lambda: of_an_object(Order(), rename, lambda it: calling(lambda: it)),
 }
 
 

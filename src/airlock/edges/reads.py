@@ -84,21 +84,26 @@ def _function(value: Any, name: str, depth: int) -> Found:
     elif isinstance(value, MethodType):
         yield from _value(value.__self__, f"{name}.__self__".lstrip("."), depth)
     elif isinstance(value, FunctionType):
-        code = value.__code__
-        for variable, cell in zip(code.co_freevars, value.__closure__ or (), strict=False):
-            try:
-                yield from _value(cell.cell_contents, variable, depth)
-            except ValueError:  # not bound yet
-                yield variable, None
-        for variable in code.co_names:
-            if variable in value.__globals__:
-                yield from _value(value.__globals__[variable], variable, depth)
-        for at, default in enumerate((*(value.__defaults__ or ()),)):
-            yield from _value(default, f"default {at}", depth)
-        for variable, default in (value.__kwdefaults__ or {}).items():
-            yield from _value(default, variable, depth)
+        for variable, item in _variables(value):
+            yield from _value(item, variable, depth)
     else:
         yield from _value(value, name or "it", depth)
+
+
+def _variables(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """Yield the variables around a function, its globals, and its defaults."""
+    code = function.__code__
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not bound yet
+            yield name, None
+    for name in code.co_names:
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    for at, default in enumerate(function.__defaults__ or ()):
+        yield f"default {at}", default
+    yield from (function.__kwdefaults__ or {}).items()
 
 
 def _value(value: Any, name: str, depth: int) -> Found:

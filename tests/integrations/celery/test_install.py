@@ -7,10 +7,12 @@ import copy
 import logging
 import pickle
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -932,8 +934,9 @@ class Closing:
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                self.listener.accept()[0].close()
-                self.asked += 1
+                client, _ = self.listener.accept()
+                self.asked += 1  # before the client can know
+                client.close()
 
 
 @pytest.fixture
@@ -977,5 +980,61 @@ def test_without_a_scope_the_error_is_the_one_that_celery_raises(closing: Closin
     with (
         install(shop.app, mode="buffer", boundary=shop.boundary),
         pytest.raises(OperationalError),
+    ):
+        shop.receipt.delay(1)
+
+
+# -- names, and where the boundary is -------------------------------------------------------------
+
+
+def test_a_name_that_no_task_has_is_logged_at_the_first_call(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary}
+    with install(shop.app, tasks=["shop.reciept", "shop.m*"], **options):
+        assert caplog.messages == []  # tasks may still be imported
+        for order_id in (1, 2):
+            shop.receipt.delay(order_id)
+    [warning] = caplog.messages
+    assert "'shop.reciept', and no task of the app 'shop' is called that" in warning
+    assert "did you mean 'shop.receipt'?" in warning
+
+
+@pytest.mark.parametrize("how", ["path", "function", "path of a function"])
+def test_the_boundary_may_be_made_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It imports the app, so that the app's module cannot import it."""
+    made = list[Boundary]()
+
+    def make() -> Boundary:
+        made.append(shop.boundary)
+        return shop.boundary
+
+    given: Any = {"path": "shop_effects:boundary", "path of a function": "shop_effects:make"}
+    given = given.get(how, make)
+    with install(shop.app, mode="buffer", boundary=given):
+        module: Any = ModuleType("shop_effects")
+        module.boundary, module.make = shop.boundary, make
+        monkeypatch.setitem(sys.modules, "shop_effects", module)
+        with shop.boundary.scope() as effects:
+            shop.receipt.delay(1)
+            assert effects == [CallTask(shop.receipt.s(1))]
+        shop.receipt.delay(2)
+        with Boundary({}).scope():
+            shop.receipt.delay(3)
+    assert [sent[1] for sent in shop.sent] == [1, 2, 3]
+    assert len(made) <= 1
+
+
+def test_a_path_to_a_boundary_that_cannot_send_is_refused_when_it_is_needed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = ModuleType("shop_effects")
+    module.boundary = Boundary({})
+    monkeypatch.setitem(sys.modules, "shop_effects", module)
+    with (
+        install(shop.app, mode="buffer", boundary="shop_effects:boundary"),
+        pytest.raises(SettingError, match="has no handler for CallTask"),
     ):
         shop.receipt.delay(1)

@@ -41,9 +41,9 @@ def test_a_call_of_a_task_that_is_not_known_here_is_refused(
 
     calls: dict[str, Callable[[], object]] = {
         "task": lambda: report.delay(1),
-        "chain": lambda: chain(report.s(1), shop.mail.s())(),
-        "group": lambda: group(shop.mail.s(), report.s(1))(),
-        "chord": lambda: chord([shop.mail.s()], report.s())(),
+        "chain": lambda: chain(report.s(1), shop.mail.s()).delay(),
+        "group": lambda: group(shop.mail.s(), report.s(1)).delay(),
+        "chord": lambda: chord([shop.mail.s()], report.s()).delay(),
         "map": lambda: report.map([1, 2]).delay(),
     }
     plan = planned(shop, calls[how])
@@ -104,7 +104,7 @@ def test_a_live_call_of_an_unknown_task_is_refused_too(shop: Shop) -> None:
     other = Shop()
     del other.app.tasks["shop.receipt"]
     effects = Boundary({CallTask: SendTasks(other.app)}).scope()
-    with pytest.raises(ExceptionGroup, match="shop.receipt"), effects:
+    with pytest.raises(ExceptionGroup, match="not sent"), effects:
         effects.emit(CallTask(shop.receipt.s(1)))
     assert len(effects.report.failed) == 1
     other.app.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import copy_context
 from threading import Lock
 from typing import Any
@@ -18,7 +19,7 @@ from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
 from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock
-from airlock.errors import FlushError, UnavailableError
+from airlock.errors import FlushError, SettingError, UnavailableError
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
@@ -39,13 +40,18 @@ class Buffering:
 
     Args:
         app: whose tasks.
-        boundary: that sends them.
+        boundary: finds the one that sends them.
         observations: where they are counted.
         alone: whether to send at once where no scope is open.
     """
 
     def __init__(
-        self, app: Celery, boundary: Boundary, observations: Observations, *, alone: bool
+        self,
+        app: Celery,
+        boundary: Callable[[], Boundary],
+        observations: Observations,
+        *,
+        alone: bool,
     ) -> None:
         self._app = app
         self._boundary = boundary
@@ -88,7 +94,7 @@ class Buffering:
         """Send at once, unless a policy that holds everywhere says otherwise."""
         self._observations.count(call.place, call.what, "no scope")
         self._warn(call)
-        scope = self._boundary.scope()
+        scope = self._boundary().scope()
         result = result_of(self._app, intent, task_id, scope)
         try:
             self._send(intent, scope)
@@ -97,7 +103,7 @@ class Buffering:
         return result if result.release.actual is None else result.release.actual
 
     def _send_by_ours(self, intent: CallTask) -> None:
-        self._send(intent, self._boundary.scope())
+        self._send(intent, self._boundary().scope())
 
     def _send(self, intent: CallTask, scope: Any) -> None:
         try:
@@ -123,6 +129,23 @@ class Buffering:
 
 _WARNINGS = 1000
 """How many call sites are warned of."""
+
+
+def check_sends(boundary: Boundary) -> Boundary:
+    """Return a boundary that can send calls of tasks.
+
+    Raises:
+        SettingError: it has no handler for them.
+    """
+    handled = any(cls in boundary.handlers for cls in CallTask.__mro__)
+    if not handled and dispatch_of(boundary.dispatch, CallTask) is INLINE:
+        raise SettingError(
+            "install",
+            "boundary",
+            "has no handler for CallTask",
+            "Add one: Boundary({..., CallTask: SendTasks(app)})",
+        )
+    return boundary
 
 
 def sends(region: Region) -> bool:
