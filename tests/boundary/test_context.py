@@ -245,8 +245,20 @@ def test_it_crosses_the_wire(boundary: Boundary, seen: Seen) -> None:
 
     with Boundary({}, dispatch=Queue(), context=[Tenant()]).scope(), of("acme"):
         airlock.emit(NotifyWarehouse(1))
-    boundary.deliver(Wire().decode(sent[0]))
-    assert seen == [(NotifyWarehouse(1), "acme")]
+    with of("umbrella"):  # as the worker may be
+        boundary.deliver(Wire().decode(sent[0]))
+        boundary.deliver(Envelope(NotifyWarehouse(2)))
+    assert seen == [(NotifyWarehouse(1), "acme"), (NotifyWarehouse(2), "public")]
+
+
+def test_what_a_delivered_intent_leads_to_has_the_context_of_its_handler(seen: Seen) -> None:
+    def handle(intent: NotifyWarehouse) -> None:
+        with of("switched"):
+            airlock.emit(SendEmail())
+
+    boundary = Boundary({NotifyWarehouse: handle, SendEmail: seen}, context=[Tenant()])
+    boundary.deliver(Envelope(NotifyWarehouse(1), Options(headers={"tenant": "acme"})))
+    assert seen == [(SendEmail(), "switched")]
 
 
 def test_a_dispatch_that_would_lose_it_refuses() -> None:

@@ -100,6 +100,7 @@ def test_a_plan_goes_on_from_there(broker: Broker) -> None:
     plan = effects.plan()
     with pytest.raises(ApplyError) as caught:
         boundary.apply(plan)
+    assert caught.value.applied is not None
     assert (broker.asked, caught.value.applied.remaining) == (1, 3)
     broker.is_down = False
     assert boundary.apply(plan).remaining == 0

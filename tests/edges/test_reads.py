@@ -34,7 +34,7 @@ class Slotted:
     status: str = "new"
 
 
-def ignore(*_: object) -> None: ...
+def ignore(*_: object, **__: object) -> None: ...
 
 
 def loop_variable() -> tuple[Callable[[], object], Callable[[], object]]:
@@ -113,7 +113,10 @@ def test_what_was_bound_has_not_changed() -> None:
 def test_what_the_function_itself_changes_is_left_out() -> None:
     rows: list[int] = []
     at = 1
-    function = lambda: rows.append(at)  # noqa: E731 - as callbacks are written
+
+    def function() -> None:
+        rows.append(at)
+
     reads = Reads(function)
     function()
     reads.ran()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,7 +16,7 @@ from celery import chain, chord, group
 from celery.signals import before_task_publish
 
 import airlock
-from airlock import Boundary, Dedupe, Drop, Hold
+from airlock import Boundary, Context, Dedupe, Drop, Hold
 from airlock.integrations.celery.installing import Installed, install
 from airlock.integrations.celery.sending import SendTasks
 from airlock.integrations.celery.signatures import CallTask
@@ -224,3 +224,36 @@ def test_an_empty_canvas_is_what_it_is_in_celery(
         result = canvas([], app=shop.app).apply_async()
     assert type(result) is type(plain)
     assert len(effects) == 0
+
+
+class Tenant(Context):
+    """The tenant of the context."""
+
+    def capture(self) -> Mapping[str, str]:
+        return {"tenant": tenant.get()}
+
+    def restore(self, headers: Mapping[str, str], /) -> Any:
+        return of(headers.get("tenant", "public"))
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_context_of_the_boundary_restores_what_a_thread_keeps(
+    shop: Shop, headers: list[Any], ours: bool
+) -> None:
+    """For canvases, whose base classes act when they are sent, and for receivers of the signal."""
+    boundary = Boundary({CallTask: SendTasks(shop.app)}, context=[Tenant()])
+    stamps: list[str] = []
+
+    def stamp(**_: object) -> None:
+        stamps.append(getattr(LOCAL, "tenant", "public"))
+
+    before_task_publish.connect(stamp)
+    with (
+        install(shop.app, mode="buffer", boundary=boundary),
+        (boundary if ours else Boundary({})).scope(),
+        of("acme"),
+    ):
+        shop.receipt.delay(1)
+        group(shop.receipt.s(2), shop.mail.s())()
+    before_task_publish.disconnect(stamp)
+    assert stamps == ["acme"] * 3

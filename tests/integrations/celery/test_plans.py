@@ -51,6 +51,7 @@ def test_a_call_of_a_task_that_is_not_known_here_is_refused(
     with pytest.raises(ApplyError, match=r"shop.report") as caught:
         other.boundary.apply(plan)
     assert "Import the module that declares it" in str(caught.value.exceptions[0])
+    assert caught.value.applied is not None
     assert caught.value.applied.remaining == 1
     assert shop.sent == []
 

@@ -531,10 +531,10 @@ def test_handlers_run_before_others_have_put_the_context_back(later: bool) -> No
         effects_tasks(app, boundary)
     decorate: Any = app.task(name="tenants.work", shared=False)
 
-    @decorate
-    def work() -> None:
+    def emit_one() -> None:
         say("a")
 
+    work = decorate(emit_one)
     assert work.apply().state == "SUCCESS"
     assert (seen, current) == ([("a", "acme")], ["public"])
     task_prerun.disconnect(bind)
@@ -546,9 +546,9 @@ def test_a_task_of_another_app_is_logged_once(shop: Shop, caplog: pytest.LogCapt
     other = Celery("store", broker="memory://", set_as_current=False)
     decorate: Any = other.task(name="store.work", shared=False)
 
-    @decorate
-    def work() -> None: ...
+    def nothing() -> None: ...
 
+    work = decorate(nothing)
     for _ in range(2):
         work.apply()
     [found] = caplog.messages

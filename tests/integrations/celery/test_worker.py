@@ -149,6 +149,28 @@ def test_a_time_limit_cancels_an_async_handler(worker: Worker) -> None:
     assert not worker.told("delivered", "after a")
 
 
+def test_a_time_limit_interrupts_the_flush_of_a_task(worker: Worker) -> None:
+    """The task has succeeded by then; what is left is no error of the flush's own."""
+    program = worker.start(awaits=True, inline=True)
+    result = worker.call("hurried", "a", "b")
+    worker.wait("cancelled", "a")
+    until(lambda: "SoftTimeLimitExceeded" in program.output, "the limit is logged")
+    worker.call("working_for", "acme", "c")
+    worker.wait("delivered", "c")
+    assert result.get(60) == "done"
+    assert worker.told("begun", "b") == []
+    assert worker.told("delivered", "after a") == []
+    assert "FlushError" not in program.output
+
+
+def test_a_context_crosses_to_the_worker(worker: Worker) -> None:
+    """From its task, and back from the queue."""
+    worker.start()
+    worker.call("working_for", "acme", "a")
+    (told,) = worker.wait("delivered", "a")
+    assert told["tenant"] == "acme"
+
+
 @pytest.mark.parametrize("service", [services.rabbitmq, services.redis])
 def test_a_pool_process_killed_in_a_handler_loses_nothing(worker: Worker) -> None:
     """The message goes back, and another process has it, with the same id."""

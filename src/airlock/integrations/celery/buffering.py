@@ -103,6 +103,11 @@ class Buffering:
         return result if result.release.actual is None else result.release.actual
 
     def _send_by_ours(self, intent: CallTask) -> None:
+        # In the context of the call, which the contexts of our boundary capture.
+        intent.context.run(self._send_from, here.get(), intent)
+
+    def _send_from(self, region: Region, intent: CallTask) -> None:
+        here.set(region)
         self._send(intent, self._boundary().scope())
 
     def _send(self, intent: CallTask, scope: Any) -> None:

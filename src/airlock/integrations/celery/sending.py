@@ -58,7 +58,7 @@ class SendTasks:
         if context is None:
             self._publish(intent, task_id)
         else:  # that of the call, but for the region: what this leads to is a follow-up
-            context.run(self._publish, intent, task_id, here.get())
+            context.copy().run(self._publish, intent, task_id, here.get())
 
     def _publish(self, intent: CallTask, task_id: str, region: Region | None = None) -> None:
         if region is not None:
