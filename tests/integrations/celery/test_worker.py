@@ -219,6 +219,18 @@ def test_a_handler_that_takes_too_long_fails(worker: Worker) -> None:
     assert worker.told("delivered", "after a") == []
 
 
+def test_a_hard_time_limit_is_the_end_of_a_delivery(worker: Worker) -> None:
+    """Celery acknowledges the message of a task that it kills for that, which the page says."""
+    program = worker.start(processes=1, time_limit=2)
+    worker.emit(Slow("a", 60))
+    until(lambda: "Hard time limit (2s) exceeded" in program.output, "it is killed")
+    worker.emit(Note("b"))
+    worker.wait("delivered", "b")
+    assert len(worker.told("begun", "a")) == 1
+    program.stop()
+    assert texts(worker.app, worker.queue) == []
+
+
 def test_while_the_boundary_cannot_be_made_everything_is_kept(worker: Worker) -> None:
     """The intent is not to blame: that counts as no attempt."""
     (worker.folder / "broken").touch()
