@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import on_commit as imported_before
 from django.test import TestCase
 
+import airlock
 from airlock import Boundary, Dedupe, Drop, FlushError, intent
 from airlock.errors import SettingError
 from airlock.integrations.django import on_commit
@@ -270,6 +272,31 @@ def test_undone_it_leaves_no_trace() -> None:
     installed.uninstall()
     installed.uninstall()
     assert BaseDatabaseWrapper.on_commit is before
+
+
+@pytest.mark.parametrize("release", [on_commit, None])
+def test_a_callback_runs_in_the_context_of_its_call(release: Any) -> None:
+    """And what it emits is a follow-up."""
+    language: ContextVar[str] = ContextVar("language", default="en")
+
+    def send() -> None:
+        did.append(language.get())
+        airlock.emit(Note(f"after {language.get()}"))
+
+    def register(name: str) -> None:
+        language.set(name)
+        with transaction.atomic():
+            transaction.on_commit(send)
+
+    made = None if release is None else release()
+    with (
+        install_on_commit(mode="buffer", boundary=boundary),
+        boundary.scope(release=made) as effects,
+    ):
+        for name in ("de", "fr"):
+            copy_context().run(register, name)
+    assert did == ["de", "fr", "after de", "after fr"]
+    assert [entry.wave for entry in effects.report] == [0, 0, 1, 1]
 
 
 # -- observing ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ from airlock.edges.observing import Observations
 from airlock.edges.reads import Reads
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
+from airlock.effects.region import Region
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.django.transactions import OnCommit
@@ -61,6 +63,7 @@ class Callback:
         self._committed = committed
         self._released = False
         self._lock = RLock()
+        self._context = copy_context()  # the tenant, the language: those of the call
 
     def __eq__(self, other: object) -> bool:  # said outright: an intent may then hold it
         return self is other
@@ -73,7 +76,7 @@ class Callback:
         with self._lock:
             self._committed, due = True, self._released
         if due:
-            call_for(self._place, self._function)  # Django looks after its errors
+            self._call()  # Django looks after its errors
 
     def release(self) -> None:
         """The scope lets it run."""
@@ -84,11 +87,18 @@ class Callback:
 
     def _run(self) -> None:
         try:
-            call_for(self._place, self._function)
+            self._call()
         except Exception as error:
             if not self._robust:
                 raise
             log.exception("Error calling %s in on_commit() (%s).", name_of(self._function), error)  # noqa: TRY401 - Django's words
+
+    def _call(self) -> None:
+        self._context.copy().run(self._called, here.get())
+
+    def _called(self, region: Region) -> None:
+        here.set(region)  # what it emits is a follow-up
+        call_for(self._place, self._function)
 
 
 @intent(kind="django.on-commit")
