@@ -86,24 +86,39 @@ def run(  # noqa: PLR0917 - click gives them by name
     codes: list[int] = []
 
     def finish() -> None:
-        if codes and (partial or codes == [0]):
-            _write(held, expires, path, as_json=as_json)
+        # A program that failed because of the plan may have committed something before.
+        if codes and (partial or codes == [0] or held.refused):
+            _write(held, expires, path, as_json=as_json, empty=partial or codes == [0])
 
     # Python waits for the program's threads, then calls its exit handlers, and this one last.
     atexit.register(finish)
     codes.append(_ended(program, arguments, as_module=as_module))
-    if codes != [0] and not partial:
-        click.echo(
-            "The program failed, so no plan was written; with --partial there is one.", err=True
-        )
+    if codes != [0] and not partial and not held.refused:
+        click.echo(FAILED, err=True)
     raise click.exceptions.Exit(codes[0])
 
 
-def _write(held: holding, expires: timedelta | None, path: Path, *, as_json: bool) -> None:
-    """Write the plan, at the very end, where exceptions would not change the exit code any more."""
+FAILED = "The program failed, so no plan was written; with --partial there is one."
+
+
+def _write(
+    held: holding, expires: timedelta | None, path: Path, *, as_json: bool, empty: bool
+) -> None:
+    """Write the plan, at the very end, where exceptions would not change the exit code any more.
+
+    Args:
+        held: what was held.
+        expires: when the plan can no longer be applied.
+        path: of the file.
+        as_json: whether to print JSON.
+        empty: whether to write a plan of nothing, too.
+    """
     lacking: list[AirlockError] = []
     try:
         plan = held.plan(expires=expires, lacking=lacking)
+        if not plan.counts and not lacking and not empty:
+            click.echo(FAILED, err=True)
+            return
         plan.save(path)
         _tell(plan, as_json=as_json)
         if lacking:

@@ -32,7 +32,7 @@ class Holder(Recorder):
             end the program would have committed what belongs to it.
     """
 
-    __slots__ = ("_fit", "_wire", "emissions", "kept")
+    __slots__ = ("_fit", "_wire", "emissions", "kept", "refused")
 
     exclusive = True
 
@@ -41,6 +41,7 @@ class Holder(Recorder):
         self.kept: list[Any] = []
         self._wire = wire
         self._fit: set[type[Any]] = set()
+        self.refused = False
 
     def refuse(self, intent: Any, /) -> None:
         cls = type(intent)
@@ -48,6 +49,7 @@ class Holder(Recorder):
             try:
                 self._wire.check(cls)
             except UnencodableError as error:
+                self.refused = True
                 error.add_note(f"refused at its emission: no plan could hold it, under {self!r}")
                 raise
             self._fit.add(cls)
@@ -104,6 +106,11 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
         trace: TracebackType | None,
     ) -> Literal[False]:
         return self._enclosure.__exit__(kind, error, trace)
+
+    @property
+    def refused(self) -> bool:
+        """Whether an intent was refused because no plan could hold it."""
+        return self._holder.refused
 
     def plan(
         self,
