@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import attrs
+from stamina.instrumentation import set_on_retry_hooks
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 from sybil.parsers.rest import DocTestParser
@@ -34,6 +35,9 @@ pytest_plugins = ["airlock.pytest_plugin", "pytester"]
 # Tests start pytest in processes of their own, which are not this run's workers.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
     del os.environ[_name]
+
+# stamina would log each retry with structlog, which is here for its contexts, on standard output.
+set_on_retry_hooks([])
 
 ROOT = Path(__file__).parent
 PLACE = re.compile(r"(?:(?<![\w.])/[^\n:]*|[\w./-]+)\.(?:md|py):\d+")

@@ -3,6 +3,7 @@
 See the README for a first program, ``airlock.errors`` for what can go wrong.
 """
 
+from airlock.ambient import Context
 from airlock.boundary import Boundary
 from airlock.check import Check, warn_of_leftovers
 from airlock.context import emit, emit_all, enqueue
@@ -50,6 +51,7 @@ __all__ = [
     "Allow",
     "Boundary",
     "Check",
+    "Context",
     "Dedupe",
     "Delivery",
     "Dispatcher",

@@ -66,7 +66,13 @@ def _scope(engine: Engine, envelope: Envelope, attempt: int, errors: OnFlushErro
 def _emit(scope: Scope, envelope: Envelope) -> None:
     # What concerns the way here is over, and the scope has the headers.
     options = attrs.evolve(envelope.options, delay=None, dedupe_key=None, headers=None)
-    scope.emit(envelope.intent, options)
+    # It was emitted elsewhere: what is ambient here is none of its context.
+    region = scope.region
+    capture, region.capture = region.capture, None
+    try:
+        scope.emit(envelope.intent, options)
+    finally:
+        region.capture = capture
 
 
 @contextmanager

@@ -169,6 +169,7 @@ class Block(EffectBuffer):
             headers=self._headers,
             guards=guards_of((*policies, *around), "scope", place) if policies or around else (),
             segment=segment,
+            capture=self.engine.capture,
             place=place,
         )
         if captured and enclosing is not None:

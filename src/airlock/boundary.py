@@ -8,6 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock import arrival
+from airlock.ambient import Context, capturing, restoring
 from airlock.check import Check, conflicts, current, misfits, named
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
@@ -49,6 +50,8 @@ class Boundary:
         dispatch: how effects are delivered; ``Route`` picks one by type.
         interceptors: wrap every attempt of every handler, the first outermost.
         observers: are told, and cannot break anything.
+        context: captures what is ambient at each emission, and restores it around its handler: a
+            tenant, a user, a language. The first is the outermost, outside of the interceptors.
         fail_fast: stop a flush at the first failure and leave the rest pending; by default
             everything is attempted.
         max_depth: how many handlers may stand between a block and a follow-up.
@@ -74,6 +77,7 @@ class Boundary:
         dispatch: Dispatcher = INLINE,
         interceptors: Sequence[Interceptor] = (),
         observers: Iterable[Observer] = (),
+        context: Sequence[Context] = (),
         fail_fast: bool = False,
         max_depth: int = 50,
         concurrency: int = 1,
@@ -90,6 +94,9 @@ class Boundary:
                     f"Boundary(interceptors=...) takes functions of (intent, call_next), not "
                     f"{describe(interceptor)}."
                 )
+        capture = capturing(context)
+        if context:
+            interceptors = (restoring(context), *interceptors)
         self._wiring = handlers
         self._known: Iterable[Observer] = ()
         self._engine = Engine(
@@ -101,6 +108,7 @@ class Boundary:
             max_depth,
             concurrency,
             fail_fast,
+            capture,
         )
 
     # -- scopes -----------------------------------------------------------------------------------

@@ -485,7 +485,11 @@ class PolicyError(AirlockError):
 
 @facts
 class UnavailableError(AirlockError, ConnectionError):
-    """The broker that a dispatch hands intents to cannot be reached."""
+    """The broker that a dispatch hands intents to cannot be reached.
+
+    A handler that sends may raise it too. Either is not asked again in that flush: what was to go
+    there is pending.
+    """
 
     queue: str
     problem: str

@@ -14,6 +14,7 @@ from airlock.errors import DeclarationError
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from airlock.effects.options import Options
     from airlock.observers import Observer
     from airlock.plan.document import Plan
     from airlock.wire.codec import Wire
@@ -61,6 +62,8 @@ class Flushes(Protocol):
 
     @property
     def policy(self) -> tuple[PolicyLike, ...]: ...
+    @property
+    def capture(self) -> Callable[[], Options | None] | None: ...
 
     def new_report(self) -> Report: ...
     def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None: ...

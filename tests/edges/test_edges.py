@@ -24,6 +24,7 @@ from airlock.errors import (
     FlushError,
     NoScopeError,
     OpenRegionsError,
+    PlanError,
     ScopeOrderError,
     SettingError,
 )
@@ -539,6 +540,27 @@ def test_a_command_that_fails_leaves_no_plan(tmp_path: Path) -> None:
     with pytest.raises(KeyError), effects_mode(f"plan:{tmp_path / 'notes.plan'}"):
         raise KeyError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_plan_of_a_mode_has_the_rest_and_says_what_it_lacks(tmp_path: Path, fails: bool) -> None:
+    """Whatever happens the file is written: what it is about may have been committed."""
+    file = tmp_path / "notes.plan"
+    boundary = Boundary({Note: print})
+
+    def work() -> None:
+        with effects_mode(f"plan:{file}"):
+            with boundary.scope() as effects:
+                effects.emit_all([Note("a"), Note("\ud800"), Note("c")])
+            if fails:
+                raise LookupError
+
+    with pytest.raises(LookupError if fails else PlanError) as caught:
+        work()
+    said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert f"the plan {file} has 2 effect(s), and lacks 1:" in said
+    assert "unpaired" in said or "surrogate" in said
+    assert [entry.intent for entry in Plan.load(file)] == [Note("a"), Note("c")]
 
 
 @pytest.mark.parametrize("text", ["", "plan", "plan:", "drop:all", "hold", None])

@@ -22,12 +22,15 @@ from typing import Any
 
 import attrs
 from dependency_injector import containers
+from stamina.instrumentation import set_on_retry_hooks
 
 import airlock
 from airlock import Boundary, Drop, Expands, Handles, HandlesBatch, Hold, RetryPolicy, intent
 from airlock.errors import MaybeDoneError
 from airlock.plan import Plan, PlanEntry
 from airlock.plan.journal import JournalFile
+
+set_on_retry_hooks([])  # where structlog is installed they write to standard output
 
 
 @intent(kind="crashes.mail")

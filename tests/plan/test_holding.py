@@ -16,9 +16,17 @@ import pytest
 
 import airlock
 from airlock import Boundary, Dedupe, Drop, Hold, Options, enclose, region
-from airlock.errors import PlanError, ScopeStateError, UnplannedWarning
+from airlock.errors import (
+    AirlockError,
+    DeclarationError,
+    PlanError,
+    ScopeStateError,
+    UnencodableError,
+    UnplannedWarning,
+)
 from airlock.integrations.sqlite3 import Connection, connect, on_commit
 from airlock.plan import Plan, holding
+from airlock.wire import AesGcm, Wire
 from tests.boundary.vocabulary import next_line
 from tests.plan.vocabulary import (
     EVERYTHING,
@@ -403,3 +411,71 @@ def test_at_the_end_of_a_program(more: str, warns: bool) -> None:
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert ("UnplannedWarning: 1 intent(s) were held" in ran.stderr) is warns, ran.stderr
+
+
+# -- what a plan cannot hold ----------------------------------------------------------------------
+
+
+@airlock.intent(kind="tests.holding.callback")
+class Callback:
+    """A value of this process only."""
+
+    function: Any
+
+
+@airlock.intent(kind="tests.holding.charge")
+class Charge:
+    card: str = airlock.field(sensitive=True)
+
+
+@pytest.mark.parametrize("wrong", [Callback(print), Charge("4111")], ids=["no form", "sensitive"])
+def test_a_class_that_no_plan_can_hold_is_refused_at_its_emission(
+    boundary: Boundary, wrong: Any
+) -> None:
+    """Before what belongs to it is committed; and what was held before it is in the plan."""
+    with closing(connect(":memory:", isolation_level=None)) as database, holding() as held:
+        database.execute("CREATE TABLE rows (n)")
+        with boundary.scope(release=on_commit(database)) as effects:
+            with database:
+                database.execute("BEGIN")
+                database.execute("INSERT INTO rows VALUES (1)")
+                effects.emit(Mail("kept"))
+            with pytest.raises(UnencodableError) as caught, database:
+                database.execute("BEGIN")
+                database.execute("INSERT INTO rows VALUES (2)")
+                effects.emit(wrong)
+        assert database.execute("SELECT n FROM rows").fetchall() == [(1,)]
+    assert "refused at its emission" in caught.value.__notes__[0]
+    assert intents(held.plan()) == [Mail("kept")]
+
+
+def test_a_wire_that_can_write_it_is_given_before(boundary: Boundary) -> None:
+    with holding(wire=Wire(cipher=AesGcm(bytes(32)))) as held, boundary.scope() as effects:
+        effects.emit(Charge("4111"))
+    assert len(held.plan()) == 1
+    with pytest.raises(DeclarationError, match=r"holding\(wire=...\) takes a Wire"):
+        holding(wire=print)  # type: ignore[arg-type]  # what is wrong here
+
+
+def test_the_plan_has_the_rest_and_names_what_it_lacks(boundary: Boundary) -> None:
+    """A value that has no form, an override, a scope that was never left."""
+    leaked = boundary.scope()
+    with holding() as held:
+        with boundary.scope() as effects:
+            effects.emit(Mail("a"))
+            effects.emit(Mail("\ud800"))
+            with effects.override({Mail: ignore}):
+                effects.emit(Mail("b"))
+            effects.emit(Mail("c"))
+        leaked.enter()
+        leaked.emit(Mail("d"))
+        lacking: list[AirlockError] = []
+        plan = held.plan(lacking=lacking)
+        with pytest.raises(PlanError):
+            held.plan()
+        leaked.exit()
+        leaked.flush()
+    assert [(entry.index, entry.intent) for entry in plan] == [(0, Mail("a")), (1, Mail("c"))]
+    assert len(lacking) == 3
+    assert [type(error) for error in lacking] == [PlanError, UnencodableError, PlanError]
+    assert "Mail(to='b')" in str(lacking[2])

@@ -8,7 +8,7 @@ import re
 import runpy
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ import click
 from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, told
 from airlock.cli.output import json_option, print_json
 from airlock.cli.targets import wire_of
+from airlock.edges.modes import lacks
 from airlock.errors import AirlockError
 
 if TYPE_CHECKING:
-    from airlock.plan import Plan
+    from airlock.plan import Plan, holding
 
 __all__ = ["run"]
 
@@ -80,30 +81,48 @@ def run(  # noqa: PLR0917 - click gives them by name
     writer = wire_of(wire)  # looked for before the program runs, as is the folder
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise Failure(f"{path} cannot be written: name a file in a folder that exists.")
-    held = holding()
+    held = holding(wire=writer)
     held.__enter__()  # and never left: nothing happens as long as this process lives
     codes: list[int] = []
 
     def finish() -> None:
-        if codes and (partial or codes == [0]):
-            _write(lambda: held.plan(expires=expires, wire=writer), path, as_json=as_json)
+        # A program that failed because of the plan may have committed something before.
+        if codes and (partial or codes == [0] or held.refused):
+            _write(held, expires, path, as_json=as_json, empty=partial or codes == [0])
 
     # Python waits for the program's threads, then calls its exit handlers, and this one last.
     atexit.register(finish)
     codes.append(_ended(program, arguments, as_module=as_module))
-    if codes != [0] and not partial:
-        click.echo(
-            "The program failed, so no plan was written; with --partial there is one.", err=True
-        )
+    if codes != [0] and not partial and not held.refused:
+        click.echo(FAILED, err=True)
     raise click.exceptions.Exit(codes[0])
 
 
-def _write(make: Callable[[], Plan], path: Path, *, as_json: bool) -> None:
-    """Write the plan, at the very end, where exceptions would not change the exit code any more."""
+FAILED = "The program failed, so no plan was written; with --partial there is one."
+
+
+def _write(
+    held: holding, expires: timedelta | None, path: Path, *, as_json: bool, empty: bool
+) -> None:
+    """Write the plan, at the very end, where exceptions would not change the exit code any more.
+
+    Args:
+        held: what was held.
+        expires: when the plan can no longer be applied.
+        path: of the file.
+        as_json: whether to print JSON.
+        empty: whether to write a plan of nothing, too.
+    """
+    lacking: list[AirlockError] = []
     try:
-        plan = make()
+        plan = held.plan(expires=expires, lacking=lacking)
+        if not plan.counts and not lacking and not empty:
+            click.echo(FAILED, err=True)
+            return
         plan.save(path)
         _tell(plan, as_json=as_json)
+        if lacking:
+            raise lacks(plan, lacking)
     except (AirlockError, OSError) as error:
         click.echo(f"Error: {told(error)}", err=True)
         sys.stdout.flush()

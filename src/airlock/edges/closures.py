@@ -5,10 +5,10 @@ from __future__ import annotations
 import dis
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
-__all__ = ["as_now", "changes"]
+__all__ = ["as_now"]
 
 
 def as_now(function: Callable[[], Any]) -> Callable[[], Any]:
@@ -75,59 +75,3 @@ def _is_empty(cell: CellType) -> bool:
     except ValueError:
         return True
     return False
-
-
-# -- noting what may change -----------------------------------------------------------------------
-
-
-def changes(function: Callable[[], Any]) -> Callable[[], bool]:
-    """Return a question: is something else there now of what the function reads?
-
-    Compared are the variables around it, its arguments, the attributes of objects that these name,
-    and the elements of containers: one level deep.
-
-    Example:
-        >>> def shop():
-        ...     order = 1
-        ...     changed = changes(lambda: order)
-        ...     before = changed()
-        ...     order = 2
-        ...     return before, changed()
-        >>> shop()
-        (False, True)
-    """
-    before = [*_state(function)]
-
-    def changed() -> bool:
-        now = [*_state(function)]
-        return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
-
-    return changed
-
-
-def _state(function: Any) -> Iterator[Any]:
-    for value in _read(function):
-        yield value
-        if isinstance(value, list | tuple | set | frozenset):
-            yield from value
-        elif isinstance(value, dict):
-            for pair in value.items():
-                yield from pair
-        elif not isinstance(value, type | ModuleType | FunctionType):
-            attributes = getattr(value, "__dict__", {})
-            yield from (v for name, v in attributes.items() if not name.startswith("_"))
-
-
-def _read(function: Any) -> Iterator[Any]:
-    """The values that a function can reach by the variables around it, and its arguments."""
-    while isinstance(function, partial):
-        yield from (*function.args, *function.keywords.values())
-        function = function.func
-    if isinstance(function, MethodType):
-        yield function.__self__
-        function = function.__func__
-    if isinstance(function, FunctionType):
-        cells = [cell for cell in function.__closure__ or () if not _is_empty(cell)]
-        yield from (cell.cell_contents for cell in cells)
-        yield from function.__defaults__ or ()
-        yield from (function.__kwdefaults__ or {}).values()

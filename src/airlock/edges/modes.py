@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +17,7 @@ from airlock.policies import Drop
 if TYPE_CHECKING:
     from airlock.plan import Plan, holding
 
-__all__ = ["effects_mode", "parse_mode"]
+__all__ = ["effects_mode", "lacks", "parse_mode"]
 
 log = logging.getLogger("airlock")
 
@@ -66,7 +66,9 @@ def effects_mode(text: str) -> Iterator[None]:
 
     Raises:
         SettingError: ``text`` is something else, or the file cannot be written.
-        PlanError: a plan cannot be made of what was held, or not be written there.
+        PlanError: the plan cannot be written there, and is elsewhere; or it lacks something, and has
+            the rest.
+        UnencodableError: where an intent is emitted that no plan can hold.
 
     Example:
         >>> with effects_mode("drop"), boundary.scope() as effects:
@@ -87,31 +89,65 @@ def effects_mode(text: str) -> Iterator[None]:
                 yield
         except BaseException as error:
             if succeeded(error):  # sys.exit()
-                _save(held.plan(), file)
+                _save(held, file)
             else:
                 _save_rest(held, file, error)
             raise
-        _save(held.plan(), file)
+        _save(held, file)
     else:
         yield
 
 
 def _save_rest(held: holding, file: Path, error: BaseException) -> None:
     """Write a plan of what a block has kept that failed; nothing if that is nothing."""
+    lacking: list[AirlockError] = []
     try:
-        plan = held.plan()
-        if not plan.counts:
+        plan = held.plan(lacking=lacking)
+        if not plan.counts and not lacking:
             return
-        _save(plan, file)
+        _write(plan, file)
+        _refuse_lacking(plan, lacking)
     except AirlockError as failure:
-        error.add_note(f"and no plan was written of what it had kept: {failure}")
-        log.warning("failed, and no plan was written of what it had kept: %s", failure)
+        error.add_note(f"of the effects that it had kept, {failure}")
+        log.warning("failed; of the effects that it had kept, %s", failure)
     else:
         error.add_note(f"the effects that it had kept are in the plan {file}")
         log.warning("failed; the effects that it had kept are in the plan %s", file)
 
 
-def _save(plan: Plan, file: Path) -> None:
+def _save(held: holding, file: Path) -> None:
+    """Write a plan of what is held, and then refuse what is not in it."""
+    lacking: list[AirlockError] = []
+    plan = held.plan(lacking=lacking)
+    _write(plan, file)
+    _refuse_lacking(plan, lacking)
+
+
+def _refuse_lacking(plan: Plan, lacking: list[AirlockError]) -> None:
+    if lacking:
+        raise lacks(plan, lacking)
+
+
+def lacks(plan: Plan, lacking: Sequence[AirlockError]) -> PlanError:
+    """Return the error of a plan that was written, and does not have everything.
+
+    Args:
+        plan: that was written.
+        lacking: what is not in it, and why.
+    """
+    found = [" ".join((str(one), *getattr(one, "__notes__", ()))) for one in lacking[:_NAMED]]
+    more = f"; and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    return PlanError(
+        plan.name,
+        f"has {len(plan)} effect(s), and lacks {len(lacking)}: {'; '.join(found)}{more}",
+        "The program has ended, and what is lacking did not happen: see to it by hand.",
+    )
+
+
+_NAMED = 10
+
+
+def _write(plan: Plan, file: Path) -> None:
     """Write a plan, elsewhere if need be: what it is about has happened."""
     try:
         plan.save(file)

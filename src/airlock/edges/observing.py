@@ -34,8 +34,8 @@ class Observation:
         fates: how many of these would have ended how, by the words of ``WORDS``.
         repeated: how many said the same as one before in the same scope.
         waited: of how many the result was asked for before the scope would have sent them.
-        changed: of how many something that they read was another one when the scope would have run
-            them.
+        changed: how many would have read something else when the scope would have run them: a
+            loop variable, a list that has grown, an attribute.
     """
 
     site: str
@@ -162,7 +162,7 @@ class Observations:
         if waited := sum(row.waited for row in rows):
             told.append(f"{waited} whose result was waited for")
         if changed := sum(row.changed for row in rows):
-            told.append(f"{changed} that would read something else by then")
+            told.append(f"{changed} that would have read what has changed by then")
         calls = f"{sum(row.count for row in rows)} calls at {len(rows)} sites"
         return ": ".join(filter(None, (calls, ", ".join(told))))
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
 from typing import Any, Protocol
 
 import attrs
 
 from airlock.context import judge
+from airlock.edges.reads import Reads
 from airlock.effects.flat import Flat
 from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
@@ -79,13 +80,13 @@ class Noted:
         place: where.
         what: its name.
         happened: whether it was sent; what never was is not counted.
-        changed: asks whether what it reads has changed since; None where it reads nothing.
+        reads: what it has read when it happened, and may find changed when it runs later.
     """
 
     place: Place
     what: str
     happened: bool = True
-    changed: Callable[[], bool] | None = None
+    reads: Reads | None = None
 
 
 class Shadow(Observer):
@@ -168,9 +169,8 @@ class Shadow(Observer):
         fates = [(one, fate) for one, fate in judged if one.happened]
         for one, fate in fates:
             self._count(one, fate)
-            if fate == "later" and one.changed is not None and one.changed():
-                self._count(one, "changed")
         self._tell(fates)
+        self._tell_changed(one for one, fate in fates if fate == "later")
 
     def _judged(self, mirrors: dict[Region, Region]) -> Iterator[tuple[Any, str]]:
         """Every intent with its fate."""
@@ -201,6 +201,24 @@ class Shadow(Observer):
         if marks and marks[0][0] > 0:
             marks.insert(0, (0, None))
         return list[tuple[int, object]](marks) or None
+
+    def _tell_changed(self, later: Iterable[Noted]) -> None:
+        """Log, by site, what has changed of what was read, and would be read now."""
+        found: dict[str, dict[str, None]] = {}
+        for one in later:
+            changed = [] if one.reads is None else one.reads.changed()
+            if changed:
+                self._count(one, "changed")
+                site = f"{one.what} at {shown(one.place)}"
+                found.setdefault(site, {}).update(dict.fromkeys(changed))
+        for site, names in found.items():
+            log.warning(
+                "observed in %s: %s would run now, and what it reads is another than when it ran: %s."
+                " Bind it where the call is: partial(function, value), or a default argument.",
+                self._opened,
+                site,
+                ", ".join([*names][:5]),
+            )
 
     def _tell(self, fates: list[tuple[Noted, str]]) -> None:
         """One line in the log: a warning if something happened that should not have."""

@@ -83,6 +83,10 @@ class Options:
             given["headers"] = dict(self.headers)
         return _options, (given,)
 
+    def over(self, captured: Options) -> Options:
+        """Return these, with headers that were captured beside them where these have none."""
+        return attrs.evolve(self, headers={**captured.headers, **self.headers})
+
     def given(self) -> tuple[str, ...]:
         """The names of the options that say anything."""
         given = {a.name: getattr(self, a.name) for a in attrs.fields(type(self))}

@@ -7,7 +7,8 @@ each state is a class, so that appending tests no flag::
     Region ──────┐
                  ├──► ClosedRegion        (its block ended)
     GuardedRegion┘
-        a policy refuses at the emit site, a transaction must be noted, or emissions are recorded
+        a policy refuses at the emit site, a transaction must be noted, emissions are recorded, or
+        what is ambient is captured
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Region(list[Any]):
         emissions: by position, only where there are recorders.
         seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
+        capture: makes options of what is ambient, at each emission.
         encloses: its enclosures hold for every boundary.
         children: ``(position it opened at, region)``.
         options: by position, only where given.
@@ -58,6 +60,7 @@ class Region(list[Any]):
     """
 
     __slots__ = (
+        "capture",
         "cause",
         "children",
         "discarded",
@@ -101,6 +104,7 @@ class Region(list[Any]):
         headers: Mapping[str, str] = NO_HEADERS,
         guards: tuple[Guard, ...] = (),
         segment: Callable[[], object] | None = None,
+        capture: Callable[[], Options | None] | None = None,
         encloses: bool = False,
         place: Place | str | None = None,
     ) -> None:
@@ -132,7 +136,11 @@ class Region(list[Any]):
             own = recorders_of((*policies, *enclosures))
             self.recorders = (*(one for one in own if one not in around), *around)
         self.segment = segment
-        if (self.guards or self.recorders or segment is not None) and type(self) is Region:
+        self.capture: Callable[[], Options | None] | None
+        self.capture = capture if up is None else capture or up.capture
+        guarded = bool(self.guards or self.recorders)
+        guarded = guarded or segment is not None or self.capture is not None
+        if guarded and type(self) is Region:
             self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
 
     def adopt(self, child: Region) -> None:
@@ -158,11 +166,18 @@ class Region(list[Any]):
     def put(self, intent: Any, options: Options) -> None:
         """Append an intent that has options."""
         self.append(intent)
+        self._give(intent, options)
+
+    def _give(self, intent: Any, options: Options) -> None:
+        """Keep options of the intent that was appended last here."""
         position = len(self) - 1
         while self[position] is not intent:  # another thread appended in between
             position -= 1
         if self.options is None:
             self.options = {}
+        captured = self.options.get(position)
+        if captured is not None:
+            options = options.over(captured)
         self.options[position] = options
 
     def close(self, why: str, discarded: object = None) -> None:
@@ -198,11 +213,21 @@ class GuardedRegion(Region):
     def append(self, intent: Any, /) -> None:
         for guard in self.guards:
             guard(intent)
+        captured = None if self.capture is None else self.capture()
         self.stamp()
         list.append(self, intent)
+        if captured is not None:
+            self._give(intent, captured)
         self._record(len(self) - 1)
 
     def extend(self, intents: Any, /) -> None:
+        if self.capture is not None:
+            for intent in intents:
+                for guard in self.guards:
+                    guard(intent)
+            for intent in intents:
+                self.append(intent)
+            return
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)

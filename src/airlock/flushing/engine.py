@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
+from airlock.ambient import Capture
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
 from airlock.effects.policy import PolicyLike
 from airlock.effects.report import Report
@@ -43,6 +44,7 @@ class Engine:
         max_depth: how many handlers may stand between a block and an intent.
         concurrency: how many async handlers run at once.
         fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+        capture: makes options of what is ambient, at each emission; None for none.
     """
 
     handlers: dict[type[Any], Binding]
@@ -53,6 +55,7 @@ class Engine:
     max_depth: int
     concurrency: int
     fail_fast: bool
+    capture: Capture | None = None
 
     _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
 

@@ -124,13 +124,15 @@ class Execution:
     def steps(self) -> Steps:
         """Call everything; yields what must be awaited."""
         here.set(self._sink)
-        subjects = self._one_by_one() if self._apart else self._iterator
-        only = self._calls.only
+        only, each = self._calls.only, self._calls.each
         try:
-            if only is not None:
-                yield from self._call_only(only, subjects)
-            else:
-                yield from self._call_each(self._calls.each or [], subjects)
+            if self._apart:
+                yield from self._call_each(self._one_by_one())
+            elif only is None:
+                self._skip_down()
+                yield from self._call_each(zip(self._iterator, each or (), strict=False))
+            elif not self._flush.is_down(only):
+                yield from self._call_only(only)
         finally:
             here.set(self._outer)
             if self._count == 1:
@@ -143,49 +145,53 @@ class Execution:
     # One class in a wave is the usual case, and saves a look-up for each intent. The bodies of the
     # two loops are the same.
 
-    def _call_only(self, call: Handler, subjects: Iterator[Any]) -> Steps:
-        for subject in subjects:
-            try:
-                result = call(subject)
-                if result is not None and isawaitable(result):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
-            except BaseException as error:
-                if self._failed(error):
-                    if self._interrupted:
-                        raise
-                    return
-
-    def _call_each(self, calls: list[Handler], subjects: Iterator[Any]) -> Steps:
-        for subject, call in zip(subjects, calls, strict=False):
-            try:
-                result = call(subject)
-                if result is not None and isawaitable(result):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
-            except BaseException as error:
-                if self._failed(error):
-                    if self._interrupted:
-                        raise
-                    return
-
-    def _one_by_one(self) -> Iterator[Any]:
-        """The subjects; each call is noted before the next begins."""
-        journal, wave = self._flush.journal, self._wave
+    def _call_only(self, call: Handler) -> Steps:
         for subject in self._iterator:
+            try:
+                result = call(subject)
+                if result is not None and isawaitable(result):
+                    yield self._awaited(call, subject, result)
+                    self._resumed()
+            except BaseException as error:
+                if self._failed(call, error):
+                    if self._interrupted:
+                        raise
+                    return
+
+    def _call_each(self, pairs: Iterable[tuple[Any, Handler]]) -> Steps:
+        for subject, call in pairs:
+            try:
+                result = call(subject)
+                if result is not None and isawaitable(result):
+                    yield self._awaited(call, subject, result)
+                    self._resumed()
+            except BaseException as error:
+                if self._failed(call, error):
+                    if self._interrupted:
+                        raise
+                    return
+
+    def _one_by_one(self) -> Iterator[tuple[Any, Handler]]:
+        """Yield the calls; what became of each is noted before the next."""
+        flush, wave = self._flush, self._wave
+        only, each = self._calls.only, self._calls.each or ()
+        for at, subject in enumerate(self._iterator):
+            call = only or each[at]
+            if flush.is_down(call):
+                continue
             position = self.position()
             members = self._members(position)
-            if journal is not None:
-                journal.begin(wave, members)
-            yield subject
+            if flush.journal is not None:
+                flush.journal.begin(wave, members)
+            yield subject, call
             self._end_attempt()
             done = Outcome.HANDED_OVER if position in self._handed else Outcome.DELIVERED
             for member in members:
                 if wave.outcomes[member] == Outcome.PENDING and member not in self._undone:
                     wave.outcomes[member] = done
-            if journal is not None:
-                journal.end(wave, members)
-            if self._flush.fail_fast and wave.errors:
+            if flush.journal is not None:
+                flush.journal.end(wave, members)
+            if flush.fail_fast and wave.errors:
                 return
 
     # -- awaiting ---------------------------------------------------------------------------------
@@ -228,7 +234,7 @@ class Execution:
 
     # -- what became of a call --------------------------------------------------------------------
 
-    def _failed(self, error: BaseException) -> bool:
+    def _failed(self, call: Handler, error: BaseException) -> bool:
         """Note that a call failed; return True if nothing else may be called."""
         position = self.position()
         self._interrupted = interrupts(error, self._cancelling, awaits=self._awaits)
@@ -241,8 +247,8 @@ class Execution:
         self._count_attempt(errors)
         if len(errors) == len(members):
             self._discard_attempt(position, error)
-        if self._unavailable(position, error):
-            return False
+        if isinstance(error, UnavailableError) and self._unavailable(call, members, error):
+            return call is self._calls.only
         for member, one in errors.items():
             self._wave.fail(member, one)
         if self._interrupted:
@@ -263,18 +269,28 @@ class Execution:
             error = cancelled
         return dict.fromkeys(members, error)
 
-    def _unavailable(self, position: int, error: BaseException) -> bool:
-        """Whether the engine that it was handed to is down: then it is pending."""
-        if position not in self._handed or not isinstance(error, UnavailableError):
+    def _unavailable(self, call: Handler, members: Sequence[int], error: UnavailableError) -> bool:
+        """Note that a call cannot reach where it sends; return True if its intents are pending.
+
+        They failed where somebody else tries again: a journal, or the queue that they came from.
+        """
+        self._flush.down.append((call, error))
+        self._skip_down()
+        if self._flush.journal is not None or self._wave.arrived:
             return False
-        if self._flush.journal is not None:
-            return False
-        to = self._flush.engine.dispatch_in(self._wave, type(self._wave.intents[position]))
-        self._flush.down.setdefault(to, error)
-        self.skip()
+        self._undone.update(members)
         return True
 
-    def skip(self) -> None:
+    def _skip_down(self) -> None:
+        """Have what is down skipped from here on."""
+        each = self._calls.each
+        if self._apart or each is None or not self._flush.down:
+            return
+        for at in range(self._count - self._iterator.__length_hint__(), self._count):
+            if self._flush.is_down(each[at]):
+                each[at] = self._skip
+
+    def _skip(self, _: Any) -> None:
         """Leave the call that is under way pending."""
         self._undone.update(self._members(self.position()))
 

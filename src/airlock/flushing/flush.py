@@ -70,7 +70,9 @@ class Flush:
     Attributes:
         resolved: handlers by intent class, each resolved once per flush.
         works: how each intent class is delivered.
-        down: dispatchers that could not be reached, with their errors.
+        handing_over: what is called for all that goes to a dispatcher.
+        down: calls that could not reach where they send, with their errors: those of dispatchers
+            and of handlers.
     """
 
     def __init__(
@@ -91,7 +93,8 @@ class Flush:
         self.journal = journal
         self.resolved: dict[type[Any], Handler] = {}
         self.works: dict[type[Any], Work] = {}
-        self.down: dict[Dispatcher, UnavailableError] = {}
+        self.handing_over: dict[Dispatcher, Handler] = {}
+        self.down: list[tuple[Handler, UnavailableError]] = []
         self._queue = deque(waves)
         self._running: Wave | None = None
         self._ran = False
@@ -156,6 +159,10 @@ class Flush:
             self._refusals.append(error)
             return False
         return True
+
+    def is_down(self, call: Handler) -> bool:
+        """Return True if a call could not reach where it sends: it is asked once in a flush."""
+        return any(one is call for one, _ in self.down)
 
     def resolve(self, wave: Wave, *, awaits: bool) -> Steps:
         """Resolve the handlers of a wave that is not run here.
@@ -229,7 +236,8 @@ class Flush:
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
         problems = [*self._refusals, *self._problems]
-        refusals = [*problems, *self.down.values()]
+        down = [error for _, error in self.down]
+        refusals = [*problems, *down]
         if not failures and len(refusals) == 1 and (not self._ran or self._problems):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes
@@ -238,7 +246,7 @@ class Flush:
         if not failures and not refusals:
             return  # what was in flight at an earlier interruption, and was not repeated
         names = [type(error).__qualname__ for error in problems]
-        text = "; ".join((_summary(self.report), *names, *map(str, self.down.values())))
+        text = "; ".join((_summary(self.report), *names, *map(str, down)))
         raise FlushError(text, [*failures, *refusals], self.report)
 
 

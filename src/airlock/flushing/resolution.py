@@ -94,7 +94,10 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
         if dispatch is not INLINE:
             if cls in needing:  # what an override stands for is not carried
                 dispatch.check(cls)
-                call = _handing_over(flush, dispatch, awaits=awaits)
+                call = flush.handing_over.get(dispatch)
+                if call is None:
+                    call = _handing_over(flush, dispatch, awaits=awaits)
+                    flush.handing_over[dispatch] = call
                 flush.works[cls] = Work(call, None, None, dispatch)
         elif binding is None:
             missing += [cls] if cls in needing else []
@@ -177,20 +180,14 @@ def compose(flush: Flush, handler: Handler, retry: RetryPolicy | None, *, awaits
 
 
 def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handler:
-    """Return what hands an intent over, as long as its engine can be reached."""
+    """Return what hands an intent over."""
 
     def hand_over(_: Any) -> object:
-        under_way = running()
-        if dispatch in flush.down:
-            under_way.skip()
-            return None
-        return dispatch.dispatch(under_way.deliveries()[-1])
+        return dispatch.dispatch(running().deliveries()[-1])
 
     if not flush.observers.watch_attempts:
         return hand_over
-    watched = _watched(flush, hand_over, dispatch.dispatch, awaits=awaits)
-    # Nobody hears of what is not attempted.
-    return lambda intent: hand_over(intent) if dispatch in flush.down else watched(intent)
+    return _watched(flush, hand_over, dispatch.dispatch, awaits=awaits)
 
 
 def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
@@ -322,7 +319,7 @@ def arrange(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
 
 
 def _cut(work: Work, members: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
-    size = (work.binding and work.binding.size) or len(members)
+    size = (work.binding and work.binding.size) or max(len(members), 1)
     for start in range(0, len(members), size):
         batch = members[start : start + size]
         yield batch[-1], batch

@@ -10,11 +10,12 @@ from typing import Any, Literal, Self
 from airlock.effects.emission import Emission, Recorder
 from airlock.effects.place import shown
 from airlock.effects.policy import View
+from airlock.effects.registry import describe
 from airlock.effects.stable import stable_repr
 from airlock.effects.verdict import ALLOW, HOLD, Verdict
 from airlock.effects.wave import Outcome, Wave
 from airlock.enclosure import enclose
-from airlock.errors import PlanError
+from airlock.errors import AirlockError, DeclarationError, PlanError, UnencodableError
 from airlock.plan.document import Plan
 from airlock.plan.making import plan_of
 from airlock.stages import State
@@ -24,15 +25,34 @@ __all__ = ["Holder", "holding"]
 
 
 class Holder(Recorder):
-    """The policy of ``holding``: it holds what would escape, and remembers all of it in order."""
+    """The policy of ``holding``: it holds what would escape, and remembers all of it in order.
 
-    __slots__ = ("emissions", "kept")
+    Args:
+        wire: that will write the plan. What it cannot write is refused where it is emitted: at the
+            end the program would have committed what belongs to it.
+    """
+
+    __slots__ = ("_fit", "_wire", "emissions", "kept", "refused")
 
     exclusive = True
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire) -> None:
         self.emissions: list[Emission] = []
         self.kept: list[Any] = []
+        self._wire = wire
+        self._fit: set[type[Any]] = set()
+        self.refused = False
+
+    def refuse(self, intent: Any, /) -> None:
+        cls = type(intent)
+        if cls not in self._fit:
+            try:
+                self._wire.check(cls)
+            except UnencodableError as error:
+                self.refused = True
+                error.add_note(f"refused at its emission: no plan could hold it, under {self!r}")
+                raise
+            self._fit.add(cls)
 
     def record(self, emission: Emission, /) -> None:
         self.emissions.append(emission)  # atomic: threads need no lock for it
@@ -52,7 +72,13 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
 
     It is an ``enclose`` for the whole process: every scope of every boundary, independent ones too,
     and scopes in other threads. What policies drop or merge, and what blocks or transactions throw
-    away, is not in the plan.
+    away, is not in the plan. What the plan could not hold is refused where it is emitted.
+
+    Args:
+        wire: writes the intents; one with a cipher, if any has a sensitive field.
+
+    Raises:
+        DeclarationError: ``wire`` is none.
 
     Example:
         >>> with holding() as held:
@@ -62,8 +88,11 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
         {'docstrings.notify-warehouse': 1}
     """
 
-    def __init__(self) -> None:
-        self._holder = Holder()
+    def __init__(self, *, wire: Wire | None = None) -> None:
+        if wire is not None and not isinstance(wire, Wire):
+            raise DeclarationError(f"holding(wire=...) takes a Wire, not {describe(wire)}.")
+        self._wire = Wire() if wire is None else wire
+        self._holder = Holder(self._wire)
         self._enclosure = enclose(self._holder, process=True)
 
     def __enter__(self) -> Self:
@@ -78,23 +107,34 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
     ) -> Literal[False]:
         return self._enclosure.__exit__(kind, error, trace)
 
+    @property
+    def refused(self) -> bool:
+        """Whether an intent was refused because no plan could hold it."""
+        return self._holder.refused
+
     def plan(
-        self, *, expires: datetime | timedelta | None = None, wire: Wire | None = None
+        self,
+        *,
+        expires: datetime | timedelta | None = None,
+        lacking: list[AirlockError] | None = None,
     ) -> Plan:
-        """What was held, in the order in which it was emitted.
+        """Return a plan of what was held, in the order in which it was emitted.
 
         Args:
             expires: when the plan can no longer be applied, or how long from now; None for never.
-            wire: writes the intents; one with a cipher, if any has a sensitive field.
+            lacking: takes an error for everything that cannot be in the plan, which then has the
+                rest. Without it the first one is raised.
 
         Raises:
             PlanError: a scope is still open, and would deliver what it has when it ends; or an
                 intent was emitted under an override, or before the block began.
-            UnencodableError: an intent has no form on the wire.
+            UnencodableError: a value has no form on the wire.
         """
-        self._refuse_unsettled()
-        self._refuse_unrecorded()
-        return plan_of(self._held(), expires, wire)
+        for error in (*self._unsettled(), *self._unrecorded()):
+            if lacking is None:
+                raise error
+            lacking.append(error)
+        return plan_of(self._held(), expires, self._wire, lacking)
 
     def _held(self) -> Iterator[tuple[Wave, int]]:
         for emission in self._holder.emissions:
@@ -103,24 +143,27 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
             if wave is not None and by_us and wave.outcomes[i] == Outcome.HELD:
                 yield wave, i
 
-    def _refuse_unsettled(self) -> None:
+    def _unsettled(self) -> Iterator[PlanError]:
+        """Yield an error for each scope that has not ended."""
+        scopes: dict[int, tuple[Any, Emission]] = {}
         for emission in self._holder.emissions:
             scope = None if emission.wave is not None else emission.region.scope
             if scope is not None and scope.outermost.state in _UNSETTLED:
-                raise PlanError(
-                    "the plan",
-                    f"cannot be made yet: {scope.outermost.region.described()} "
-                    f"{scope.outermost.state.value}, and has what was emitted at "
-                    f"{shown(emission.place)}",
-                    "Make it when the scope was left, and its transaction has ended.",
-                )
+                scopes.setdefault(id(scope.outermost), (scope.outermost, emission))
+        for scope, emission in scopes.values():
+            yield PlanError(
+                "the plan",
+                f"cannot be made yet: {scope.region.described()} {scope.state.value}, and has what "
+                f"was emitted at {shown(emission.place)}",
+                "Make it when the scope was left, and its transaction has ended.",
+            )
 
-    def _refuse_unrecorded(self) -> None:
-        """What a scope that was open before the block had to deliver in it is held as well."""
+    def _unrecorded(self) -> Iterator[PlanError]:
+        """Yield an error for what a scope that was open before the block had to deliver in it."""
         known = {id(emission.intent) for emission in self._holder.emissions}
         for intent in self._holder.kept:
             if id(intent) not in known:
-                raise PlanError(
+                yield PlanError(
                     "the plan",
                     f"cannot be made: {stable_repr(intent)} was emitted before the block began, in "
                     "a scope that ended in it, and is held too",

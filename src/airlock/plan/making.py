@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from airlock.effects.registry import describe
 from airlock.effects.report import Report
 from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Wave
-from airlock.errors import DeclarationError, PlanError
+from airlock.errors import AirlockError, DeclarationError, PlanError
 from airlock.flushing.held import unclaimed
 from airlock.overrides import Overrides
 from airlock.plan.document import Plan
@@ -35,9 +35,18 @@ def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: W
 
 
 def plan_of(
-    positions: Iterable[Position], expires: datetime | timedelta | None, wire: Wire | None
+    positions: Iterable[Position],
+    expires: datetime | timedelta | None,
+    wire: Wire | None,
+    lacking: list[AirlockError] | None = None,
 ) -> Plan:
-    """A plan of some intents.
+    """Return a plan of some intents.
+
+    Args:
+        positions: of the intents.
+        expires: as for ``scope.plan``.
+        wire: as for ``scope.plan``.
+        lacking: takes the errors of those that it cannot hold; without it the first is raised.
 
     Raises:
         UnencodableError: an intent has no form on the wire.
@@ -47,9 +56,27 @@ def plan_of(
     if wire is not None and not isinstance(wire, Wire):
         raise DeclarationError(f"plan(wire=...) takes a Wire, not {describe(wire)}.")
     wire = Wire() if wire is None else wire
-    entries = (entry_of(wave, i, index) for index, (wave, i) in enumerate(positions))
-    lines = ((entry, write_entry(wire, entry)) for entry in entries)
+    lines = _lines(positions, wire, lacking)
     return Plan(written(lines, _moment(expires)), wire)
+
+
+def _lines(
+    positions: Iterable[Position], wire: Wire, lacking: list[AirlockError] | None
+) -> Iterator[tuple[PlanEntry, bytes]]:
+    """Yield the entries and their lines."""
+    index = 0
+    for wave, position in positions:
+        try:
+            entry = entry_of(wave, position, index)
+            line = write_entry(wire, entry)
+        except AirlockError as error:
+            if lacking is None:
+                raise
+            error.add_note(f"not in the plan: {stable_repr(wave.intents[position])}")
+            lacking.append(error)
+            continue
+        yield entry, line
+        index += 1
 
 
 def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:

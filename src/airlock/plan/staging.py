@@ -59,6 +59,7 @@ class Stage:
             policies=engine.policy,
             enclosures=self._around,
             guards=guards_of(policies, "plan", place),
+            capture=engine.capture,
             place=place,
         )
         scope.resuming(self.root)

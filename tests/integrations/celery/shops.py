@@ -16,9 +16,9 @@ __all__ = ["Shop"]
 class Shop:
     """An app, and what was sent to its broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "shop") -> None:
         self.app = Celery(
-            "shop", broker="memory://", backend="cache+memory://", set_as_current=False, fixups=[]
+            name, broker="memory://", backend="cache+memory://", set_as_current=False, fixups=[]
         )
         self.sent: list[Any] = []
         self.ran: list[Any] = []

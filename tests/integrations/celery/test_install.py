@@ -6,8 +6,13 @@ import asyncio
 import copy
 import logging
 import pickle
+import socket
+import sys
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +25,7 @@ from celery.canvas import _chain
 from celery.result import AsyncResult, EagerResult, GroupResult, ResultSet
 from celery.schedules import schedule
 from celery.signals import before_task_publish
+from kombu.exceptions import OperationalError
 
 import airlock
 from airlock import Boundary, Dedupe, Drop, Hold, Refuse
@@ -45,11 +51,6 @@ class Placed:
 
 class Failure(Exception):  # noqa: N818 - what goes wrong in a block
     """It goes wrong."""
-
-
-def registry_of(shop: Shop) -> Any:
-    app: Any = shop.app
-    return app._tasks
 
 
 # -- what is caught -------------------------------------------------------------------------------
@@ -115,17 +116,38 @@ def test_tasks_that_come_later_are_caught(shop: Shop, buffered: Installed) -> No
     with shop.boundary.scope() as effects:
         late.delay()
         shop.app.register_task(OfAClass()).delay()
-    assert [intent.tasks for intent in effects] == [("shop.late",), ("shop.class",)]
+        OfAClass().delay()  # and it does not matter which instance of the class is called
+    assert [one.tasks for one in effects] == [("shop.late",), ("shop.class",), ("shop.class",)]
 
 
-def test_another_app_is_left_alone(shop: Shop, buffered: Installed) -> None:
-    other = Shop()
+def test_another_app_is_left_alone_and_logged_once(
+    shop: Shop, buffered: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Shop("store")
     before_task_publish.connect(other.published)
     with shop.boundary.scope():
         other.receipt.delay(1)
         chain(other.receipt.s(2), other.mail.s())()
         assert other.sent == [("shop.receipt", 1), ("shop.receipt", 2)]
     before_task_publish.disconnect(other.published)
+    [warning] = caplog.messages
+    assert warning.startswith(f"shop.receipt at tests/integrations/celery/{HERE}:")
+    assert "another Celery app, 'store'" in warning
+    assert "install(...) was given the app 'shop' only" in warning
+    assert "another Celery app, 'store'" in buffered.summary()
+
+
+def test_apps_that_are_installed_both_are_no_strangers(
+    shop: Shop, buffered: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Shop("store")
+    with (
+        install(other.app, mode="buffer", boundary=other.boundary),
+        shop.boundary.scope() as effects,
+    ):
+        other.receipt.delay(1)
+    assert effects == [CallTask(other.receipt.s(1))]
+    assert caplog.messages == []
 
 
 def test_only_the_chosen_tasks_are_caught(shop: Shop) -> None:
@@ -153,9 +175,8 @@ def test_the_last_installation_about_a_task_has_it(shop: Shop, observed: Install
 
 
 def test_undone_in_any_order_it_leaves_no_trace(shop: Shop) -> None:
-    classes = [cls.apply_async for cls in (_chain, group, chord)]
+    classes = [cls.apply_async for cls in (Task, _chain, group, chord)]
     asking = ResultSet.iter_native
-    registry = type(registry_of(shop))
     first = install(shop.app, mode="observe")
     second = install(shop.app, mode="buffer", boundary=shop.boundary)
     first.uninstall()
@@ -167,14 +188,12 @@ def test_undone_in_any_order_it_leaves_no_trace(shop: Shop) -> None:
     with shop.boundary.scope() as effects:
         shop.receipt.delay(1)
     assert len(effects) == 0
-    assert [cls.apply_async for cls in (_chain, group, chord)] == classes
+    assert [cls.apply_async for cls in (Task, _chain, group, chord)] == classes
     assert ResultSet.iter_native is asking
-    assert type(registry_of(shop)) is registry
-    assert "apply_async" not in vars(shop.receipt)
     assert "send_task" not in vars(shop.app)
 
 
-def test_what_a_base_class_adds_to_a_call_is_added_once_when_it_is_sent(shop: Shop) -> None:
+def test_a_base_class_acts_once_where_the_task_is_called(shop: Shop) -> None:
     calls: list[str] = []
 
     class Locking(shop.app.Task):  # type: ignore[name-defined,misc]  # made by the app
@@ -188,17 +207,18 @@ def test_what_a_base_class_adds_to_a_call_is_added_once_when_it_is_sent(shop: Sh
     @shop.app.task(name="shop.locked", base=Locking, shared=False)
     def locked() -> None: ...
 
-    with install(shop.app, mode="buffer", boundary=shop.boundary):
+    with install(shop.app, mode="buffer", boundary=shop.boundary) as installed:
         with shop.boundary.scope():
             locked.delay()
-            assert calls == []
+            assert (calls, shop.sent) == (["shop.locked"], [])
         assert calls == ["shop.locked"]
         assert shop.sent == [("shop.locked",)]
+        assert [HERE in row.site for row in installed.observations] == [True]
 
 
-def test_arguments_that_a_base_class_adds_are_not_missed(shop: Shop, buffered: Installed) -> None:
-    """What it makes of a call is known when the task is sent."""
-
+def test_arguments_that_a_base_class_adds_are_a_part_of_the_call(
+    shop: Shop, buffered: Installed
+) -> None:
     base: Any = shop.app.Task
 
     class OfATenant(base):  # type: ignore[misc]  # made by the app
@@ -212,7 +232,9 @@ def test_arguments_that_a_base_class_adds_are_not_missed(shop: Shop, buffered: I
     shop.app.conf.task_always_eager = True
     with shop.boundary.scope() as effects:
         work.delay(1)
-        assert effects == [CallTask(work.s(1))]
+        assert effects == [CallTask(work.s(1, tenant="acme"))]
+        with pytest.raises(TypeError):
+            work.delay(1, 2, 3)
     assert shop.ran == [(1, "acme")]
 
 
@@ -242,6 +264,19 @@ def test_a_test_may_patch_the_class_meanwhile(
     with shop.boundary.scope():
         shop.receipt.delay(1)
     assert calls == [((1,), {})]
+
+
+def test_a_class_that_a_test_has_patched_is_as_it_was_after_both(shop: Shop) -> None:
+    installed = install(shop.app, mode="buffer", boundary=shop.boundary)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "apply_async", lambda *_, **__: None)
+        installed.uninstall()
+    shop.receipt.delay(1)
+    assert shop.sent == [("shop.receipt", 1)]
+    with install(shop.app, mode="buffer", boundary=shop.boundary), shop.boundary.scope():
+        shop.receipt.delay(2)
+        assert len(shop.sent) == 1
+    assert not hasattr(Task.apply_async, "airlock")
 
 
 def test_what_a_handler_calls_is_a_follow_up(shop: Shop, buffered: Installed) -> None:
@@ -882,3 +917,124 @@ def test_a_site_where_no_scope_is_open_is_logged_once(
         shop.receipt.delay(42)
     (told,) = [m for m in caplog.messages if "no scope is open" in m]
     assert told.startswith(f"shop.receipt at tests/integrations/celery/{HERE}:")
+
+
+# -- the broker is down ---------------------------------------------------------------------------
+
+
+class Closing:
+    """A broker that hangs up on everybody, and counts them."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"amqp://127.0.0.1:{self.listener.getsockname()[1]}//"
+        self.asked = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.asked += 1  # before the client can know
+                client.close()
+
+
+@pytest.fixture
+def closing() -> Iterator[Closing]:
+    made = Closing()
+    yield made
+    made.listener.close()
+
+
+def shop_at(broker: Closing) -> Shop:
+    shop = Shop()
+    shop.app.conf.update(
+        broker_url=broker.url, broker_transport_options={"max_retries": 1, "interval_start": 0}
+    )
+    shop.app.conf.task_publish_retry_policy = {"max_retries": 0, "interval_start": 0}
+    return shop
+
+
+@pytest.mark.parametrize("handled", [True, False])
+def test_a_broker_that_is_down_is_asked_once_in_a_flush(closing: Closing, handled: bool) -> None:
+    """And of another boundary's scope, where the installation sends, too."""
+    asked = dict[int, int]()
+    for count in (1, 8):
+        shop = shop_at(closing)
+        before = closing.asked
+        effects = (shop.boundary if handled else Boundary({})).scope()
+        with (
+            install(shop.app, mode="buffer", boundary=shop.boundary),
+            suppress(airlock.FlushError),
+            effects,
+        ):
+            for number in range(count):
+                shop.receipt.delay(number)
+        asked[count] = closing.asked - before
+        assert len(effects.report.pending) == count
+    assert 0 < asked[8] == asked[1]
+
+
+def test_without_a_scope_the_error_is_the_one_that_celery_raises(closing: Closing) -> None:
+    shop = shop_at(closing)
+    with (
+        install(shop.app, mode="buffer", boundary=shop.boundary),
+        pytest.raises(OperationalError),
+    ):
+        shop.receipt.delay(1)
+
+
+# -- names, and where the boundary is -------------------------------------------------------------
+
+
+def test_a_name_that_no_task_has_is_logged_at_the_first_call(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: Any = {"mode": "buffer", "boundary": shop.boundary}
+    with install(shop.app, tasks=["shop.reciept", "shop.m*"], **options):
+        assert caplog.messages == []  # tasks may still be imported
+        for order_id in (1, 2):
+            shop.receipt.delay(order_id)
+    [warning] = caplog.messages
+    assert "'shop.reciept', and no task of the app 'shop' is called that" in warning
+    assert "did you mean 'shop.receipt'?" in warning
+
+
+@pytest.mark.parametrize("how", ["path", "function", "path of a function"])
+def test_the_boundary_may_be_made_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It imports the app, so that the app's module cannot import it."""
+    made = list[Boundary]()
+
+    def make() -> Boundary:
+        made.append(shop.boundary)
+        return shop.boundary
+
+    given: Any = {"path": "shop_effects:boundary", "path of a function": "shop_effects:make"}
+    given = given.get(how, make)
+    with install(shop.app, mode="buffer", boundary=given):
+        module: Any = ModuleType("shop_effects")
+        module.boundary, module.make = shop.boundary, make
+        monkeypatch.setitem(sys.modules, "shop_effects", module)
+        with shop.boundary.scope() as effects:
+            shop.receipt.delay(1)
+            assert effects == [CallTask(shop.receipt.s(1))]
+        shop.receipt.delay(2)
+        with Boundary({}).scope():
+            shop.receipt.delay(3)
+    assert [sent[1] for sent in shop.sent] == [1, 2, 3]
+    assert len(made) <= 1
+
+
+def test_a_path_to_a_boundary_that_cannot_send_is_refused_when_it_is_needed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = ModuleType("shop_effects")
+    module.boundary = Boundary({})
+    monkeypatch.setitem(sys.modules, "shop_effects", module)
+    with (
+        install(shop.app, mode="buffer", boundary="shop_effects:boundary"),
+        pytest.raises(SettingError, match="has no handler for CallTask"),
+    ):
+        shop.receipt.delay(1)

@@ -13,6 +13,7 @@ import pytest
 from celery import Celery, Task, shared_task
 from celery.app.trace import build_tracer
 from celery.exceptions import Ignore, Reject, Retry
+from celery.signals import task_postrun, task_prerun
 
 import airlock
 from airlock import Boundary, Drop
@@ -504,3 +505,55 @@ def test_an_app_and_a_boundary_are_needed() -> None:
         effects_tasks(wrong, Boundary({}))
     with pytest.raises(SettingError, match="'keep' is 42"):
         effects_tasks(app, Boundary({}), keep=wrong)
+
+
+# -- other libraries, other apps ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_handlers_run_before_others_have_put_the_context_back(later: bool) -> None:
+    """Whenever those have connected their receivers of the signals."""
+    app = Celery("tenants", broker="memory://", set_as_current=False)
+    current, seen = ["public"], list[tuple[str, str]]()
+    boundary = Boundary({Note: lambda intent: seen.append((intent.text, current[0]))})
+
+    def bind(**_: object) -> None:
+        current[0] = "acme"
+
+    def put_back(**_: object) -> None:
+        current[0] = "public"
+
+    if later:
+        effects_tasks(app, boundary)
+    task_prerun.connect(bind)
+    task_postrun.connect(put_back)
+    if not later:
+        effects_tasks(app, boundary)
+    decorate: Any = app.task(name="tenants.work", shared=False)
+
+    def emit_one() -> None:
+        say("a")
+
+    work = decorate(emit_one)
+    assert work.apply().state == "SUCCESS"
+    assert (seen, current) == ([("a", "acme")], ["public"])
+    task_prerun.disconnect(bind)
+    task_postrun.disconnect(put_back)
+    app.close()
+
+
+def test_a_task_of_another_app_is_logged_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    other = Celery("store", broker="memory://", set_as_current=False)
+    decorate: Any = other.task(name="store.work", shared=False)
+
+    def nothing() -> None: ...
+
+    work = decorate(nothing)
+    for _ in range(2):
+        work.apply()
+    [found] = caplog.messages
+    assert found.startswith(
+        "task store.work runs without a scope: it belongs to another Celery app, 'store', and "
+        "effects_tasks(...) was given "
+    )
+    other.close()

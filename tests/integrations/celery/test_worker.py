@@ -149,6 +149,28 @@ def test_a_time_limit_cancels_an_async_handler(worker: Worker) -> None:
     assert not worker.told("delivered", "after a")
 
 
+def test_a_time_limit_interrupts_the_flush_of_a_task(worker: Worker) -> None:
+    """The task has succeeded by then; what is left is no error of the flush's own."""
+    program = worker.start(awaits=True, inline=True)
+    result = worker.call("hurried", "a", "b")
+    worker.wait("cancelled", "a")
+    until(lambda: "SoftTimeLimitExceeded" in program.output, "the limit is logged")
+    worker.call("working_for", "acme", "c")
+    worker.wait("delivered", "c")
+    assert result.get(60) == "done"
+    assert worker.told("begun", "b") == []
+    assert worker.told("delivered", "after a") == []
+    assert "FlushError" not in program.output
+
+
+def test_a_context_crosses_to_the_worker(worker: Worker) -> None:
+    """From its task, and back from the queue."""
+    worker.start()
+    worker.call("working_for", "acme", "a")
+    (told,) = worker.wait("delivered", "a")
+    assert told["tenant"] == "acme"
+
+
 @pytest.mark.parametrize("service", [services.rabbitmq, services.redis])
 def test_a_pool_process_killed_in_a_handler_loses_nothing(worker: Worker) -> None:
     """The message goes back, and another process has it, with the same id."""
@@ -195,6 +217,18 @@ def test_a_handler_that_takes_too_long_fails(worker: Worker) -> None:
     worker.wait("delivered", "b")
     assert worker.told("ended") == []
     assert worker.told("delivered", "after a") == []
+
+
+def test_a_hard_time_limit_is_the_end_of_a_delivery(worker: Worker) -> None:
+    """Celery acknowledges the message of a task that it kills for that, which the page says."""
+    program = worker.start(processes=1, time_limit=2)
+    worker.emit(Slow("a", 60))
+    until(lambda: "Hard time limit (2s) exceeded" in program.output, "it is killed")
+    worker.emit(Note("b"))
+    worker.wait("delivered", "b")
+    assert len(worker.told("begun", "a")) == 1
+    program.stop()
+    assert texts(worker.app, worker.queue) == []
 
 
 def test_while_the_boundary_cannot_be_made_everything_is_kept(worker: Worker) -> None:

@@ -480,6 +480,39 @@ def test_observing_takes_no_two_callbacks_for_the_same(observed: InstalledOnComm
     assert (row.fates, row.repeated) == ({"later": 2}, 0)
 
 
+@pytest.mark.parametrize("how", ["variable", "object", "bound", "rolled back"])
+def test_observing_names_the_sites_that_would_read_what_has_changed(
+    observed: InstalledOnCommit, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """Each ran at its own commit; buffered, all would run at the end of the scope."""
+    order = {"status": "new"}
+    with suppress(Failure), boundary.scope(release=on_commit()):
+        for text in ("a", "b", "c"):
+            with suppress(Failure), transaction.atomic():
+                if how == "variable":
+                    transaction.on_commit(lambda: did.append(text))  # noqa: B023 - the fault
+                elif how == "object":
+                    transaction.on_commit(lambda: did.append(order["status"]))
+                else:
+                    transaction.on_commit(partial(did.append, text))
+                if how == "rolled back":
+                    raise Failure
+            order["status"] = text
+    found = sorted((row.changed, row.count) for row in observed.observations)
+    wanted = {"variable": [(2, 3)], "object": [(3, 3)]}
+    assert found == wanted.get(how, [(0, 3)])
+    told = [text for text in caplog.messages if "what it reads is another" in text]
+    if how in wanted:
+        name = "text" if how == "variable" else "order"
+        assert len(told) == 1
+        assert HERE in told[0]
+        assert name in told[0]
+        assert f"{wanted[how][0][0]} that would have read what has changed" in observed.summary()
+        assert "changed" in observed.summary().splitlines()[1]
+    else:
+        assert told == []
+
+
 # -- a TestCase -----------------------------------------------------------------------------------
 
 

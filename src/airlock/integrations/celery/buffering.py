@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextvars import copy_context
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery
-from celery.app.task import Task
 
 from airlock.boundary import Boundary
 from airlock.context import emit, here
@@ -18,8 +19,9 @@ from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
 from airlock.effects.wave import chain
 from airlock.enclosure import RegionBlock
-from airlock.errors import FlushError
+from airlock.errors import FlushError, SettingError, UnavailableError
 from airlock.integrations.celery.asked import Call
+from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
 from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask
@@ -38,13 +40,18 @@ class Buffering:
 
     Args:
         app: whose tasks.
-        boundary: that sends them.
+        boundary: finds the one that sends them.
         observations: where they are counted.
         alone: whether to send at once where no scope is open.
     """
 
     def __init__(
-        self, app: Celery, boundary: Boundary, observations: Observations, *, alone: bool
+        self,
+        app: Celery,
+        boundary: Callable[[], Boundary],
+        observations: Observations,
+        *,
+        alone: bool,
     ) -> None:
         self._app = app
         self._boundary = boundary
@@ -67,7 +74,10 @@ class Buffering:
         check_arguments(call)
         document = call.frozen()
         task_id = given_id(document) or str(uuid4())
-        intent = CallTask(document, task_id=task_id)
+        prepared = call.asked.task is not None and is_overridden(call.asked.task)
+        intent = CallTask(document, task_id=task_id, prepared=prepared)
+        # What reads the context when it is published shall find that of the call.
+        object.__setattr__(intent, "context", copy_context())
         region = here.get()
         self._observations.count(call.place, call.what, "count")
         if self._alone and (region.scope is None or region.is_closed):
@@ -84,13 +94,21 @@ class Buffering:
         """Send at once, unless a policy that holds everywhere says otherwise."""
         self._observations.count(call.place, call.what, "no scope")
         self._warn(call)
-        scope = self._boundary.scope()
+        scope = self._boundary().scope()
         result = result_of(self._app, intent, task_id, scope)
-        self._send(intent, scope)
+        try:
+            self._send(intent, scope)
+        except UnavailableError as error:
+            raise error.__cause__ or error from None  # as before
         return result if result.release.actual is None else result.release.actual
 
     def _send_by_ours(self, intent: CallTask) -> None:
-        self._send(intent, self._boundary.scope())
+        # In the context of the call, which the contexts of our boundary capture.
+        intent.context.run(self._send_from, here.get(), intent)
+
+    def _send_from(self, region: Region, intent: CallTask) -> None:
+        here.set(region)
+        self._send(intent, self._boundary().scope())
 
     def _send(self, intent: CallTask, scope: Any) -> None:
         try:
@@ -98,7 +116,7 @@ class Buffering:
                 scope.emit(intent)
         except FlushError as error:
             if len(error.exceptions) == 1:
-                raise error.exceptions[0] from None  # as before
+                raise error.exceptions[0] from error.exceptions[0].__cause__  # as before
             raise
 
     def _warn(self, call: Call) -> None:
@@ -118,6 +136,23 @@ _WARNINGS = 1000
 """How many call sites are warned of."""
 
 
+def check_sends(boundary: Boundary) -> Boundary:
+    """Return a boundary that can send calls of tasks.
+
+    Raises:
+        SettingError: it has no handler for them.
+    """
+    handled = any(cls in boundary.handlers for cls in CallTask.__mro__)
+    if not handled and dispatch_of(boundary.dispatch, CallTask) is INLINE:
+        raise SettingError(
+            "install",
+            "boundary",
+            "has no handler for CallTask",
+            "Add one: Boundary({..., CallTask: SendTasks(app)})",
+        )
+    return boundary
+
+
 def sends(region: Region) -> bool:
     """Whether what is emitted in a region can be sent by its scope; nowhere, anything can."""
     if region.scope is None or any(CallTask in (one.overrides or ()) for one in chain(region)):
@@ -128,12 +163,18 @@ def sends(region: Region) -> bool:
 
 
 def emit_at(intent: CallTask, place: Place) -> None:
-    """Emit; a recorded emission tells of the call, and not of Celery's code that led here."""
+    """Emit; a recorded emission has the place of the call, and not of Celery's code that led here."""
     region = here.get()
     emit(intent)
-    for emission in (region.emissions or {}).values():
-        if emission.intent is intent:
-            emission.place = place
+    if region.scope is None:  # somebody else has taken it
+        return
+    region = region.as_parent()
+    position = len(region) - 1
+    while region[position] is not intent:  # another thread emitted in between
+        position -= 1
+    emission = (region.emissions or {}).get(position)
+    if emission is not None:
+        emission.place = place
 
 
 def check_arguments(call: Call) -> None:
@@ -143,8 +184,6 @@ def check_arguments(call: Call) -> None:
         TypeError: as ``apply_async`` does.
     """
     task = call.asked.task
-    if task is None or type(task).apply_async is not Task.apply_async:
-        return  # what a base class makes of the call is known when it is sent
-    if task.typing and hasattr(task, "__header__"):
+    if task is not None and task.typing and hasattr(task, "__header__"):
         signature = call.asked.signature()
         task.__header__(*signature.args, **signature.kwargs)

@@ -20,7 +20,7 @@ from celery.canvas import Signature
 from airlock.edges.behalf import place_for
 from airlock.effects.place import Place
 
-__all__ = ["call_site", "is_inside", "passing"]
+__all__ = ["call_site", "is_inside", "is_overridden", "passing"]
 
 FORWARDING = (
     "celery.app.base",
@@ -69,14 +69,16 @@ def _depth() -> int:
     return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery tells the top only
 
 
-def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
-    """Where in the user's code a call was made; None if Celery or airlock sends by itself.
+def call_site(app: Any, task_ids: tuple[str, ...] = (), task: Any = None) -> Place | None:
+    """Return where in the user's code a call was made; None if Celery or airlock sends by itself.
 
-    A callback that we call for somebody is called where it was given to us.
+    A callback that we call for somebody is called where it was given to us. What a base class does
+    around ``apply_async`` is no call site.
 
     Args:
         app: that sends.
         task_ids: those that the call gives: that of the task that runs is the task itself again.
+        task: that is called, if it is a single one.
     """
     running = app.current_worker_task
     if running is not None and running.request.id in task_ids:
@@ -84,6 +86,8 @@ def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(__package__):
         frame = frame.f_back  # the hook
+    if task is not None and is_overridden(task):
+        frame = _outside_of_overrides(frame, task)
     later = False
     while frame is not None:
         name: str = frame.f_globals.get("__name__", "")
@@ -100,15 +104,38 @@ def call_site(app: Any, task_ids: tuple[str, ...] = ()) -> Place | None:
     return None
 
 
+def is_overridden(task: Any) -> bool:
+    """Return True if the class of a task has an ``apply_async`` of its own."""
+    return type(task).apply_async is not Task.apply_async
+
+
+def _outside_of_overrides(frame: FrameType | None, task: Any) -> FrameType | None:
+    """Return the frame that called the outermost ``apply_async`` of a task.
+
+    Its own may call helpers before it calls that of Celery; those are not the user's call.
+    """
+    at, found = frame, frame
+    while at is not None and not _sends_by_itself(at, at.f_globals.get("__name__", "")):
+        if _overrides(at) and _first(at) is task:
+            found = at.f_back
+        at = at.f_back
+    return found
+
+
 def _overrides(frame: FrameType) -> bool:
     """Whether a frame is of a method of Celery's, overridden, and of no function of that name."""
+    return frame.f_code.co_name in NAMES and isinstance(_first(frame), Task | Signature | Celery)
+
+
+def _first(frame: FrameType) -> Any:
+    """Return the first argument of the function of a frame."""
     code = frame.f_code
-    if code.co_name not in NAMES or not code.co_varnames:
-        return False
+    if not code.co_varnames:
+        return None
     first = frame.f_locals.get(code.co_varnames[0])
     if isinstance(first, tuple) and code.co_argcount == 0 and first:  # def delay(*args, **kwargs)
         first = first[0]
-    return isinstance(first, Task | Signature | Celery)
+    return first
 
 
 def _sends_by_itself(frame: FrameType, name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from uuid import UUID, uuid5
 
@@ -33,6 +33,11 @@ TRANSPORT = ("connection", "producer", "publisher", "router", "result_cls")
 
 BY_NAME = "by_name"
 """Says of a signature that ``send_task`` sends it, although there is a task of that name."""
+
+
+UNKNOWN = "unknown"
+"""Says of a signature which of its tasks are not registered where it was made: Celery sends those
+with the app's defaults, and nobody can say what else they want."""
 
 
 @facts
@@ -71,10 +76,44 @@ def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Js
     check_transport(str(signature.task), said["options"], given.get("options", {}))
     check_bodies(said)
     dump_models(signature.app, said, given.get("options", {}).get("serializer"))
+    unknown = unregistered(signature.app, names_in(said))
     said = {name: value for name, value in said.items() if value not in ((), [], {}, None, False)}
+    if unknown:
+        said[UNKNOWN] = unknown
     if "subtask_type" not in said:
         said.pop("immutable", None)  # says nothing of what is sent now
     return encoded({**said, "call": given} if given else said, signature)
+
+
+def unregistered(app: Any, names: Iterable[str]) -> list[str]:
+    """Return those of some names that no task of an app has in this process."""
+    return [name for name in dict.fromkeys(names) if name not in app.tasks]
+
+
+def check_registered(app: Any, said: Mapping[str, Any]) -> None:
+    """Refuse a call of a task that is known where it was made, and is not here.
+
+    Celery would send it with the app's defaults: to another queue, with another priority.
+
+    Raises:
+        SignatureError: naming the tasks.
+    """
+    if said.get(BY_NAME):
+        return
+    missing = [n for n in unregistered(app, names_in(said)) if n not in said.get(UNKNOWN, ())]
+    if not missing:
+        return
+    app.loader.import_default_modules()  # as a worker does when it starts
+    missing = unregistered(app, missing)
+    if missing:
+        raise SignatureError(
+            f"the call of {', '.join(missing)}",
+            f"is not sent: the Celery app {app.main!r} has no task of that name in this process, so "
+            "that its queue and other options are not known",
+            "Import the module that declares it where the app is made (Celery(include=[...]), or "
+            "app.autodiscover_tasks()), and send it again: apply the plan again, or call "
+            "report.resume().",
+        )
 
 
 def check_transport(task: str, *options: Mapping[str, Any]) -> None:
@@ -222,8 +261,11 @@ def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[
 
     Raises:
         ContentDisallowed: its arguments are in a form that the app does not accept.
+        SignatureError: a task of it is not registered here, and was where it was made.
     """
     said = unpacked(app, document)
+    check_registered(app, said)
+    said.pop(UNKNOWN, None)
     by_name = said.pop(BY_NAME, False)
     call: dict[str, Any] = {"args": (), "kwargs": {}, "options": {}, **said.pop("call", {})}
     call[BY_NAME] = by_name

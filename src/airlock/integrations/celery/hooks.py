@@ -1,11 +1,11 @@
 """Where the calls of an app's tasks are caught.
 
-An app is caught as far as possible where it lets itself be changed: its tasks and ``send_task`` get
-an attribute of their own, and its registry tells of tasks to come. Only of canvases and of sets of
-results is the class changed, as Celery has one for all apps; for other apps it does what it did.
+Celery has one class of tasks, of canvases and of sets of results for all apps: their methods are
+replaced while an app has an installation, and look for it first; for other apps they do what they
+did. ``send_task`` is replaced on the app itself.
 
-The outermost call is caught: what a base class of tasks, or another tool, wraps around
-``apply_async`` runs when the message is sent, once, as in ``on_commit(partial(task.delay, 42))``.
+The innermost call of a task is caught, ``Task.apply_async``: what a base class does around it
+happens where the task is called, and what it adds (a tenant, a user) is that of the call.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from threading import RLock
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from celery import Celery
+from celery.app.task import Task
 from celery.canvas import _chain, _chord, group  # type: ignore[attr-defined]  # the classes behind the names
 from celery.exceptions import NotRegistered
 from celery.result import ResultSet
 
+from airlock.effects.place import shown
 from airlock.integrations.celery.asked import Asked, Call, of_canvas, of_name, of_task
 from airlock.integrations.celery.calls import call_site, is_inside, passing
 from airlock.integrations.celery.results import released_first
 
-__all__ = ["Catcher", "Hooks", "catch"]
+__all__ = ["Catcher", "Hooks", "catch", "uncaught"]
 
 log = logging.getLogger("airlock")
 
@@ -51,7 +54,14 @@ class Catcher(Protocol):
 
 _HOOKS: dict[Celery, Hooks] = {}
 """Those that hang."""
+_UNCAUGHT: WeakKeyDictionary[Celery, str] = WeakKeyDictionary()
+"""Other apps whose tasks were called meanwhile: the first call of each."""
 _lock = RLock()
+
+
+def uncaught() -> list[str]:
+    """Return the first call of each Celery app that has no installation, while another has one."""
+    return [*_UNCAUGHT.values()]
 
 
 def catch(app: Celery, catcher: Catcher) -> Hooks:
@@ -129,10 +139,10 @@ class Hooks:
 
     def _wanted(self, asked: Asked, send: Callable[[], Any]) -> tuple[Catcher, Call] | None:
         """Who wants a call; None if nobody does, or Celery makes it by itself."""
-        place = call_site(self._app, asked.ids())
-        if place is None:
+        place = call_site(self._app, asked.ids(), task=asked.task)
+        names = () if place is None else asked.names()
+        if place is None or not names:  # an empty chain or group, of which Celery sends nothing
             return None
-        names = asked.names()
         for catcher in reversed(self._catchers):
             if catcher.wants(names):
                 return catcher, Call(names, place, send, asked)
@@ -141,33 +151,29 @@ class Hooks:
     # -- the hooks --------------------------------------------------------------------------------
 
     def _hang(self) -> None:
-        registry = self._app._tasks  # noqa: SLF001 - app.tasks would finalize the app, too early
-        for task in registry.values():
-            self._hook(task)
-        registry.__class__ = _telling(type(registry), self._hook)
         _replace(self._app, "send_task", self.name_called)
         for owner, name, hook in CLASSES:
             method = getattr(owner, name)
-            if not hasattr(method, "airlock"):
+            if _replaced(method) is None:
                 hooked = hook(method)
                 hooked.airlock = method  # what it stands for
                 setattr(owner, name, hooked)
 
     def _unhang(self) -> None:
-        registry = self._app._tasks  # noqa: SLF001 - as above
-        registry.__class__ = type(registry).__base__
-        for task in registry.values():
-            _restore(task, "apply_async")
         _restore(self._app, "send_task")
         del _HOOKS[self._app]
-        for owner, name, _ in CLASSES if not _HOOKS else ():
-            setattr(owner, name, getattr(owner, name).airlock)
+        if _HOOKS:
+            return
+        _UNCAUGHT.clear()
+        for owner, name, _ in CLASSES:
+            method = _replaced(getattr(owner, name))
+            if method is not None:  # or a test has patched it, and will put the hook back
+                setattr(owner, name, method)
 
-    def _hook(self, task: Any) -> None:
-        def called(send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            return self.task_called(task, send, *args, **kwargs)
 
-        _replace(task, "apply_async", called)
+def _replaced(method: Any) -> Any:
+    """Return the method that a hook stands for; None if it is no hook."""
+    return vars(method).get("airlock") if hasattr(method, "__dict__") else None
 
 
 def _read_once(
@@ -187,16 +193,6 @@ def _let(send: Callable[[], Any]) -> Callable[[], Any]:
             return send()
 
     return sent
-
-
-def _telling(cls: type[Any], tell: Callable[[Any], None]) -> type[Any]:
-    """A class of registries that tell of what is registered."""
-
-    def registered(self: Any, name: str, task: Any) -> None:
-        cls.__setitem__(self, name, task)
-        tell(task)
-
-    return type(cls.__name__, (cls,), {"__setitem__": registered, "__module__": cls.__module__})
 
 
 def _replace(owner: Any, name: str, hook: Callable[..., Any]) -> None:
@@ -220,6 +216,39 @@ def _restore(owner: Any, name: str) -> None:
             vars(owner)[name] = hooked.airlock
 
 
+def _task_hook(method: Any) -> Any:
+    @wraps(method)
+    def apply_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _HOOKS:
+            return method(self, *args, **kwargs)
+        app = self._get_app()
+        hooks = _HOOKS.get(getattr(app, "_get_current_object", lambda: app)())
+        if hooks is None:
+            _note_uncaught(app, self)
+            return method(self, *args, **kwargs)
+        return hooks.task_called(self, partial(method, self), *args, **kwargs)
+
+    return apply_async
+
+
+def _note_uncaught(app: Any, task: Any) -> None:
+    """Log the first call of an app that has no installation: it may be taken for the other one."""
+    if app in _UNCAUGHT or is_inside():
+        return
+    place = call_site(app, task=task)
+    if place is None:
+        return
+    caught = ", ".join(repr(one.main) for one in _HOOKS)
+    _UNCAUGHT[app] = (
+        f"{task.name} at {shown(place)} is a task of another Celery app, {app.main!r}: its calls are "
+        f"sent as ever, for install(...) was given the app {caught} only"
+    )
+    log.warning(
+        "%s. Give each app an install(...) of its own, or let the tasks belong to one app.",
+        _UNCAUGHT[app],
+    )
+
+
 def _canvas_hook(method: Any) -> Any:
     @wraps(method)
     def apply_async(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -241,6 +270,7 @@ def _app_of(canvas: Any) -> Any:
 
 
 CLASSES: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
+    (Task, "apply_async", _task_hook),
     (_chain, "apply_async", _canvas_hook),
     (group, "apply_async", _canvas_hook),
     (_chord, "apply_async", _canvas_hook),

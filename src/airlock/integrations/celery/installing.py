@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from types import TracebackType
@@ -18,16 +19,16 @@ from kombu.exceptions import EncodeError
 
 from airlock.boundary import Boundary
 from airlock.context import here
-from airlock.dispatch import INLINE, dispatch_of
 from airlock.edges.observing import Observations
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.celery.asked import Call
-from airlock.integrations.celery.buffering import Buffering
+from airlock.integrations.celery.buffering import Buffering, check_sends
 from airlock.integrations.celery.documents import SignatureError
-from airlock.integrations.celery.hooks import Hooks, catch
+from airlock.integrations.celery.hooks import Hooks, catch, uncaught
 from airlock.integrations.celery.signatures import CallTask, name_of
 from airlock.integrations.celery.waiting import watch
+from airlock.integrations.celery.worker import home_of
 
 __all__ = ["Installed", "Mode", "install"]
 
@@ -41,7 +42,7 @@ def install(
     app: Celery,
     *,
     mode: Mode,
-    boundary: Boundary | None = None,
+    boundary: Boundary | Callable[[], Boundary] | str | None = None,
     tasks: Iterable[Task[Any, Any] | str] | None = None,
     scopeless: Scopeless = "send",
 ) -> Installed:
@@ -57,8 +58,12 @@ def install(
             have done. ``"buffer"`` emits a ``CallTask`` instead, which is sent when the scope
             releases it; the call returns a result with the id that the task will have.
         boundary: with a handler for ``CallTask``; needed to buffer. It sends what is called in
-            scopes of other boundaries too, if those have no such handler.
-        tasks: only these, by task, name, or pattern (``"shop.*"``); by default all of the app.
+            scopes of other boundaries too, if those have no such handler. A function that makes it,
+            or the import path of either, ``"shop.effects:boundary"``, is looked up at the first
+            call: the boundary may import the app. It is the one that ``effects_tasks`` has, if
+            that was given the same.
+        tasks: only these, by task, name, or pattern (``"shop.*"``); by default all of the app. One
+            that no task has by the first call of any is logged.
         scopeless: what buffering does where no scope is open: ``"send"`` sends at once, in a scope
             of its own, and logs a warning for each call site; ``"raise"`` emits all the same,
             which raises ``NoScopeError`` unless ``airlock.edges.scopeless`` is in force.
@@ -103,20 +108,10 @@ def _check(app: Any, mode: object, boundary: Any, tasks: object, scopeless: obje
         raise wrong("scopeless", scopeless, "Give 'send' or 'raise'")
     if isinstance(tasks, str):
         raise wrong("tasks", tasks, f"Give several: tasks=({tasks!r},)")
-    if mode == "buffer" and not isinstance(boundary, Boundary):
+    if mode == "buffer" and not isinstance(boundary, Boundary | str) and not callable(boundary):
         raise wrong("boundary", boundary, "Give the Boundary that sends what is buffered")
-    if mode == "buffer" and not _handles(boundary):
-        raise SettingError(
-            "install",
-            "boundary",
-            "has no handler for CallTask",
-            "Add one: Boundary({..., CallTask: SendTasks(app)})",
-        )
-
-
-def _handles(boundary: Boundary) -> bool:
-    here_ = any(cls in boundary.handlers for cls in CallTask.__mro__)
-    return here_ or dispatch_of(boundary.dispatch, CallTask) is not INLINE
+    if isinstance(boundary, Boundary) and mode == "buffer":
+        check_sends(boundary)
 
 
 class Installed:
@@ -132,7 +127,7 @@ class Installed:
         self,
         app: Celery,
         mode: Mode,
-        boundary: Boundary | None,
+        boundary: Boundary | Callable[[], Boundary] | str | None,
         tasks: tuple[str, ...] | None,
         scopeless: Scopeless,
     ) -> None:
@@ -141,10 +136,12 @@ class Installed:
         self.observations = Observations()
         self.hooks: Hooks | None = None
         self._app = app
+        self._unknown_logged = False
         self._buffering = None
         if mode == "buffer" and boundary is not None:
             alone = scopeless == "send"
-            self._buffering = Buffering(app, boundary, self.observations, alone=alone)
+            get = (lambda: boundary) if isinstance(boundary, Boundary) else _later(app, boundary)
+            self._buffering = Buffering(app, get, self.observations, alone=alone)
 
     def uninstall(self) -> None:
         """Leave the app as it was. What was buffered stays so."""
@@ -155,10 +152,9 @@ class Installed:
         """What was seen so far: a line, and a table of the call sites, the worst first."""
         done = "observed" if self.mode == "observe" else "buffered"
         text = f"{done} {self.observations.summary()}\n{self.observations.table()}"
-        unknown = [name for name in self.tasks or () if not fnmatches(self._app.tasks, name)]
-        if unknown:
+        if unknown := self._unknown():
             text += f"\nno task of the app is called {' or '.join(unknown)}"
-        return text
+        return "\n".join([text, *uncaught()])
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +180,25 @@ class Installed:
         """Whether it is about one of some tasks."""
         if self.tasks is None:
             return True
+        if not self._unknown_logged:  # now, as the app's tasks have been imported
+            self._unknown_logged = True
+            self._log_unknown()
         return any(fnmatches(names, pattern) for pattern in self.tasks)
+
+    def _unknown(self) -> list[str]:
+        """Return the names and patterns that no task of the app has."""
+        return [name for name in self.tasks or () if not fnmatches(self._app.tasks, name)]
+
+    def _log_unknown(self) -> None:
+        for name in self._unknown():
+            near = get_close_matches(name, self._app.tasks, 1)
+            log.warning(
+                "install(tasks=...) has %r, and no task of the app %r is called that so far%s. Its "
+                "calls would be sent as ever.",
+                name,
+                self._app.main,
+                f": did you mean {near[0]!r}?" if near else "",
+            )
 
     def caught(self, call: Call, /) -> Any:
         """A call was made."""
@@ -203,6 +217,12 @@ class Installed:
         except Exception:  # nobody asked the code for it: it must not notice
             log.exception("a call of %s was sent, and not observed", call.what)
         return result
+
+
+def _later(app: Celery, boundary: Callable[[], Boundary] | str) -> Callable[[], Boundary]:
+    """Return a function that finds the boundary of this process, which was not made yet."""
+    home = home_of(app, boundary)
+    return lambda: check_sends(home.boundary)
 
 
 def fnmatches(names: Iterable[str], pattern: str) -> bool:

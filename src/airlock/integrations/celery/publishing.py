@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 from airlock.errors import UnavailableError
 
-__all__ = ["Producers"]
+__all__ = ["Producers", "is_down", "unavailable"]
 
 
 class Producers:
@@ -68,8 +68,8 @@ class Producers:
             send(producer)
         except BaseException as error:
             self._drop(producer)
-            if isinstance(error, OperationalError | OSError) and not _refused(error):
-                raise UnavailableError(f"{queue} at {self._where()}", _said(error)) from error
+            if is_down(error):
+                raise unavailable(queue, self._app, error) from error
             raise
         self._idle.append(producer)
 
@@ -107,14 +107,21 @@ class Producers:
         with suppress(Exception):
             producer.connection.collect(socket_timeout=self._seconds)
 
-    def _where(self) -> str:
-        return str(self._app.connection_for_write().as_uri())
+
+def is_down(error: BaseException) -> bool:
+    """Return True if the broker cannot be reached; False if it does not want this message."""
+    refused = isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked)
+    return isinstance(error, OperationalError | OSError) and not refused
 
 
-def _refused(error: BaseException) -> bool:
-    """Whether the broker can be reached, and does not want this message."""
-    return isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked)
+def unavailable(sender: object, app: Celery, error: BaseException) -> UnavailableError:
+    """Return the error of a broker that cannot be reached.
 
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    Args:
+        sender: names who sends.
+        app: whose broker it is.
+        error: of the connection.
+    """
+    where = app.connection_for_write().as_uri()
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return UnavailableError(f"{sender} at {where}", reason)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from celery import Celery
 from celery.exceptions import Ignore
@@ -20,6 +22,8 @@ from airlock.release import Release
 from airlock.stages import Keep
 
 __all__ = ["effects_tasks", "keep_task"]
+
+log = logging.getLogger("airlock")
 
 KEY = "airlock_scope"  # an attribute of the task's request
 
@@ -58,6 +62,9 @@ def effects_tasks(
     fails the task nor sets off its retry. Where a handler of the boundary is async, all of them run
     in the event loop of the process, as those of ``deliver_task`` do.
 
+    The flush comes before all other receivers of ``task_postrun``, so that handlers run in the
+    context that those of other libraries put back there.
+
     Args:
         app: whose tasks; those of ``shared_task`` included.
         boundary: as for ``deliver_task``.
@@ -87,6 +94,24 @@ def effects_tasks(
     for signal, receiver in ((task_prerun, scopes.begun), (task_postrun, scopes.ended)):
         signal.disconnect(dispatch_uid=uid)
         signal.connect(receiver, weak=False, dispatch_uid=uid)
+    _put_first(task_postrun)
+    _SCOPED.add(app)
+
+
+_SCOPED: WeakSet[Celery] = WeakSet()
+"""The apps whose tasks have scopes."""
+_UNSCOPED: WeakSet[Celery] = WeakSet()
+"""Other apps, of which a task ran."""
+
+
+def _put_first(signal: Any) -> None:
+    """Let the receiver that was connected last be called before all others, later ones too.
+
+    Those of other libraries put back the tenant, the language or the log's context that the task had.
+    """
+    with signal.lock:
+        signal.receivers.insert(0, signal.receivers.pop())
+        signal.sender_receivers_cache.clear()
 
 
 class TaskWork(Work):
@@ -120,7 +145,10 @@ class TaskScopes:
 
     def begun(self, task: Any, task_id: str, **_: object) -> None:
         """Open the scope of a task: one of its own, even if another task runs it eagerly."""
-        if task.app is not self._app or hasattr(task, OWN):
+        if hasattr(task, OWN):
+            return
+        if task.app is not self._app:
+            self._note_unscoped(task)
             return
         edge = self._at()
         scope = edge.boundary.scope(
@@ -138,6 +166,21 @@ class TaskScopes:
         if work is not None:
             error = retval if isinstance(retval, BaseException) else sys.exc_info()[1]
             work.__exit__(None, None if state == "SUCCESS" else error, None)
+
+    def _note_unscoped(self, task: Any) -> None:
+        """Log the first task of another app, which may be taken for the one that has scopes."""
+        app = getattr(task.app, "_get_current_object", lambda: task.app)()
+        if app in _SCOPED or app in _UNSCOPED:
+            return
+        _UNSCOPED.add(app)
+        log.warning(
+            "task %s runs without a scope: it belongs to another Celery app, %r, and "
+            "effects_tasks(...) was given %r. Call it for that app too, or let the task belong to "
+            "this one.",
+            task.name,
+            app.main,
+            self._app.main,
+        )
 
     def _at(self) -> Edge:
         boundary = self._home.boundary

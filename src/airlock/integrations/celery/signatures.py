@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context
 from typing import Any
 
 from celery.app.task import Task
@@ -15,8 +16,15 @@ from airlock.integrations.celery.documents import freeze
 __all__ = ["CallTask", "calling", "name_of"]
 
 
+class InContext:
+    """What a buffered call has beside its value, in this process: the context it was made in."""
+
+    __slots__ = ("context",)
+    context: Context  # not set of those that were emitted as values, copied, or read from a wire
+
+
 @intent(kind="celery.signature", version=1)
-class CallTask:
+class CallTask(InContext):
     """Call a Celery task, or a whole canvas: ``signature.apply_async()``, as a value.
 
     Its handler is ``SendTasks(app)``. Two are equal if they say the same; ids do not count.
@@ -25,6 +33,8 @@ class CallTask:
         signature: what to send, frozen here: later changes to it are not seen.
         task_id: the id that the task will have, or the last one of a chain, or the body of a
             chord; by default the id of the intent.
+        prepared: whether ``apply_async`` of the task's own class has run, where the task was called,
+            and the signature is what it made of the call.
 
     Raises:
         SignatureError: it cannot be kept for later.
@@ -45,10 +55,17 @@ class CallTask:
 
     signature: Json
     task_id: str | None = field(default=None, eq=False, kw_only=True)
+    prepared: bool = field(default=False, eq=False, kw_only=True)
 
-    def __init__(self, signature: Signature[Any] | Json, *, task_id: str | None = None) -> None:
+    def __init__(
+        self,
+        signature: Signature[Any] | Json,
+        *,
+        task_id: str | None = None,
+        prepared: bool = False,
+    ) -> None:
         document = signature if isinstance(signature, Json) else freeze(signature)
-        self.__attrs_init__(document, task_id=task_id)  # type: ignore[attr-defined]  # attrs makes it  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(document, task_id=task_id, prepared=prepared)  # type: ignore[attr-defined]  # attrs makes it  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ from airlock import field, intent
 from airlock.boundary import Boundary
 from airlock.context import emit, here
 from airlock.edges.behalf import call_for
-from airlock.edges.closures import as_now, changes
+from airlock.edges.closures import as_now
 from airlock.edges.observing import Observations
+from airlock.edges.reads import Reads
 from airlock.edges.shadows import Noted
 from airlock.effects.place import Place, shown
 from airlock.effects.region import Region
@@ -282,12 +283,22 @@ class InstalledOnCommit:
 
         def called() -> None:
             noted.happened = True
-            try:
-                call_for(place, function)
-            finally:
-                noted.changed = changes(function)
+            reads = self._reads(function)
+            call_for(place, function)
+            if reads is not None:
+                reads.ran()
+                noted.reads = reads
 
         _ORIGINAL(connection, called, robust=robust)
+
+    @staticmethod
+    def _reads(function: Any) -> Reads | None:
+        """Return what a callback is about to read."""
+        try:
+            return Reads(function)
+        except Exception:  # nobody asked the code for it: it must not notice
+            log.exception("what %s reads is not observed", name_of(function))
+            return None
 
     def _buffer(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
         name = name_of(function)

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from celery import Celery
 from dependency_injector import containers, providers
 
 import airlock
-from airlock import Boundary, Handles, Route, intent
+from airlock import Boundary, Context, Handles, Route, intent
 from airlock.integrations.celery import CeleryDispatch, deliver_task, effects_tasks
 from tests.integrations.celery.vocabulary import Note
 
@@ -50,6 +52,24 @@ def log(event: str, text: str = "", **more: object) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+tenant: ContextVar[str] = ContextVar("tenant", default="public")
+
+
+class Tenant(Context):
+    """Who a task works for."""
+
+    def capture(self) -> Mapping[str, str]:
+        return {"tenant": tenant.get()}
+
+    @contextmanager
+    def restore(self, headers: Mapping[str, str], /) -> Iterator[None]:
+        token = tenant.set(headers.get("tenant", "public"))
+        try:
+            yield
+        finally:
+            tenant.reset(token)
+
+
 def mail() -> Iterator[str]:
     log("opened")
     yield "mail"
@@ -58,7 +78,14 @@ def mail() -> Iterator[str]:
 
 def deliver(intent: Note, mail: str) -> None:
     now = airlock.delivery()
-    log("delivered", intent.text, id=str(now.id), attempt=now.attempt, mail=mail)
+    log(
+        "delivered",
+        intent.text,
+        id=str(now.id),
+        attempt=now.attempt,
+        mail=mail,
+        tenant=tenant.get(),
+    )
 
 
 def take_long(intent: Slow) -> None:
@@ -110,13 +137,15 @@ def boundary() -> Boundary:
         raise ConnectionError("no mail server")
     here = CeleryDispatch(app, queue=QUEUE)
     gone = CeleryDispatch(nowhere, queue=QUEUE, timeout=timedelta(seconds=1))
-    return Boundary(
-        AsyncEffects() if awaits else Effects(), dispatch=Route({Lost: gone}, default=here)
-    )
+    effects = AsyncEffects() if awaits else Effects()
+    if inline:
+        return Boundary(effects, context=[Tenant()])
+    return Boundary(effects, dispatch=Route({Lost: gone}, default=here), context=[Tenant()])
 
 
 options: dict[str, Any] = json.loads(os.environ.get("AIRLOCK_TEST_OPTIONS", "{}"))
 awaits = options.pop("awaits", False)
+inline = options.pop("inline", False)
 deliver_task(app, boundary, recheck=timedelta(seconds=1), **options)
 effects_tasks(app, boundary)
 
@@ -139,3 +168,19 @@ def replaced(self: Any, text: str) -> Any:
     """Emit, and be replaced by another task."""
     airlock.emit(Note(text))
     raise self.replace(work.s(f"instead of {text}"))
+
+
+@app.task(soft_time_limit=2)
+def hurried(*texts: str) -> str:
+    """Emit what takes long, and return in time."""
+    for text in texts:
+        airlock.emit(Slow(text, 60))
+    return "done"
+
+
+@app.task
+def working_for(name: str, text: str) -> None:
+    """Emit on behalf of a tenant."""
+    token = tenant.set(name)
+    airlock.emit(Note(text))
+    tenant.reset(token)
