@@ -15,7 +15,7 @@ from airlock.errors import (
 from airlock.harvest import Harvest
 from airlock.release import (
     against,
-    throw_stranded,
+    throw_undecided,
     unended,
 )
 from airlock.stages import (
@@ -225,7 +225,7 @@ class Lifetime(Harvest):
                 self.discard(why)
             return kept
         if not kept:
-            throw_stranded(self.region, why)
+            throw_undecided(self.region, why)
         waiting = unended(self.region)
         if not waiting:
             return True

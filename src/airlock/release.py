@@ -2,8 +2,9 @@
 
 A scope without a release flushes when its block ends. With one, **the transaction decides**: what
 was emitted in it is kept if it commits and thrown away if it is rolled back, whatever exceptions
-were raised or caught meanwhile. An integration implements ``Release`` for its transactions and
-tells ``Segment`` objects what became of them.
+were raised or caught meanwhile. Where no transaction decides, as none begins, or it wrote nothing
+and is merely closed, the block does. An integration implements ``Release`` for its transactions and
+reports to ``Segment`` objects what became of them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Literal, Protocol, get_args
 from weakref import WeakSet
 
 import attrs
 
+from airlock.effects.place import shown
 from airlock.effects.region import Region
 from airlock.errors import DeclarationError
 
@@ -41,7 +44,13 @@ class Fate(enum.Enum):
     OPEN = "its transaction is open"
     COMMITTED = "its transaction was committed"
     ROLLED_BACK = "its transaction or savepoint was rolled back"
+    CLOSED = "its transaction wrote nothing, and was closed"
     UNKNOWN = "its commit was interrupted, and nobody knows whether it was carried out"
+    JOINED = "its commit was left to a transaction around it that was still open"
+
+
+UNDECIDED = (Fate.UNKNOWN, Fate.JOINED)
+"""Nobody knows whether what was emitted may escape."""
 
 
 class Segment:
@@ -51,14 +60,20 @@ class Segment:
 
         WAITING ──begin()──► OPEN ──commit()──► COMMITTED
                               ├──roll_back()──► ROLLED_BACK
+                              ├──close()──► ROLLED_BACK, or CLOSED if it wrote nothing
                               └──doubt()──► UNKNOWN
 
     A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
     segment around it. (Releasing a savepoint says nothing; only its transaction does.)
+
+    Attributes:
+        wrote: something may have been written in the transaction. A release that knows better sets
+            it to False when the transaction begins, and to True with the first write.
     """
 
     def __init__(self, *, begun: bool = False, parent: Segment | None = None) -> None:
         self.parent = parent
+        self.wrote = True
         self._root: Segment | None = None if parent is None else parent.transaction
         # Savepoints in it that may be rolled back with it: those that hold something are alive.
         self._inside: WeakSet[Segment] | None = None
@@ -117,6 +132,13 @@ class Segment:
             segment._fate = Fate.ROLLED_BACK  # noqa: SLF001 - as above
         self._end(Fate.ROLLED_BACK)
 
+    def close(self) -> None:
+        """End the transaction without a commit or a rollback: the block decides if nothing was written."""
+        if self.wrote:
+            self.roll_back()
+        else:
+            self._end(Fate.CLOSED)
+
     def doubt(self) -> None:
         """Its commit was interrupted: what was emitted in it is pending, for somebody to decide."""
         self._end(Fate.UNKNOWN)
@@ -163,8 +185,8 @@ class Release(Protocol):
         """The innermost transaction or savepoint that is open now.
 
         Where none is open, a segment that waits for the next one to begin; or None, where each
-        statement commits by itself: then the block decides, as without a release. Called at each
-        emission; the same object as long as nothing begins or ends.
+        statement commits by itself: then the block decides, as it does if none begins. Called at
+        each emission; the same object as long as nothing begins or ends.
         """
         ...
 
@@ -174,46 +196,77 @@ class Release(Protocol):
 
 @attrs.frozen(eq=False, repr=False)
 class Thrown:
-    """Stands for a segment whose intents were thrown away by the block that emitted them."""
+    """Stands for a segment in a block that failed: only a commit keeps what was emitted in it.
+
+    Args:
+        reason: what decided against the block.
+        segment: of the transaction that was open; None if none was.
+    """
 
     reason: object
+    segment: Segment | None = None
 
 
-def against(segment: object) -> object:
-    """What decided against a segment; None if its intents are kept so far."""
-    if isinstance(segment, Thrown):
-        return segment.reason
-    rolled_back = isinstance(segment, Segment) and segment.fate is Fate.ROLLED_BACK
-    return "rollback" if rolled_back else None
+def against(stamp: object) -> object:
+    """Return what decided against a segment; None if its intents are kept so far."""
+    fate = fate_of(stamp)
+    if isinstance(stamp, Thrown) and fate in (None, Fate.CLOSED):
+        return stamp.reason
+    return "rollback" if fate is Fate.ROLLED_BACK else None
 
 
-def stranding(segment: object) -> object:
-    """``against``, and against segments that no transaction has decided about; then their fate."""
-    if isinstance(segment, Segment) and segment.fate in (Fate.WAITING, Fate.UNKNOWN):
-        return segment.fate
-    return against(segment)
+def stranding(stamp: object) -> object:
+    """Return what ``against`` does, or the fate of a segment that nobody has decided about."""
+    fate = fate_of(stamp)
+    return fate if fate in UNDECIDED else against(stamp)
 
 
-def stranded_only(segment: object) -> object:
-    """Against all but segments that no transaction has decided about."""
-    return None if isinstance(stranding(segment), Fate) else "other"
+def stranded_only(stamp: object) -> object:
+    """Return a reason against all segments but those that nobody has decided about."""
+    return None if fate_of(stamp) in UNDECIDED else "other"
+
+
+def fate_of(stamp: object) -> Fate | None:
+    """Return the fate of the segment that a region has noted; None if it has noted none."""
+    segment = stamp.segment if isinstance(stamp, Thrown) else stamp
+    return segment.fate if isinstance(segment, Segment) else None
 
 
 def unended(root: Region) -> list[Segment]:
-    """The segments that are open and in which something was emitted, below a region."""
-    found = {
-        segment: None
-        for region in below(root)
-        for _, segment in region.stamps or ()
-        if isinstance(segment, Segment)
-    }
+    """Return the segments that are open and in which something was emitted, below a region."""
+    found: dict[Segment, None] = {}
+    for region in below(root):
+        for _, stamp in region.stamps or ():
+            segment = stamp.segment if isinstance(stamp, Thrown) else stamp
+            if isinstance(segment, Segment):
+                found[segment] = None
     return [segment for segment in found if segment.fate is Fate.OPEN]
+
+
+def described(root: Region, wanted: Callable[[object], bool]) -> str:
+    """Return the intents below a region whose stamps are wanted, for messages, with their lines.
+
+    Of several that were emitted in one transaction, the first has its line.
+    """
+    found: list[str] = []
+    for region in below(root):
+        stamps = [*(region.stamps or ()), (len(region), None)]
+        for (start, stamp), (end, _) in pairwise(stamps):
+            if start < end and wanted(stamp):
+                site = (region.sites or {}).get(start)
+                found += [f"{region[start]!r}" + (f" at {shown(site)}" if site else "")]
+                found += map(repr, region[start + 1 : end])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return ", ".join(found[:NAMED]) + more
+
+
+NAMED = 5
 
 
 def end_block(region: Region, reason: object, why: str = "its block has ended") -> None:
     """Close a region whose block has ended; with a reason, throw away what is in it.
 
-    Where a transaction decides, only what was emitted without one is thrown away.
+    Where a transaction may decide, what was emitted in it stays for that.
 
     Args:
         region: to close.
@@ -221,7 +274,7 @@ def end_block(region: Region, reason: object, why: str = "its block has ended") 
         why: why it is closed, for those who emit into it later.
     """
     if reason is not None and region.segment is not None:
-        throw_stranded(region, reason)
+        throw_undecided(region, reason)
         reason = None
     region.close(why, reason)
 
@@ -248,18 +301,29 @@ def end_attempt(root: Region) -> None:
             region.stamps = [(at, against(segment)) for at, segment in region.stamps]
 
 
-def throw_stranded(root: Region, reason: object) -> None:
-    """Throw away what was emitted without a transaction, below a region."""
+def throw_undecided(root: Region, reason: object) -> None:
+    """Throw away what no transaction has decided about, below a region whose block has failed.
+
+    A transaction that is open may still commit, and what was emitted in it is kept then.
+    """
     for region in below(root):
-        region.stamps = [
-            (at, Thrown(reason) if segment is None or waits(segment) else segment)
-            for at, segment in region.stamps or ()
-        ] or None
+        region.stamps = [(at, thrown(stamp, reason)) for at, stamp in region.stamps or ()] or None
 
 
-def waits(segment: object) -> bool:
-    """Whether no transaction has begun for a segment."""
-    return stranding(segment) is Fate.WAITING
+def thrown(stamp: object, reason: object) -> object:
+    """Return what stands for a stamp once its block has failed."""
+    fate = fate_of(stamp)
+    if isinstance(stamp, Thrown) or fate in DECIDED:
+        return stamp
+    return Thrown(reason, stamp if isinstance(stamp, Segment) and fate is Fate.OPEN else None)
+
+
+DECIDED = (Fate.COMMITTED, Fate.ROLLED_BACK, *UNDECIDED)
+
+
+def waits(stamp: object) -> bool:
+    """Return True if no transaction has begun for a segment."""
+    return fate_of(stamp) is Fate.WAITING
 
 
 def decide_from_here(root: Region, segment: Callable[[], object]) -> None:
