@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from inspect import isawaitable
 from typing import Any
 
@@ -209,7 +210,7 @@ def drive(work: Coroutine[Any, Any, None], harness: ReleaseHarness) -> None:
         asyncio.run(work)
         return
     with suppress(StopIteration):
-        work.send(None)
+        copy_context().run(work.send, None)  # a scope that a failed check leaves open ends with it
         raise TypeError(f"{type(harness).__qualname__} has async methods: set its is_async")
 
 
@@ -219,7 +220,7 @@ class ReleaseContract:
     Each check wants a harness of its own, whose database is empty.
 
     Example:
-        >>> from airlock.testing.releases import ReleaseContract, ReleaseHarness
+        >>> from airlock.testing import ReleaseContract, ReleaseHarness
         >>> class TestStore(ReleaseContract):
         ...     @pytest.fixture
         ...     def harness(self) -> ReleaseHarness:

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, registry, scoped_session, sessionmaker
 
 from airlock.integrations.sqlalchemy import on_commit
 from airlock.release import OnFlushError, Release
-from airlock.testing.releases import ReleaseContract, ReleaseHarness
+from airlock.testing import ReleaseContract, ReleaseHarness
 from tests.integrations.services import postgresql
 
 tables = registry(metadata=MetaData())

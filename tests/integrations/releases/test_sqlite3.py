@@ -12,7 +12,7 @@ import pytest
 
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.release import OnFlushError, Release
-from airlock.testing.releases import ReleaseContract, ReleaseHarness
+from airlock.testing import ReleaseContract, ReleaseHarness
 
 
 class Harness(ReleaseHarness):
