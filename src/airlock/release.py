@@ -228,8 +228,14 @@ def stranded_only(stamp: object) -> object:
 
 def fate_of(stamp: object) -> Fate | None:
     """Return the fate of the segment that a region has noted; None if it has noted none."""
+    segment = segment_of(stamp)
+    return None if segment is None else segment.fate
+
+
+def segment_of(stamp: object) -> Segment | None:
+    """Return the segment that a region has noted; None if it has noted none."""
     segment = stamp.segment if isinstance(stamp, Thrown) else stamp
-    return segment.fate if isinstance(segment, Segment) else None
+    return segment if isinstance(segment, Segment) else None
 
 
 def unended(root: Region) -> list[Segment]:
@@ -237,8 +243,8 @@ def unended(root: Region) -> list[Segment]:
     found: dict[Segment, None] = {}
     for region in below(root):
         for _, stamp in region.stamps or ():
-            segment = stamp.segment if isinstance(stamp, Thrown) else stamp
-            if isinstance(segment, Segment):
+            segment = segment_of(stamp)
+            if segment is not None:
                 found[segment] = None
     return [segment for segment in found if segment.fate is Fate.OPEN]
 

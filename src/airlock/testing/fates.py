@@ -10,7 +10,10 @@ from airlock.effects.region import Region
 from airlock.effects.report import shown
 from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Outcome, Wave
-from airlock.release import against
+from airlock.release import UNDECIDED, against
+from airlock.release import Fate as Segments
+from airlock.release import fate_of as transaction_fate
+from airlock.stages import WAITING
 
 __all__ = ["Fate", "fate_of"]
 
@@ -21,7 +24,8 @@ class Fate:
 
     Attributes:
         escapes: whether it would be delivered, were it not for the recording; true while
-            nothing has decided against it.
+            nothing has decided against it. False if its block has ended, and its transaction is
+            still open: nothing has been committed so far.
         note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
     """
 
@@ -39,14 +43,17 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
         emission: a recorded one.
         recorder: the class of the policies that only record: what they drop would escape.
     """
+    segment = transaction_fate(_stamp(emission))
+    if segment in UNDECIDED:
+        return Fate(escapes=False, note=f"not delivered: {segment.value}")
     wave = emission.wave
     if wave is None:
         reason = _against(emission)
-        return (
-            ESCAPES
-            if reason is None
-            else Fate(escapes=False, note=f"discarded by {_words(reason)}")
-        )
+        if reason is not None:
+            return Fate(escapes=False, note=f"discarded by {_words(reason)}")
+        if segment is Segments.OPEN and emission.region.scope.outermost.state is WAITING:
+            return Fate(escapes=False, note="not delivered: its transaction is still open")
+        return ESCAPES
     code, decider = wave.outcomes[emission.index], wave.deciders.get(emission.index)
     if code == Outcome.MERGED:
         return Fate(escapes=False, note=f"merged into {_survivor(emission, wave)}")
@@ -80,5 +87,10 @@ def _against(emission: Emission) -> object:
             return region.discarded
         # Regions that share a flat sequence share `seen`; its root is delivered by itself.
         region = region.up if region.up is not None and region.up.seen is region.seen else None
-    stamps = [segment for at, segment in emission.region.stamps or () if at <= emission.position]
-    return against(stamps[-1]) if stamps else None
+    return against(_stamp(emission))
+
+
+def _stamp(emission: Emission) -> object:
+    """Return what its region has noted of its transaction; None outside of a release."""
+    stamps = [stamp for at, stamp in emission.region.stamps or () if at <= emission.position]
+    return stamps[-1] if stamps else None
