@@ -180,10 +180,14 @@ def test_what_waits_for_its_transaction_is_not_in_a_recording_until_the_commit()
 def test_what_nobody_has_decided_about_is_not_in_a_recording() -> None:
     """A commit that was interrupted."""
     transactions = Transactions()
-    with pytest.raises(NoTransactionError), expect_effects() as fx:
-        with Done().boundary().scope(release=transactions):
-            airlock.emit(NotifyWarehouse(1))
-            transactions.now.doubt()
+    scope = Done().boundary().scope(release=transactions)
+    with expect_effects() as fx:
+        scope.enter()
+        airlock.emit(NotifyWarehouse(1))
+        transactions.now.doubt()
+        scope.exit()
+        with pytest.raises(NoTransactionError):
+            scope.settle()
     assert fx == []
 
 

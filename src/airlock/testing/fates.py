@@ -43,16 +43,11 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
         emission: a recorded one.
         recorder: the class of the policies that only record: what they drop would escape.
     """
-    segment = transaction_fate(_stamp(emission))
-    if segment in UNDECIDED:
-        return Fate(escapes=False, note=f"not delivered: {segment.value}")
+    reason = _withheld(emission)
+    if reason:
+        return Fate(escapes=False, note=reason)
     wave = emission.wave
     if wave is None:
-        reason = _against(emission)
-        if reason is not None:
-            return Fate(escapes=False, note=f"discarded by {_words(reason)}")
-        if segment is Segments.OPEN and emission.region.scope.outermost.state is WAITING:
-            return Fate(escapes=False, note="not delivered: its transaction is still open")
         return ESCAPES
     code, decider = wave.outcomes[emission.index], wave.deciders.get(emission.index)
     if code == Outcome.MERGED:
@@ -65,6 +60,20 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
     if code == Outcome.FAILED:
         return Fate(escapes=True, note=f"failed: {stable_repr(wave.errors[emission.index])}")
     return ESCAPES
+
+
+def _withheld(emission: Emission) -> str:
+    """Return what keeps an emission from being decided: its block, or its transaction."""
+    fate = transaction_fate(_stamp(emission))
+    if fate in UNDECIDED:
+        return f"not delivered: {fate.value}"
+    if emission.wave is not None:
+        return ""
+    reason = _against(emission)
+    if reason is not None:
+        return f"discarded by {_words(reason)}"
+    waits = fate is Segments.OPEN and emission.region.scope.outermost.state is WAITING
+    return "not delivered: its transaction is still open" if waits else ""
 
 
 def _survivor(emission: Emission, wave: Wave) -> str:
