@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from airlock.context import (
@@ -75,6 +76,7 @@ class Block(EffectBuffer):
         "_watched",
         "engine",
         "failed_late",
+        "inside",
         "release",
         "state",
         "work",
@@ -121,6 +123,8 @@ class Block(EffectBuffer):
         self._task: Any = None
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
+        # Made around the flush: a framework's context, in which handlers may use what it offers.
+        self.inside: Callable[[], AbstractContextManager[object]] | None = None
         # Names the unit of work that a framework runs in it. Then nobody can flush it again.
         self.work: str | None = None
 

@@ -57,9 +57,9 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
     if code == Outcome.DROPPED and not isinstance(decider, recorder):
         faked = decider == "override"  # a test that leaves an effect out still wants to see it
         return Fate(escapes=faked, note=f"dropped by {_words(decider)}")
-    if code == Outcome.FAILED:
-        return Fate(escapes=True, note=f"failed: {stable_repr(wave.errors[emission.index])}")
-    return ESCAPES
+    failed = code == Outcome.FAILED
+    note = f"failed: {stable_repr(wave.errors[emission.index])}" if failed else ""
+    return Fate(escapes=True, note=note)
 
 
 def _withheld(emission: Emission) -> str:
