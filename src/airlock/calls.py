@@ -22,7 +22,7 @@ from airlock.errors import (
     UnhandledIntentError,
 )
 from airlock.overrides import Next, overridden, override_of
-from airlock.release import end_attempt
+from airlock.release import end_attempt, left_open, seals
 from airlock.retry import RetryPolicy
 from airlock.settings import Underway
 from airlock.wiring import Handler
@@ -180,14 +180,24 @@ class Call:
 
 
 def _check_finished(attempt: Region) -> None:
-    """A handler that returns has left every region it opened."""
+    """Refuse a handler that returns with regions, or a transaction of its own, left open."""
     still_open = Flat(attempt).open if attempt.children else ()
     if still_open:
         raise OpenRegionsError(attempt.described(), tuple(r.described() for r in still_open))
+    undecided = left_open(attempt) if attempt.children else None
+    if undecided is not None:
+        raise undecided
 
 
 def forget(wave: Wave, attempt: Region, reason: object) -> None:
-    """Throw away what a failed attempt emitted."""
+    """Throw away what a failed attempt emitted, but for what its own transaction has committed."""
+    if seals(attempt):
+        for region in Flat(attempt).open:
+            region.close("its handler failed")
+        end_attempt(attempt, reason)
+        if attempt not in wave.attempts:
+            wave.attempts.append(attempt)
+        return
     wave.attempts = [other for other in wave.attempts if other is not attempt]
     for region in Flat(attempt).open:
         region.close("its handler failed", reason)

@@ -13,7 +13,7 @@ from airlock.effects.region import Region
 from airlock.effects.registry import located
 from airlock.effects.wave import Wave
 from airlock.errors import AsyncHandlerError
-from airlock.release import end_attempt
+from airlock.release import end_attempt, left_open
 from airlock.settings import Underway
 from airlock.wiring import Handler
 
@@ -94,13 +94,20 @@ class PlainRun:
 
     def _forget_attempt(self, position: int, error: BaseException) -> None:
         if self._attempt is not None and self._attempt.cause == position:
-            self._end_attempt("it failed")
+            self._attempt.close("it failed")
             forget(self._wave, self._attempt, error)
 
     def _end_attempt(self, why: str) -> None:
-        if self._attempt is not None and not self._attempt.is_closed:
-            end_attempt(self._attempt)
-            self._attempt.close(why)
+        attempt = self._attempt
+        if attempt is None or attempt.is_closed:
+            return
+        attempt.close(why)
+        open_still = left_open(attempt)
+        if open_still is None:
+            end_attempt(attempt)
+        else:
+            forget(self._wave, attempt, open_still)
+            self._wave.fail(attempt.cause, open_still)
 
     def _note(self, failed: dict[int, BaseException]) -> None:
         reached = self._count - self._iterator.__length_hint__()

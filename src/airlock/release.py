@@ -20,7 +20,8 @@ import attrs
 
 from airlock.effects.place import shown
 from airlock.effects.region import Region
-from airlock.errors import DeclarationError
+from airlock.effects.wave import SEALED
+from airlock.errors import DeclarationError, ReleaseError
 
 __all__ = ["Fate", "OnFlushError", "Release", "Segment"]
 
@@ -212,7 +213,9 @@ def against(stamp: object) -> object:
     fate = fate_of(stamp)
     if isinstance(stamp, Thrown) and fate in (None, Fate.CLOSED):
         return stamp.reason
-    return "rollback" if fate is Fate.ROLLED_BACK else None
+    if fate is not None:
+        return "rollback" if fate is Fate.ROLLED_BACK else None
+    return None if stamp is SEALED else stamp  # the reason, once the attempt of a handler has ended
 
 
 def stranding(stamp: object) -> object:
@@ -300,11 +303,57 @@ def begun(segment: Callable[[], object] | None) -> Callable[[], object] | None:
     return now
 
 
-def end_attempt(root: Region) -> None:
-    """Throw away what a handler emitted in a transaction that it rolled back."""
+def end_attempt(root: Region, failure: object = None) -> None:
+    """Decide about what a handler emitted: throw away what its transactions have rolled back.
+
+    Args:
+        root: of the attempt.
+        failure: why it failed; then nothing is kept but what was committed in a transaction of
+            the handler's own.
+    """
     for region in below(root):
+        own = region.segment is not root.segment
         if region.stamps:
-            region.stamps = [(at, against(segment)) for at, segment in region.stamps]
+            region.stamps = [(at, ended(stamp, failure, own=own)) for at, stamp in region.stamps]
+        elif failure is not None:
+            region.stamps = [(0, failure)]
+
+
+def ended(stamp: object, failure: object, *, own: bool) -> object:
+    """Return what stands for a stamp when the attempt has ended: SEALED, a reason against it, None."""
+    if own and fate_of(stamp) is Fate.COMMITTED:
+        return SEALED
+    return against(stamp) or failure if stamp is not SEALED else stamp
+
+
+def seals(root: Region) -> bool:
+    """Return True if a handler has committed what it emitted, in a transaction of its own."""
+    for region in below(root):
+        own = region.segment is not root.segment
+        for _, stamp in region.stamps or ():
+            if stamp is SEALED or (own and fate_of(stamp) is Fate.COMMITTED):
+                return True
+    return False
+
+
+def left_open(root: Region) -> ReleaseError | None:
+    """Return the error of a handler that leaves a transaction of its own open, and emitted in it."""
+    own = [
+        (region, stamp)
+        for region in below(root)
+        if region.segment is not root.segment
+        for _, stamp in region.stamps or ()
+        if fate_of(stamp) in (Fate.OPEN, *UNDECIDED)
+    ]
+    if not own:
+        return None
+    stamps = {id(stamp) for _, stamp in own}
+    return ReleaseError(
+        root.described(),
+        f"emitted {described(root, lambda stamp: id(stamp) in stamps)} in a transaction of its own "
+        "that it has not ended",
+        "Commit it or roll it back, and close its session, before the handler returns.",
+    )
 
 
 def throw_undecided(root: Region, reason: object) -> None:
