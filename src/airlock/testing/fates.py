@@ -10,9 +10,8 @@ from airlock.effects.region import Region
 from airlock.effects.report import shown
 from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Outcome, Wave
-from airlock.release import UNDECIDED, against
+from airlock.release import UNDECIDED, against, segment_of
 from airlock.release import Fate as Segments
-from airlock.release import fate_of as transaction_fate
 from airlock.stages import WAITING
 
 __all__ = ["Fate", "fate_of"]
@@ -25,7 +24,7 @@ class Fate:
     Attributes:
         escapes: whether it would be delivered, were it not for the recording; true while
             nothing has decided against it. False if its block has ended, and its transaction is
-            still open: nothing has been committed so far.
+            still open, and has written: nothing has been committed so far.
         note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
     """
 
@@ -64,7 +63,8 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
 
 def _withheld(emission: Emission) -> str:
     """Return what keeps an emission from being decided: its block, or its transaction."""
-    fate = transaction_fate(_stamp(emission))
+    segment = segment_of(_stamp(emission))
+    fate = None if segment is None else segment.fate
     if fate in UNDECIDED:
         return f"not delivered: {fate.value}"
     if emission.wave is not None:
@@ -72,8 +72,10 @@ def _withheld(emission: Emission) -> str:
     reason = _against(emission)
     if reason is not None:
         return f"discarded by {_words(reason)}"
-    waits = fate is Segments.OPEN and emission.region.scope.outermost.state is WAITING
-    return "not delivered: its transaction is still open" if waits else ""
+    waits = segment is not None and fate is Segments.OPEN and segment.transaction.wrote
+    if waits and emission.region.scope.outermost.state is WAITING:
+        return "not delivered: its transaction is still open"
+    return ""
 
 
 def _survivor(emission: Emission, wave: Wave) -> str:
