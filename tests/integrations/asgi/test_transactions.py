@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -524,6 +525,38 @@ class TestCancelled:
             await get(app, "/", method="POST")
         assert notes.log == ["order 1"]
         assert notes.report.discarded == [Note("order 2")]
+
+    async def test_a_flush_that_is_interrupted_names_what_it_leaves(
+        self, engine: AsyncEngine, notes: Notes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What was in flight, and what is pending: nobody has the report of a finished request."""
+        started = anyio.Event()
+
+        async def deliver(note: Note) -> None:
+            if note.text == "order 2":
+                started.set()
+                await anyio.sleep_forever()
+            notes.deliver(note)
+
+        notes.boundary = airlock.Boundary({Note: deliver}, observers=[notes.seen])
+        app = app_of(notes)
+        made = session_of(engine, "function")
+
+        async def create(session: AsyncSession = made) -> None:
+            for number in (1, 2, 3):
+                await add(session, number)
+
+        app.post("/")(create)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(get, app, "/", method="POST"))
+            await started.wait()
+            group.cancel_scope.cancel()
+        assert notes.log == ["order 1"]
+        assert notes.report.pending == [Note("order 3")]
+        told = " ".join(r.getMessage() for r in caplog.records if r.name == "airlock")
+        assert "order 2" in told
+        assert "order 3" in told
+        assert "FlushError" not in caplog.text
 
 
 class TestSync:
