@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -12,7 +13,7 @@ from airlock.effects.region import Region
 from airlock.effects.wave import Wave, chain
 from airlock.enclosure import abandon, process_policies
 from airlock.errors import NoTransactionError, OpenRegionsError
-from airlock.release import Fate, described, fate_of, stranded_only, stranding, unended
+from airlock.release import Fate, described, has_fate, stranded_only, stranding, unended
 from airlock.stages import CAPTURED, CLOSED, FLUSHING, WAITING, How
 
 __all__ = ["Harvest"]
@@ -94,7 +95,7 @@ class Harvest(Block):
         for fate, (problem, hint) in _UNDECIDED.items():
             count = sum(len(intents) for intents, why in flat.discarded if why is fate)
             if count:
-                found = described(self.region, lambda stamp, fate=fate: fate_of(stamp) is fate)
+                found = described(self.region, partial(has_fate, fate))
                 what = f"releases with a transaction, and emitted {found} {problem}"
                 advice = f"They were not delivered, and are pending in scope.report. {hint}{remedy}"
                 yield NoTransactionError(self.region.described(), what, advice, count)

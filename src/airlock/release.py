@@ -235,6 +235,11 @@ def fate_of(stamp: object) -> Fate | None:
     return None if segment is None else segment.fate
 
 
+def has_fate(fate: Fate, stamp: object) -> bool:
+    """Return True if that is the fate of the segment that a region has noted."""
+    return fate_of(stamp) is fate
+
+
 def segment_of(stamp: object) -> Segment | None:
     """Return the segment that a region has noted; None if it has noted none."""
     segment = stamp.segment if isinstance(stamp, Thrown) else stamp

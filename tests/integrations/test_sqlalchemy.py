@@ -314,6 +314,11 @@ def change(shop: Shop, row: MarkerRow) -> None:
     row.n = 3
 
 
+def flush(shop: Shop, _: MarkerRow) -> None:
+    shop.add(2)
+    shop.session.flush()
+
+
 def in_a_cte(shop: Shop, _: MarkerRow) -> None:
     added = insert(markers).values(n=2).returning(markers.c.n).cte()
     shop.session.execute(select(added))
@@ -323,7 +328,7 @@ WRITES: dict[str, Callable[[Shop, MarkerRow], object]] = {
     "add": lambda shop, _: shop.add(2),
     "delete": drop,
     "set": change,
-    "flush": lambda shop, _: (shop.add(2), shop.session.flush()),
+    "flush": flush,
     "insert()": lambda shop, _: shop.session.execute(insert(markers).values(n=2)),
     "update() of nothing": lambda shop, _: shop.session.execute(
         update(MarkerRow).where(markers.c.n < 0).values(n=2)
@@ -351,7 +356,9 @@ READS: dict[str, Callable[[Shop, MarkerRow], object]] = {
         select(markers.c.n).where(func.abs(markers.c.n) > 0).with_for_update()
     ),
     "max()": lambda shop, _: shop.session.scalar(select(func.max(markers.c.n))),
-    "union()": lambda shop, _: shop.session.execute(union(select(1), select(2))),
+    "union()": lambda shop, _: shop.session.execute(
+        union(select(markers.c.n), select(markers.c.n))
+    ),
     "cte()": lambda shop, _: shop.session.execute(select(select(markers.c.n).cte())),
     "query()": lambda shop, _: shop.session.query(MarkerRow).all(),
     "connection": lambda shop, _: shop.session.connection().execute(select(1)),

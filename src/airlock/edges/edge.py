@@ -137,7 +137,7 @@ class Edge:
         if isinstance(error, ScopeOrderError):
             text = "%s has left a scope open, and what was emitted in there without a commit is discarded"
         elif getattr(error, "report", None) is not None:
-            text = "effects of %s failed; scope.report has them all, and report.resume() runs what is left"
+            text = "effects of %s failed; what was not delivered has to be emitted again"
         else:
             text = "effects of %s failed"
         log.error(text, named(what), exc_info=error)

@@ -60,7 +60,7 @@ def begin_by_hand(engine: Engine) -> None:
 class Harness(ReleaseHarness):
     """A session of any kind."""
 
-    def __init__(self, engine: Engine, session: Any, *, is_async: bool = False) -> None:
+    def __init__(self, engine: Any, session: Any, *, is_async: bool = False) -> None:
         self.engine = engine  # a sync one, which looks at what is stored
         self.session = session
         self.is_async = is_async
@@ -160,7 +160,7 @@ class TestSessionOfAConnection(ReleaseContract):
 
 class Inside(Harness):
     def stored(self) -> list[int]:
-        return list(self.engine.scalars(select(rows.c.n).order_by(rows.c.n)))  # type: ignore[attr-defined]
+        return list(self.engine.scalars(select(rows.c.n).order_by(rows.c.n)))
 
 
 class TestAsyncSession(ReleaseContract):
