@@ -263,14 +263,16 @@ def described(root: Region, wanted: Callable[[object], bool]) -> str:
     Of several that were emitted in one transaction, the first has its line.
     """
     found: list[str] = []
+    count = 0
     for region in below(root):
         stamps = [*(region.stamps or ()), (len(region), None)]
         for (start, stamp), (end, _) in pairwise(stamps):
             if start < end and wanted(stamp):
+                count += end - start
                 site = (region.sites or {}).get(start)
                 found += [f"{region[start]!r}" + (f" at {shown(site)}" if site else "")]
-                found += map(repr, region[start + 1 : end])
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+                found += map(repr, region[start + 1 : min(end, start + NAMED)])
+    more = f" and {count - NAMED} more" if count > NAMED else ""
     return ", ".join(found[:NAMED]) + more
 
 

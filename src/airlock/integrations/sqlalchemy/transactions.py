@@ -65,8 +65,8 @@ class Transaction(Segment):
         if self.used:
             log.error(
                 "the COMMIT of a SQLAlchemy session was interrupted, and nobody knows whether the "
-                "database has carried it out. What was emitted in the transaction was not "
-                "delivered: look whether its rows are there; if so, resume() the scope's report."
+                "database has carried it out. What was emitted in the transaction is not "
+                "delivered: the error of the scope names it. Look whether its rows are there."
             )
         super().doubt()
 
