@@ -221,7 +221,11 @@ class Block(EffectBuffer):
         if not is_release(release):
             raise unfit("release", release)
         if self.state is not OPEN:
-            self._wrong(self.state.value, "Give it a release while its block runs.")
+            self._wrong(
+                self.state.value,
+                "Give it a release while its block runs; a handler opens a scope of its own for "
+                "that: with boundary.scope(release=...).",
+            )
         if self._captor is not None and not may_bring_a_release(self.region.up):
             raise _nested_release()
         if self.release is not None:

@@ -12,7 +12,7 @@ from dependency_injector import containers
 import airlock
 from airlock import Boundary, FlushError, Segment
 from airlock.effects.place import shown
-from airlock.errors import ReleaseError
+from airlock.errors import ReleaseError, ScopeStateError
 from airlock.release import OnFlushError
 
 
@@ -286,3 +286,17 @@ def test_one_transaction_decides_in_a_handler() -> None:
     shop.boundary = Boundary({Job: job, Note: shop.note})
     shop.run("a")
     assert refused == [True]
+
+
+def test_the_scope_that_is_being_flushed_takes_none() -> None:
+    """It is of the unit of work before; the error says what to open."""
+
+    def job(_: Job) -> None:
+        with pytest.raises(ScopeStateError, match=r"with boundary\.scope\(release=\.\.\.\)"):
+            airlock.current().release_with(Own())
+        shop.done.append("refused")
+
+    shop = Shop(commit)
+    shop.boundary = Boundary({Job: job, Note: shop.note})
+    shop.run("a")
+    assert shop.done == ["refused"]

@@ -55,7 +55,8 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
     """Deliver what a scope emits when the connection's transaction commits.
 
     What was emitted in a transaction or savepoint that is rolled back is thrown away. What was
-    emitted before a transaction begins belongs to the next one.
+    emitted before a transaction begins belongs to the next one. If none begins, or it wrote nothing
+    and the connection is closed, the block of the scope decides.
 
     Args:
         connection: the one whose transactions decide.
