@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from airlock.context import (
@@ -22,6 +23,7 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.effects.report import Report
+from airlock.effects.wave import chain
 from airlock.enclosure import landed, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
@@ -75,6 +77,7 @@ class Block(EffectBuffer):
         "_watched",
         "engine",
         "failed_late",
+        "inside",
         "release",
         "state",
         "work",
@@ -121,6 +124,8 @@ class Block(EffectBuffer):
         self._task: Any = None
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
+        # Made around the flush: a framework's context, in which handlers may use what it offers.
+        self.inside: Callable[[], AbstractContextManager[object]] | None = None
         # Names the unit of work that a framework runs in it. Then nobody can flush it again.
         self.work: str | None = None
 
@@ -149,14 +154,14 @@ class Block(EffectBuffer):
             policies += self.engine.policy
             around += process_policies(around)
         if captured and enclosing is not None:
-            self._check_nested()
+            self._check_nested(enclosing)
             self._captor = enclosing.scope.outermost
             if passed:  # each encloses a part of that scope, this one included
                 enclosing, around = landed(passed, enclosing), ()
         segment: Callable[[], object] | None = None
         if self.release is not None:
             segment = self.release.segment
-        if captured and enclosing is not None:
+        elif captured and enclosing is not None:
             segment = enclosing.segment
         place = self.work or caller()
         region = Region(
@@ -180,8 +185,8 @@ class Block(EffectBuffer):
         here.set(region)
         return self
 
-    def _check_nested(self) -> None:
-        if self.release is not None:
+    def _check_nested(self, enclosing: Region) -> None:
+        if self.release is not None and not may_bring_a_release(enclosing):
             raise _nested_release()
         if self._cause is not NO_CAUSE:
             raise ScopeStateError(
@@ -217,8 +222,12 @@ class Block(EffectBuffer):
         if not is_release(release):
             raise unfit("release", release)
         if self.state is not OPEN:
-            self._wrong(self.state.value, "Give it a release while its block runs.")
-        if self._captor is not None:
+            self._wrong(
+                self.state.value,
+                "Give it a release while its block runs; a handler opens a scope of its own for "
+                "that: with boundary.scope(release=...).",
+            )
+        if self._captor is not None and not may_bring_a_release(self.region.up):
             raise _nested_release()
         if self.release is not None:
             raise ReleaseError(
@@ -328,6 +337,19 @@ class Block(EffectBuffer):
 
     def _wrong(self, problem: str, hint: str) -> NoReturn:
         raise ScopeStateError(self.region.described(), problem, hint)
+
+
+def may_bring_a_release(around: Region | None) -> bool:
+    """Return True for a nested scope that is the outermost one in a handler.
+
+    An attempt of a handler is a unit of work, and its own transaction may decide about what it emits.
+    """
+    for region in chain(around):
+        if region.running is not None:
+            return True
+        if region.kind == "scope" and region.scope.release is not None:
+            return False
+    return False
 
 
 def _nested_release() -> ReleaseError:

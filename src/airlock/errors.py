@@ -21,7 +21,7 @@
     │   ├── ScopeOrderError         left out of order, or in another task
     │   ├── OpenRegionsError        a region below it is still open
     │   └── ReleaseError            a release that cannot be honoured
-    │       └── NoTransactionError  emitted with neither a commit nor a rollback to come
+    │       └── NoTransactionError  emitted in a transaction of which nobody knows the end
     ├── WiringError                 handlers and intents do not fit
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
@@ -339,7 +339,7 @@ class ReleaseError(ScopeError):
 
 @facts
 class NoTransactionError(ReleaseError):
-    """Intents that no transaction will ever commit or roll back. They are pending in the report."""
+    """Intents of a transaction of which nobody knows the end. They are pending in the report."""
 
     count: int = 0
 

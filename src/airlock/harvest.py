@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -12,28 +13,23 @@ from airlock.effects.region import Region
 from airlock.effects.wave import Wave, chain
 from airlock.enclosure import abandon, process_policies
 from airlock.errors import NoTransactionError, OpenRegionsError
-from airlock.release import Fate, stranded_only, stranding, unended
+from airlock.release import Fate, described, has_fate, stranded_only, stranding, unended
 from airlock.stages import CAPTURED, CLOSED, FLUSHING, WAITING, How
 
 __all__ = ["Harvest"]
 
-_STRANDED = {
-    Fate.WAITING: (
-        "emitted with none: after the last commit, or without any",
-        (
-            "Nothing will ever commit them or roll them back, so they were not delivered. Emit before "
-            "the commit, or in a scope without release. They are pending in scope.report, and "
-            "scope.report.resume() delivers them."
-        ),
-    ),
+_UNDECIDED = {
     Fate.UNKNOWN: (
-        "emitted in one whose commit was interrupted: nobody knows whether it was carried out",
-        (
-            "So they were not delivered. Look whether what was written with them is there: they are "
-            "pending in scope.report, and scope.report.resume() delivers them."
-        ),
+        "in a transaction whose commit was interrupted: nobody knows whether it was carried out",
+        "Look whether what was written with them is there; if so, ",
+    ),
+    Fate.JOINED: (
+        "in a transaction that was committed inside of another one, whose end nobody reports here",
+        "Begin the outer transaction with the session itself. If it commits, ",
     ),
 }
+_RESUME = "scope.report.resume() delivers them."
+_EMIT_AGAIN = "emit them again, in a scope of their own: this one is over."
 
 
 class Harvest(Block):
@@ -94,8 +90,12 @@ class Harvest(Block):
         return wave
 
     def _stranded(self, flat: Flat) -> Iterator[NoTransactionError]:
-        for fate, (problem, hint) in _STRANDED.items():
+        # Nobody has the report of a unit of work that a framework ran.
+        remedy = _RESUME if self.work is None else _EMIT_AGAIN
+        for fate, (problem, hint) in _UNDECIDED.items():
             count = sum(len(intents) for intents, why in flat.discarded if why is fate)
             if count:
-                what = f"releases with a transaction, and {count} intent(s) were {problem}"
-                yield NoTransactionError(self.region.described(), what, hint, count)
+                found = described(self.region, partial(has_fate, fate))
+                what = f"releases with a transaction, and emitted {found} {problem}"
+                advice = f"They were not delivered, and are pending in scope.report. {hint}{remedy}"
+                yield NoTransactionError(self.region.described(), what, advice, count)

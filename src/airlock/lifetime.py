@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -15,7 +16,7 @@ from airlock.errors import (
 from airlock.harvest import Harvest
 from airlock.release import (
     against,
-    throw_stranded,
+    throw_undecided,
     unended,
 )
 from airlock.stages import (
@@ -139,8 +140,11 @@ class Lifetime(Harvest):
         """
         waves, how = self._planned()
         try:
-            if waves:
+            if waves and self.inside is None:
                 self.engine.flush(self.report, waves, **how)
+            elif waves and self.inside is not None:
+                with self.inside():
+                    self.engine.flush(self.report, waves, **how)
         finally:
             self._flushed()
 
@@ -149,7 +153,8 @@ class Lifetime(Harvest):
         waves, how = self._planned()
         try:
             if waves:
-                await self.engine.aflush(self.report, waves, **how)
+                with nullcontext() if self.inside is None else self.inside():
+                    await self.engine.aflush(self.report, waves, **how)
         finally:
             self._flushed()
 
@@ -225,7 +230,7 @@ class Lifetime(Harvest):
                 self.discard(why)
             return kept
         if not kept:
-            throw_stranded(self.region, why)
+            throw_undecided(self.region, why)
         waiting = unended(self.region)
         if not waiting:
             return True

@@ -43,7 +43,7 @@ class RetryPolicy:
     """How often and when a handler is called again after an error.
 
     Waits grow exponentially with jitter, between ``wait_initial`` and ``wait_max``. What a failed
-    attempt emitted is discarded. Needs the extra ``airlock-effects[retry]``.
+    attempt emitted is discarded, unless it was committed in a transaction of its own. Needs the extra ``airlock-effects[retry]``.
 
     Args:
         on: the exception class, or classes, after which to try again.

@@ -155,3 +155,14 @@ def test_one_who_waits_for_what_is_over_is_called_at_once() -> None:
     segment.commit()
     segment.when_ended(lambda: called.append("at once"))
     assert called == ["at once"]
+
+
+def test_one_that_is_closed_is_rolled_back_unless_it_is_known_to_have_written_nothing() -> None:
+    """In doubt it has written."""
+    for wrote, fate in ((True, Fate.ROLLED_BACK), (False, Fate.CLOSED)):
+        segment = Segment(begun=True)
+        assert segment.wrote
+        segment.wrote = wrote
+        savepoint = segment.nested()
+        segment.close()
+        assert (segment.fate, savepoint.fate) == (fate, fate)

@@ -174,15 +174,15 @@ def cause_of(flush: Misuse) -> NoReturn:
 
 
 class Commit:
-    """A release whose transaction never begins."""
+    """A release whose transaction has begun."""
 
     on_flush_error: OnFlushError = "report"
 
     def __init__(self) -> None:
-        self._segment = Segment()
+        self.now = Segment(begun=True)
 
     def segment(self) -> Segment:
-        return self._segment
+        return self.now
 
 
 # -- declaring intents ----------------------------------------------------------------------------
@@ -646,9 +646,12 @@ def release_with_a_plain_connection() -> None:
 
 
 @raises(NoTransactionError)
-def emit_without_a_transaction() -> None:
-    with shop().scope(release=Commit()) as effects:
+def commit_interrupted() -> None:
+    release = Commit()
+    with shop().scope(release=release) as effects:
         effects.emit(NotifyWarehouse(7))
+        effects.emit(NotifyWarehouse(8))
+        release.now.doubt()
 
 
 # -- wiring ---------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.util import await_only
 
-from airlock import Boundary, FlushError, Scope, emit, intent
-from airlock.errors import AsyncHandlerError, NoTransactionError, ReleaseError
+from airlock import Boundary, Scope, emit, intent
+from airlock.errors import NoTransactionError, ReleaseError
 from airlock.integrations.sqlalchemy import on_commit
 from tests.integrations.services import postgresql
 
@@ -102,119 +102,6 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Test:
             await test(shop)
 
     return lambda test: asyncio.run(main(test))
-
-
-def test_async_handlers_are_awaited_at_the_end_of_the_block(run: Test) -> None:
-    """Each transaction in the block decides for itself."""
-
-    async def test(shop: Shop) -> None:
-        async with shop.scope() as effects:
-            for n in (1, 2, 3):
-                await shop.insert(n)
-                effects.emit(Marker(n))
-                await (shop.session.rollback() if n == 2 else shop.session.commit())
-            assert shop.seen == []
-        assert shop.seen == await shop.stored() == [1, 3]
-        assert effects.report.discarded == [Marker(2)]
-
-    run(test)
-
-
-def test_savepoints_and_begin_blocks_decide(run: Test) -> None:
-    """As for a Session."""
-
-    async def test(shop: Shop) -> None:
-        async with shop.scope(), shop.session.begin():
-            for n in (1, 2, 3, 4):
-                try:
-                    async with shop.session.begin_nested():
-                        await shop.insert(n)
-                        emit(Marker(n))
-                        if n % 2:
-                            raise SurpriseError
-                except SurpriseError:
-                    pass
-        assert shop.seen == await shop.stored() == [2, 4]
-
-    run(test)
-
-
-def test_async_handlers_are_refused_where_the_block_ends_inside_the_transaction(run: Test) -> None:
-    """The commit cannot await them; the error rolls back."""
-
-    async def test(shop: Shop) -> None:
-        async def block() -> None:
-            async with shop.session.begin():
-                await shop.insert(1)
-                async with shop.scope() as effects:
-                    effects.emit(Marker(1))
-
-        with pytest.raises(AsyncHandlerError):
-            await block()
-        assert shop.seen == await shop.stored() == []
-
-    run(test)
-
-
-def test_sync_handlers_run_at_the_commit(run: Test) -> None:
-    """In the task that commits, which need not be the one of the block."""
-
-    async def test(shop: Shop) -> None:
-        async with shop.session.begin():
-            await shop.insert(1)
-            async with shop.scope(sync=True) as effects:
-                effects.emit(Marker(1))
-            assert shop.seen == []
-        assert shop.seen == [1]
-        async with shop.scope(sync=True) as effects:
-            await shop.insert(2)
-            effects.emit(Marker(2))
-        await asyncio.create_task(shop.session.commit())
-        assert shop.seen == await shop.stored() == [1, 2]
-        assert effects.report.ok
-
-    run(test)
-
-
-def test_an_error_of_a_handler_is_raised_from_the_commit_on_request(run: Test) -> None:
-    """The commit stands."""
-
-    def fail(marker: Marker) -> None:
-        raise SurpriseError
-
-    async def test(shop: Shop) -> None:
-        release = on_commit(shop.session, on_flush_error="raise")
-        await shop.insert(1)
-        async with Boundary({Marker: fail}).scope(release=release) as effects:
-            effects.emit(Marker(1))
-        with pytest.raises(FlushError):
-            await shop.session.commit()
-        assert effects.report.failed == [Marker(1)]
-        assert await shop.stored() == [1]
-
-    run(test)
-
-
-def test_what_is_emitted_after_the_last_commit_is_refused(run: Test) -> None:
-    """Also where the session has read since."""
-
-    async def test(shop: Shop) -> None:
-        async def block(scope: Scope, *, reads: bool) -> None:
-            async with scope, shop.session:
-                emit(Marker(1))
-                await shop.session.commit()
-                if reads:
-                    await shop.session.execute(select(markers))
-                emit(Marker(2))
-
-        for reads in (False, True):
-            scope = shop.scope()
-            with pytest.raises(NoTransactionError):
-                await block(scope, reads=reads)
-            assert scope.report.delivered == [Marker(1)]
-            assert scope.report.pending == [Marker(2)]
-
-    run(test)
 
 
 def test_closing_rolls_back(run: Test) -> None:

@@ -21,9 +21,7 @@ from airlock import Boundary, FlushError, Scope, emit, intent
 from airlock.errors import (
     AsyncHandlerError,
     DeclarationError,
-    NoTransactionError,
     ReleaseError,
-    ScopeStateError,
 )
 from airlock.integrations.sqlite3 import Connection, Cursor, connect, on_commit
 from airlock.release import Fate
@@ -105,84 +103,6 @@ def shop_of_any_mode(request: pytest.FixtureRequest) -> Iterator[Shop]:
 
 
 class TestTheTransactionDecides:
-    def test_a_commit_in_the_block_delivers_when_the_block_ends(self, shop: Shop) -> None:
-        """The commit seals; the flush waits for the end of the block."""
-        with shop.scope() as effects:
-            shop.insert(1)
-            effects.emit(Marker(1))
-            shop.connection.commit()
-            assert shop.seen == []
-        assert shop.seen == shop.stored == [1]
-        assert effects.report.delivered == [Marker(1)]
-
-    def test_a_rollback_discards(self, shop: Shop) -> None:
-        """What was emitted in a transaction that is rolled back is thrown away."""
-        with shop.scope() as effects:
-            shop.insert(1)
-            effects.emit(Marker(1))
-            shop.connection.rollback()
-            assert effects == []
-        assert shop.seen == shop.stored == []
-        assert [e.by for e in effects.report] == ["rollback"]
-
-    def test_a_rollback_discards_though_its_error_is_caught(self, shop: Shop) -> None:
-        """The block ends well, and still nothing escapes that was rolled back."""
-        with shop.scope() as effects, contextlib.suppress(SurpriseError), shop.connection:
-            shop.insert(1)
-            effects.emit(Marker(1))
-            raise SurpriseError
-        assert shop.seen == []
-        assert effects.report.discarded == [Marker(1)]
-
-    def test_an_error_after_the_commit_does_not_unsay_it(self, shop: Shop) -> None:
-        """What was committed is delivered, and the error goes on."""
-
-        def block() -> None:
-            shop.insert(1)
-            emit(Marker(1))
-            shop.connection.commit()
-            raise SurpriseError
-
-        with pytest.raises(SurpriseError), shop.scope() as effects:
-            block()
-        assert shop.seen == [1]
-        assert effects.report.delivered == [Marker(1)]
-
-    def test_a_block_that_ends_inside_its_transaction_waits_for_the_commit(
-        self, shop: Shop
-    ) -> None:
-        """Nothing escapes before the commit, and there is no report until then."""
-        with shop.scope() as effects:
-            shop.insert(1)
-            effects.emit(Marker(1))
-        assert shop.seen == []
-        with pytest.raises(ScopeStateError):
-            _ = effects.report
-        shop.connection.commit()
-        assert shop.seen == [1]
-        assert effects.report.ok
-
-    def test_a_block_that_ends_inside_its_transaction_is_discarded_by_the_rollback(
-        self, shop: Shop
-    ) -> None:
-        """A rollback after the block throws away what was emitted in it."""
-        with shop.scope() as effects:
-            shop.insert(1)
-            effects.emit(Marker(1))
-        shop.connection.rollback()
-        assert shop.seen == []
-        assert effects.report.discarded == [Marker(1)]
-
-    def test_one_of_two_transactions_in_a_block_is_rolled_back(self, shop: Shop) -> None:
-        """Each transaction decides for itself."""
-        with shop.scope() as effects:
-            for n in (1, 2, 3):
-                shop.insert(n)
-                effects.emit(Marker(n))
-                shop.connection.rollback() if n == 2 else shop.connection.commit()
-        assert shop.seen == shop.stored == [1, 3]
-        assert effects.report.discarded == [Marker(2)]
-
     def test_order_is_kept_across_transactions_and_nested_scopes(self, shop: Shop) -> None:
         """Delivery is in emission order, whatever was emitted where."""
         boundary = shop.boundary
@@ -201,120 +121,6 @@ class TestTheTransactionDecides:
             effects.emit(Marker(6))
             shop.connection.commit()
         assert shop.seen == [1, 2, 3, 4, 5, 6]
-
-    def test_a_nested_scope_that_fails_in_a_committed_transaction_is_kept(self, shop: Shop) -> None:
-        """Its block would throw it away; the transaction that committed it decides."""
-        boundary = shop.boundary
-        with boundary.scope(release=on_commit(shop.connection)):
-            with contextlib.suppress(SurpriseError), boundary.scope():
-                shop.insert(1)
-                emit(Marker(1))
-                raise SurpriseError
-            shop.connection.commit()
-        assert shop.seen == shop.stored == [1]
-
-    def test_what_is_emitted_before_the_first_insert_belongs_to_its_transaction(
-        self, shop: Shop
-    ) -> None:
-        """sqlite3 begins transactions late; emitting before that is as good."""
-        with shop.scope() as effects:
-            effects.emit(Marker(1))
-            shop.insert(1)
-            shop.connection.rollback()
-            effects.emit(Marker(2))
-            shop.insert(2)
-            shop.connection.commit()
-        assert shop.seen == shop.stored == [2]
-        assert effects.report.discarded == [Marker(1)]
-
-    def test_an_error_before_any_transaction_discards(self, shop: Shop) -> None:
-        """With nothing begun, the block decides."""
-
-        def block() -> None:
-            emit(Marker(1))
-            raise SurpriseError
-
-        with pytest.raises(SurpriseError), shop.scope() as effects:
-            block()
-        assert effects.report.discarded == [Marker(1)]
-        shop.insert(1)
-        shop.connection.commit()
-        assert shop.seen == []
-
-    def test_a_transaction_that_began_before_the_block_decides_too(self, shop: Shop) -> None:
-        """The block may open anywhere in the transaction."""
-        shop.insert(1)
-        with shop.scope() as effects:
-            effects.emit(Marker(1))
-        shop.connection.commit()
-        assert shop.seen == [1]
-
-    def test_scopes_of_one_transaction_are_flushed_in_the_order_they_ended(
-        self, shop: Shop
-    ) -> None:
-        """A commit releases every scope that waits for it."""
-        shop.insert(1)
-        for n in (1, 2):
-            with shop.scope() as effects:
-                effects.emit(Marker(n))
-        shop.connection.commit()
-        assert shop.seen == [1, 2]
-
-
-BLOCKS = {
-    # what happens: (the block ends before the transaction does, after it), what becomes of it
-    "commit": ("begin emit end commit", "begin emit commit end", "delivered"),
-    "rollback": ("begin emit end rollback", "begin emit rollback end", "discarded"),
-    "rollback caught": ("begin emit error rollback", "begin emit caught rollback end", "discarded"),
-    "error": ("begin emit error commit", "begin emit commit error", "delivered"),
-    "error caught": ("begin emit caught end commit", "begin emit caught commit end", "delivered"),
-    "savepoint rollback": (
-        "begin savepoint emit undo end commit",
-        "begin savepoint emit undo commit end",
-        "discarded",
-    ),
-    "no transaction": ("emit end begin commit", "begin commit emit end", "pending"),
-}
-
-
-@pytest.mark.parametrize("ends", ["before", "after"])
-@pytest.mark.parametrize("story", list(BLOCKS))
-def test_what_becomes_of_an_effect(story: str, ends: str, shop_of_any_mode: Shop) -> None:
-    """Every way a transaction can end, inside the block or after it, in every isolation mode."""
-    shop = shop_of_any_mode
-    connection = shop.connection
-    if story == "no transaction" and getattr(connection, "autocommit", None) is False:
-        pytest.skip("there is always a transaction where autocommit is False")
-    before, after, outcome = BLOCKS[story]
-    effects = shop.scope().enter()
-
-    def end(error: Exception | None = None) -> None:
-        effects.exit(error)
-        stranded = outcome == "pending"
-        with pytest.raises(NoTransactionError) if stranded else contextlib.nullcontext():
-            effects.settle(error)
-
-    steps: dict[str, Callable[[], object]] = {
-        "begin": shop.begin,
-        "emit": lambda: effects.emit(Marker(1)),
-        "commit": connection.commit if connection.isolation_level else committed(connection),
-        "rollback": lambda: connection.execute("ROLLBACK"),
-        "savepoint": lambda: connection.execute("SAVEPOINT a"),
-        "undo": lambda: connection.execute("ROLLBACK TO a"),
-        "caught": lambda: None,
-        "error": lambda: end(SurpriseError()),
-        "end": end,
-    }
-    for step in (before if ends == "before" else after).split():
-        assert shop.seen == []
-        steps[step]()
-    assert getattr(effects.report, outcome) == [Marker(1)]
-    assert len(effects.report) == 1
-    assert shop.seen == ([1] if outcome == "delivered" else [])
-
-
-def committed(connection: Connection) -> Callable[[], object]:
-    return lambda: connection.execute("COMMIT")
 
 
 class TestSavepoints:
@@ -415,55 +221,6 @@ class TestSavepoints:
             shop.connection.execute("ROLLBACK TO hidden")
 
 
-class TestWithoutATransaction:
-    def test_what_is_emitted_after_the_last_commit_is_refused(self, shop: Shop) -> None:
-        """It is pending, what was committed is delivered, and resuming delivers the rest."""
-
-        def block() -> None:
-            shop.insert(1)
-            emit(Marker(1))
-            shop.connection.commit()
-            emit(Marker(2))
-
-        with pytest.raises(NoTransactionError) as caught, shop.scope() as effects:
-            block()
-        assert caught.value.count == 1
-        assert shop.seen == [1]
-        assert effects.report.delivered == [Marker(1)]
-        assert effects.report.pending == [Marker(2)]
-        assert effects.report.resume().ok
-        assert shop.seen == [1, 2]
-
-    def test_an_error_after_the_last_commit_discards_what_was_emitted_since(
-        self, shop: Shop
-    ) -> None:
-        """What was committed is delivered all the same."""
-
-        def block() -> None:
-            shop.insert(1)
-            emit(Marker(1))
-            shop.connection.commit()
-            emit(Marker(2))
-            raise SurpriseError
-
-        with pytest.raises(SurpriseError), shop.scope() as effects:
-            block()
-        assert shop.seen == [1]
-        assert effects.report.discarded == [Marker(2)]
-
-    def test_a_statement_that_commits_by_itself_is_no_transaction(self) -> None:
-        """In SQLite's autocommit mode there is nothing that an effect could belong to."""
-        with contextlib.closing(opened(":memory:", isolation_level=None)) as connection:
-            shop = Shop(connection)
-            effects = shop.scope().enter()
-            effects.emit(Marker(1))
-            shop.insert(1)
-            effects.exit()
-            with pytest.raises(NoTransactionError):
-                effects.settle()
-        assert shop.seen == []
-
-
 class TestWhatEndsATransaction:
     def test_a_commit_that_is_busy_seals_nothing(self, tmp_path: Path) -> None:
         """The transaction is still open: it can be committed later, or rolled back."""
@@ -477,7 +234,7 @@ class TestWhatEndsATransaction:
             with shop.scope() as effects:
                 shop.insert(1)
                 effects.emit(Marker(1))
-            for commit in (connection.commit, committed(connection)):
+            for commit in (connection.commit, lambda: connection.execute("COMMIT")):
                 with pytest.raises(sqlite3.OperationalError, match="locked"):
                     commit()
                 assert connection.in_transaction
@@ -502,7 +259,7 @@ class TestWhatEndsATransaction:
                 connection.execute("INSERT INTO child VALUES (1)")
                 effects.emit(Marker(1))
                 with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-                    committed(connection)() if mode == "autocommit" else connection.commit()
+                    connection.execute("COMMIT") if mode == "autocommit" else connection.commit()
                 assert effects == [Marker(1)]
                 connection.execute("ROLLBACK")
             assert shop.seen == []
@@ -626,12 +383,6 @@ class TestWhatEndsATransaction:
         assert shop.seen == []
         assert effects.report.discarded == [Marker(1)]
 
-    def test_after_closing_emissions_are_refused(self, shop: Shop) -> None:
-        """No transaction will come."""
-        shop.connection.close()
-        with pytest.raises(NoTransactionError), shop.scope() as effects:
-            effects.emit(Marker(1))
-
     @pytest.mark.parametrize("level", [None, "DEFERRED"])
     def test_setting_the_isolation_level_to_none_commits(
         self, shop: Shop, level: str | None
@@ -715,18 +466,6 @@ class TestWhatEndsATransaction:
 
 
 class TestFlushesAfterACommit:
-    def test_an_error_is_reported_and_logged(
-        self, shop: Shop, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """The commit cannot be undone, so it does not fail."""
-        with shop.scope() as effects:
-            shop.insert(1)
-            effects.emit_all([Broken(1), Marker(1)])
-        shop.connection.commit()
-        assert shop.seen == [1]
-        assert effects.report.failed == [Broken(1)]
-        assert [(r.name, r.levelname) for r in caplog.records] == [("airlock", "ERROR")]
-
     def test_an_error_is_raised_from_the_commit_on_request(self, shop: Shop) -> None:
         """After everything was attempted; the connection goes on."""
         release = on_commit(shop.connection, on_flush_error="raise")

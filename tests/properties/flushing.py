@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.properties.world import World
 
 
-def run(world: World, report: Report, queue: list[Wave], stranded: str = "") -> str:
+def run(world: World, report: Report, queue: list[Wave]) -> str:
     """Decide, then deliver, wave by wave; returns the name of the error there should be."""
     boundary, ran = report.boundary, False
     refused = list[str]()
@@ -42,8 +42,7 @@ def run(world: World, report: Report, queue: list[Wave], stranded: str = "") -> 
             break
     report.waves += queue
     failed = any(i.outcome is Outcome.FAILED for wave in report.waves for i in wave.items)
-    refused += [stranded] if stranded else []
-    if not failed and len(refused) == 1 and (not ran or refused == [stranded]):
+    if not failed and len(refused) == 1 and not ran:
         return refused[0]
     return "FlushError" if failed or refused else ""
 

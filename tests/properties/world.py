@@ -153,11 +153,7 @@ class World:
         assert root.boundary is not None
         report = root.report = Report(root.boundary, discarded=self._discarded(root))
         kept = list(root.kept())
-        stranded = [i for i in kept if i.segment is not None and i.segment.fate == "waiting"]
-        if stranded:
-            report.waves.append(Wave(stranded))
-        due = Wave([item for item in kept if item not in stranded])
-        return run(self, report, [due], "NoTransactionError" if stranded else "")
+        return run(self, report, [Wave(kept)])
 
     def resume(self, before: Report) -> tuple[Report, str]:
         report = Report(before.boundary, allowed=before.allowed)

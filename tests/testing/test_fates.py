@@ -28,7 +28,7 @@ from airlock import (
 )
 from airlock.effects.emission import Recorder
 from airlock.effects.place import shown
-from airlock.errors import PolicyError, UnhandledIntentError
+from airlock.errors import NoTransactionError, PolicyError, UnhandledIntentError
 from airlock.release import OnFlushError
 from airlock.testing import FakeHandler, Recording, expect_effects
 from airlock.testing.fates import Fate
@@ -159,9 +159,36 @@ def test_a_transaction_decides_whenever_it_ends() -> None:
             transactions.now = transactions.now.nested()
             airlock.emit(NotifyWarehouse(2))
             transactions.now.roll_back()
-        assert fates(fx) == [ESCAPES, gone("discarded by rollback")]
+        waits = gone("not delivered: its transaction is still open")
+        assert fates(fx) == [waits, gone("discarded by rollback")]
     transactions.now.transaction.roll_back()
     assert fates(fx) == [gone("discarded by rollback")] * 2
+
+
+def test_what_waits_for_its_transaction_is_not_in_a_recording_until_the_commit() -> None:
+    """The block has ended, and nothing was committed so far."""
+    transactions = Transactions()
+    with expect_effects(exhaustive=False) as fx:
+        with Done().boundary().scope(release=transactions):
+            airlock.emit(NotifyWarehouse(1))
+            assert fx == [NotifyWarehouse(1)]
+        assert fx == []
+        transactions.now.commit()
+        assert fx == [NotifyWarehouse(1)]
+
+
+def test_what_nobody_has_decided_about_is_not_in_a_recording() -> None:
+    """A commit that was interrupted."""
+    transactions = Transactions()
+    scope = Done().boundary().scope(release=transactions)
+    with expect_effects() as fx:
+        scope.enter()
+        airlock.emit(NotifyWarehouse(1))
+        transactions.now.doubt()
+        scope.exit()
+        with pytest.raises(NoTransactionError):
+            scope.settle()
+    assert fx == []
 
 
 Ending = Callable[[Scope], None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from time import perf_counter
@@ -54,6 +55,8 @@ class Edge:
         boundary: that the scopes belong to.
         on_flush_error: ``"raise"`` raises the errors of flushes after all.
         slow: log a warning of inline handlers that take longer; None for none.
+        inside: makes the context of the framework that handlers run in; of a flush that a late
+            commit sets off, too.
 
     Attributes:
         flush_errors: how many flushes failed.
@@ -76,6 +79,7 @@ class Edge:
         *,
         on_flush_error: OnFlushError = "report",
         slow: timedelta | None = None,
+        inside: Callable[[], AbstractContextManager[object]] | None = None,
     ) -> None:
         if not isinstance(boundary, Boundary):
             raise DeclarationError(f"an Edge takes a Boundary, not {describe(boundary)}.")
@@ -84,6 +88,7 @@ class Edge:
         check_on_flush_error("Edge", on_flush_error)
         self.boundary = boundary
         self.on_flush_error = on_flush_error
+        self.inside = inside
         self.flush_errors = 0
         self.observers = () if slow is None else (Slowness(slow),)
 
@@ -132,7 +137,7 @@ class Edge:
         if isinstance(error, ScopeOrderError):
             text = "%s has left a scope open, and what was emitted in there without a commit is discarded"
         elif getattr(error, "report", None) is not None:
-            text = "effects of %s failed; scope.report has them all, and report.resume() runs what is left"
+            text = "effects of %s failed; what was not delivered has to be emitted again"
         else:
             text = "effects of %s failed"
         log.error(text, named(what), exc_info=error)
@@ -152,6 +157,7 @@ class Work:
         self.what = what
         self.scope = scope
         scope.work = what
+        scope.inside = edge.inside
 
     def __enter__(self) -> Scope:
         return self.scope.enter()

@@ -39,7 +39,6 @@ WORDS = {
     "merged": "merged into an equal one by a policy",
     "held": "held by a policy",
     "refused": "refused by a policy",
-    "no transaction": "refused, as no transaction would have committed it",
     "no scope": "sent where no scope is open",
     "at once": "run at once, outside of any transaction",
     "not possible": "what cannot be kept for later",
@@ -47,7 +46,7 @@ WORDS = {
 }
 """Every fate, and what it means."""
 
-HARM = ("rolled back", "discarded", "dropped", "refused", "no transaction")
+HARM = ("rolled back", "discarded", "dropped", "refused")
 """What should not have happened, the worst first."""
 
 _OUTCOMES = {
@@ -245,8 +244,6 @@ def _refused(region: Region, intent: Any) -> bool:
 
 
 def _why(reason: object) -> str:
-    if reason is Fate.WAITING:
-        return "no transaction"
-    if reason is Fate.UNKNOWN:
+    if isinstance(reason, Fate):
         return "unknown"
     return "rolled back" if reason == "rollback" else "discarded"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.effects.emission import Emission, Recorder, recorders_of
 from airlock.effects.options import NO_HEADERS, Options
-from airlock.effects.place import Place, opened
+from airlock.effects.place import Place, caller, opened
 from airlock.errors import ClosedRegionError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Region(list[Any]):
         children: ``(position it opened at, region)``.
         options: by position, only where given.
         stamps: ``(from this position on, segment)``, only under a transactional release.
+        sites: where the first intent of each stamp was emitted, by position.
         discarded: what decided that it is thrown away; None while it is kept.
         landings: of an enclosure: the regions it has in scopes around it, by the region around each.
         kind: what it is called in messages.
@@ -81,6 +82,7 @@ class Region(list[Any]):
         "scope",
         "seen",
         "segment",
+        "sites",
         "stamps",
         "starts",
         "up",
@@ -121,6 +123,7 @@ class Region(list[Any]):
         self.children: list[tuple[int, Region]] | None = None
         self.options: dict[int, Options] | None = None
         self.stamps: list[tuple[int, object]] | None = None
+        self.sites: dict[int, Place] | None = None
         self.discarded: object = None
         self.why = "it has ended"
         self.cause = -1
@@ -254,6 +257,9 @@ class GuardedRegion(Region):
                 self.stamps = []
             if not self.stamps or self.stamps[-1][1] is not segment:
                 self.stamps.append((len(self), segment))
+                if segment is not None:
+                    self.sites = self.sites or {}
+                    self.sites[len(self)] = caller()
 
 
 class ClosedRegion(Region):

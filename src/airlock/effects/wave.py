@@ -26,7 +26,7 @@ from airlock.errors import EmittedInPolicyError, PolicyError
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["Ledger", "Outcome", "Wave", "chain"]
+__all__ = ["SEALED", "Ledger", "Outcome", "Wave", "chain"]
 
 
 class Outcome(enum.IntEnum):
@@ -522,7 +522,11 @@ class Wave:
 
 def _decided(reason: object) -> object:
     """What became of a stretch of an attempt: its end has put the reasons in the place of stamps."""
-    return reason
+    return None if reason is SEALED else reason
+
+
+SEALED = "sealed by a commit of its handler"
+"""Stands for a stretch of an attempt that is kept although the handler fails."""
 
 
 def chain(region: Region | None) -> Iterator[Region]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from inspect import isawaitable
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -28,9 +29,10 @@ from airlock.errors import (
     HandlerCancelledError,
     OpenRegionsError,
     PartialFailure,
+    ReleaseError,
     UnavailableError,
 )
-from airlock.release import begun, end_attempt
+from airlock.release import begun, end_attempt, left_open, seals
 from airlock.wiring import Handler
 
 if TYPE_CHECKING:
@@ -403,27 +405,22 @@ class Execution:
         return region.segment is None and not region.recorders
 
     def _end_attempt(self, *, keep: bool = False) -> None:
-        """Close the region of the last attempts; fail the one that left regions open."""
+        """Close the region of the last attempts; fail the one that left something open."""
         region = self._region
         if region is None:
             return
-        if region.segment is not None:
-            end_attempt(region)
         if not keep:
-            self._check_open(region)
+            unfinished = _unfinished(region)
+            if unfinished is not None:
+                members = self._members(region.cause)
+                self._discard_attempt(region.cause, unfinished)
+                self._count_attempt(members)
+                for member in members:
+                    self._wave.fail(member, unfinished)
+            elif region.segment is not None or region.children:
+                end_attempt(region)
             self._at, self._region = -1, None
         region.close("it has ended")
-
-    def _check_open(self, region: Region) -> None:
-        still_open = Flat(region).open if region.children else ()
-        if still_open:
-            names = tuple(inner.described() for inner in still_open)
-            error = OpenRegionsError(region.described(), names)
-            members = self._members(region.cause)
-            self._discard_attempt(region.cause, error)
-            self._count_attempt(members)
-            for member in members:
-                self._wave.fail(member, error)
 
     def _check_finished(self) -> None:
         """Refuse the end of a handler that left a region open.
@@ -431,37 +428,56 @@ class Execution:
         Raises:
             OpenRegionsError: naming it.
         """
-        region = self._region
-        still_open = Flat(region).open if region is not None and region.children else ()
-        if region is not None and still_open:
-            names = tuple(inner.described() for inner in still_open)
-            raise OpenRegionsError(region.described(), names)
+        unfinished = None if self._region is None else _unfinished(self._region)
+        if unfinished is not None:
+            raise unfinished
 
     def _count_attempt(self, members: Iterable[int]) -> None:
         for member in members:
             self._wave.tries[member] = self._wave.tries.get(member, 0) + 1
 
     def _discard_attempt(self, position: int, reason: object) -> None:
-        """Discard what the attempt for an intent emitted."""
+        """Discard what the attempt for an intent emitted, but for what it has committed itself."""
         if self._at != position:
             return
-        wave = self._wave
-        attempts = self._attempts
-        while attempts and attempts[-1].cause == position:
-            region = attempts[-1]
-            start, _ = region.starts.pop()
-            if not region.starts:
-                attempts.pop()
-                wave.attempts.remove(region)
+        wave, attempts = self._wave, self._attempts
+        for region in list(takewhile(lambda one: one.cause == position, reversed(attempts))):
+            if region.children and seals(region):
+                for inner in Flat(region).open:
+                    inner.close("its handler failed")
+                end_attempt(region, reason)
+                region.close("it failed")
+            elif len(region.starts) == 1:
+                _remove_last(attempts, region)
+                _remove_last(wave.attempts, region)
                 for inner in Flat(region).open if region.children else ():
                     inner.close("its handler failed", reason)
                 wave.discard(region, reason)
                 region.close("it failed")
             else:  # it is the end of a region that attempts share
+                start, _ = region.starts.pop()
                 region.cause = region.starts[-1][1]
                 wave.cut_back(region, start, position, reason)
         more = bool(attempts) and not attempts[-1].is_closed
         self._at, self._region = -1, attempts[-1] if more else None
+
+
+def _remove_last(attempts: list[Region], region: Region) -> None:
+    """Remove a region that is at the end, or near it where calls run at once."""
+    at = len(attempts) - 1
+    while attempts[at] is not region:
+        at -= 1
+    del attempts[at]
+
+
+def _unfinished(attempt: Region) -> OpenRegionsError | ReleaseError | None:
+    """Return the error of a handler that leaves a region or a transaction of its own open."""
+    if not attempt.children:
+        return None
+    still_open = tuple(region.described() for region in Flat(attempt).open)
+    if still_open:
+        return OpenRegionsError(attempt.described(), still_open)
+    return left_open(attempt)
 
 
 class Sink(Region):

@@ -35,7 +35,8 @@ class Effects:
     """Opens a scope around each request of an application, and flushes it before the response goes.
 
     A request is a unit of work of its own, whatever is open where it begins: another request, if a
-    view calls an application. Flushes are sync, and so handlers have to be.
+    view calls an application. Flushes are sync, and so handlers have to be. They run in an
+    application context of their own, after that of the request has been torn down.
 
     Args:
         app: the application; or give it to ``init_app`` later.
@@ -110,7 +111,9 @@ class Effects:
                 "is initialized already, and a request has one scope",
                 "Call init_app once.",
             )
-        edge = app.extensions["airlock"] = Edge(boundary, **self._edge_options)
+        edge = app.extensions["airlock"] = Edge(
+            boundary, inside=app.app_context, **self._edge_options
+        )
         _warn_of_async(app, boundary)
         headers = _headers_of(app, self._headers)
         app.wsgi_app = Middleware(app.wsgi_app, edge, self._keep, headers)  # type: ignore[method-assign]

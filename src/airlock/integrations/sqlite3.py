@@ -55,7 +55,8 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
     """Deliver what a scope emits when the connection's transaction commits.
 
     What was emitted in a transaction or savepoint that is rolled back is thrown away. What was
-    emitted before a transaction begins belongs to the next one.
+    emitted before a transaction begins belongs to the next one. If none begins, or it wrote nothing
+    and the connection is closed, the block of the scope decides.
 
     Args:
         connection: the one whose transactions decide.
@@ -172,7 +173,7 @@ class Connection(sqlite3.Connection):
         self.transactions.run(self, self._ending("ROLLBACK"), super().rollback)
 
     def close(self) -> None:
-        self.transactions.run(self, "ROLLBACK", super().close)
+        self.transactions.run(self, "", super().close)
 
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None, /
@@ -242,7 +243,8 @@ class Cursor(sqlite3.Cursor):
         # An empty script, for what sqlite3 does first: in the legacy mode it commits.
         run(connection, "COMMIT" if in_legacy_mode else "", super().executescript, "")
         if not any(control(statement)[0] for statement in statements):
-            run(connection, "", super().executescript, script)
+            writes = [statement for statement in statements if not only_reads(statement)]
+            run(connection, "".join(writes), super().executescript, script)
             return
         level = connection.isolation_level
         if in_legacy_mode:
@@ -333,7 +335,11 @@ class Transactions:
         """Compare the connection with what is known of it, after ``verb`` was executed."""
         is_open = in_transaction(connection)
         if self._open and (not is_open or verb in {"commit", "rollback"}):
-            self._end(committed=verb in {"commit", "release"})
+            transaction = self._end()
+            if verb in {"commit", "release"}:
+                self._ended.append(transaction.commit)
+            else:
+                self._ended.append(transaction.close if is_open is None else transaction.roll_back)
         if is_open and not self._open:  # sqlite3 may have begun another one after the commit
             self._begin()
         if name is not None and self._open:
@@ -351,21 +357,31 @@ class Transactions:
             call(*args)
         except Exception:
             self.look(connection)
+            self._executed(statement)
             raise
         except BaseException:  # Ctrl-C is raised once the call is over, and it did what it does
             self.look(connection, *control(statement))
+            self._executed(statement)
             raise
         self.look(connection, *control(statement))
+        self._executed(statement)
+
+    def _executed(self, statement: str) -> None:
+        """Note that the open transaction may have written, unless it was a read."""
+        if self._open and not self.innermost.transaction.wrote and not only_reads(statement):
+            self.innermost.transaction.wrote = True
 
     def _begin(self) -> None:
         self.innermost.begin()
+        self.innermost.wrote = False
         self._open = [(b"", self.innermost)]
 
-    def _end(self, *, committed: bool) -> None:
+    def _end(self) -> Segment:
+        """Put the segment of the next transaction in place; return that of the one that is over."""
         _, transaction = self._open[0]
         self._open = []
         self.innermost = Segment()
-        self._ended.append(transaction.commit if committed else transaction.roll_back)
+        return transaction
 
     def _savepoint(self, verb: str, name: bytes) -> None:
         if verb != "savepoint":
@@ -405,12 +421,12 @@ class Transactions:
         return failures
 
 
-def in_transaction(connection: sqlite3.Connection) -> bool:
-    """Whether a transaction is open; not if it is closed."""
+def in_transaction(connection: sqlite3.Connection) -> bool | None:
+    """Return True if a transaction is open; None if the connection is closed."""
     try:
         return connection.in_transaction
     except sqlite3.ProgrammingError:
-        return False
+        return None
 
 
 # -- what statements say --------------------------------------------------------------------------
@@ -432,6 +448,21 @@ CONTROL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Transaction control, as SQLite's grammar has it."""
+
+
+READ = re.compile(rf"{GAP}(?:(?:SELECT|VALUES)\b|\Z)", re.IGNORECASE | re.DOTALL)
+
+
+@lru_cache(maxsize=256)
+def only_reads(statement: str) -> bool:
+    """Return True if a statement is known to write nothing: a SELECT, or transaction control.
+
+    Example:
+        >>> from airlock.integrations.sqlite3 import only_reads
+        >>> only_reads("SELECT * FROM orders"), only_reads("PRAGMA user_version = 2")
+        (True, False)
+    """
+    return READ.match(statement) is not None or bool(control(statement)[0])
 
 
 @lru_cache(maxsize=256)

@@ -9,11 +9,14 @@ from airlock.testing.expecting import expect_effects
 from airlock.testing.fakes import FakeHandler, fake_boundary
 from airlock.testing.matchers import any_value, contains, gt, lt, matching
 from airlock.testing.recording import Recording
+from airlock.testing.releases import ReleaseContract, ReleaseHarness
 
 __all__ = [
     "Expectation",
     "FakeHandler",
     "Recording",
+    "ReleaseContract",
+    "ReleaseHarness",
     "any_order",
     "any_value",
     "contains",

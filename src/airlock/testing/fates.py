@@ -10,7 +10,9 @@ from airlock.effects.region import Region
 from airlock.effects.report import shown
 from airlock.effects.stable import stable_repr
 from airlock.effects.wave import Outcome, Wave
-from airlock.release import against
+from airlock.release import UNDECIDED, against, segment_of
+from airlock.release import Fate as Segments
+from airlock.stages import WAITING
 
 __all__ = ["Fate", "fate_of"]
 
@@ -21,7 +23,8 @@ class Fate:
 
     Attributes:
         escapes: whether it would be delivered, were it not for the recording; true while
-            nothing has decided against it.
+            nothing has decided against it. False if its block has ended, and its transaction is
+            still open, and has written: nothing has been committed so far.
         note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
     """
 
@@ -39,14 +42,12 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
         emission: a recorded one.
         recorder: the class of the policies that only record: what they drop would escape.
     """
+    reason = _withheld(emission)
+    if reason:
+        return Fate(escapes=False, note=reason)
     wave = emission.wave
     if wave is None:
-        reason = _against(emission)
-        return (
-            ESCAPES
-            if reason is None
-            else Fate(escapes=False, note=f"discarded by {_words(reason)}")
-        )
+        return ESCAPES
     code, decider = wave.outcomes[emission.index], wave.deciders.get(emission.index)
     if code == Outcome.MERGED:
         return Fate(escapes=False, note=f"merged into {_survivor(emission, wave)}")
@@ -55,9 +56,26 @@ def fate_of(emission: Emission, recorder: type[object]) -> Fate:
     if code == Outcome.DROPPED and not isinstance(decider, recorder):
         faked = decider == "override"  # a test that leaves an effect out still wants to see it
         return Fate(escapes=faked, note=f"dropped by {_words(decider)}")
-    if code == Outcome.FAILED:
-        return Fate(escapes=True, note=f"failed: {stable_repr(wave.errors[emission.index])}")
-    return ESCAPES
+    failed = code == Outcome.FAILED
+    note = f"failed: {stable_repr(wave.errors[emission.index])}" if failed else ""
+    return Fate(escapes=True, note=note)
+
+
+def _withheld(emission: Emission) -> str:
+    """Return what keeps an emission from being decided: its block, or its transaction."""
+    segment = segment_of(_stamp(emission))
+    fate = None if segment is None else segment.fate
+    if fate in UNDECIDED:
+        return f"not delivered: {fate.value}"
+    if emission.wave is not None:
+        return ""
+    reason = _against(emission)
+    if reason is not None:
+        return f"discarded by {_words(reason)}"
+    waits = segment is not None and fate is Segments.OPEN and segment.transaction.wrote
+    if waits and emission.region.scope.outermost.state is WAITING:
+        return "not delivered: its transaction is still open"
+    return ""
 
 
 def _survivor(emission: Emission, wave: Wave) -> str:
@@ -80,5 +98,10 @@ def _against(emission: Emission) -> object:
             return region.discarded
         # Regions that share a flat sequence share `seen`; its root is delivered by itself.
         region = region.up if region.up is not None and region.up.seen is region.seen else None
-    stamps = [segment for at, segment in emission.region.stamps or () if at <= emission.position]
-    return against(stamps[-1]) if stamps else None
+    return against(_stamp(emission))
+
+
+def _stamp(emission: Emission) -> object:
+    """Return what its region has noted of its transaction; None outside of a release."""
+    stamps = [stamp for at, stamp in emission.region.stamps or () if at <= emission.position]
+    return stamps[-1] if stamps else None

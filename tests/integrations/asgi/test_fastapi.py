@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, assert_type
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
+from itertools import product
+from typing import Annotated, Any, assert_type
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI
@@ -13,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from starlette.middleware import Middleware
 
 import airlock
-from airlock import EffectBuffer, Scope
+from airlock import AirlockError, Drop, EffectBuffer, Scope
 from airlock.errors import SettingError
 from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.fastapi import Effects, Emits, effects_of
@@ -107,6 +109,55 @@ async def test_a_generator_of_a_thread_emits_into_the_request(app: FastAPI, note
 
     assert (await get(app, "/", raises=True)).text == "01"
     assert notes.log == ["0", "0 too", "1", "1 too"]
+
+
+BLOCKS: dict[str, Callable[[Scope, Notes], Any]] = {
+    "region": lambda effects, notes: airlock.region(Drop()),
+    "scope": lambda effects, notes: notes.boundary.scope(policy=Drop()),
+    "enclose": lambda effects, notes: airlock.enclose(Drop()),
+    "override": lambda effects, notes: effects.override({Note: None}),
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *product(
+            ("async def", "def"),
+            BLOCKS,
+            ("function", "request"),
+            ("async def", "def"),
+            ("ambient", "passed"),
+        )
+    ],
+    ids="-".join,
+)
+async def test_a_dependency_that_opens_a_block(
+    app: FastAPI, notes: Notes, case: tuple[str, str, Any, str, str]
+) -> None:
+    """An ``async`` one holds for the route; one of the threadpool is refused, not passed by."""
+    dependency, block, place, route, how = case
+
+    def muted(effects: Effects) -> Iterator[None]:
+        with BLOCKS[block](effects, notes):
+            yield
+
+    async def amuted(effects: Effects) -> AsyncIterator[None]:
+        with BLOCKS[block](effects, notes):
+            yield
+
+    depends = Depends(muted if dependency == "def" else amuted, scope=place)
+
+    def view(effects: Effects, _: None = depends) -> None:
+        (airlock if how == "ambient" else effects).emit(Note("muted"))
+
+    async def aview(effects: Effects, _: None = depends) -> None:
+        view(effects)
+
+    app.get("/")(view if route == "def" else aview)
+    with pytest.raises(AirlockError) if dependency == "def" else nullcontext():
+        assert (await get(app, "/", raises=True)).status_code == 200
+    assert notes.log == []
 
 
 async def test_invalid_input_discards(app: FastAPI, notes: Notes) -> None:

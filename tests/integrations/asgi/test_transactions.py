@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -28,10 +29,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import airlock
-from airlock.errors import NoTransactionError, ReleaseError
+from airlock.errors import ReleaseError
 from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.fastapi import Effects
 from airlock.integrations.sqlalchemy import on_commit
+from airlock.testing import expect_effects
 from tests.integrations.asgi.vocabulary import Note, Notes, get
 from tests.integrations.services import postgresql
 
@@ -351,29 +353,88 @@ class TestTheViewCommits:
         assert (await get(app, "/", method="POST", raises=True)).status_code == 409
         assert (await stored(engine), notes.log) == ([], [])
 
-    async def test_what_is_emitted_after_the_last_commit_is_told_of(
-        self,
-        engine: AsyncEngine,
-        notes: Notes,
-        place: Place,
-        caplog: pytest.LogCaptureFixture,
+    @pytest.mark.parametrize("reads", ["nothing", "refresh", "select()"])
+    @pytest.mark.parametrize("status", [200, 409])
+    async def test_commit_then_emit(
+        self, engine: AsyncEngine, notes: Notes, place: Place, reads: str, status: int
     ) -> None:
+        """The order of the usual template: the outcome of the request decides about the second."""
+        app = app_of(notes)
+        made = session_of(engine, place, commits=False)
+
+        async def create(session: AsyncSession = made) -> Response:
+            order = Order(id=1)
+            session.add(order)
+            airlock.emit(Note("before"))
+            await session.commit()
+            if reads == "refresh":
+                await session.refresh(order)
+            elif reads == "select()":
+                await session.scalars(select(Order))
+            airlock.emit(Note("after"))
+            return PlainTextResponse("done", status)
+
+        app.post("/")(create)
+        assert (await get(app, "/", method="POST", raises=True)).status_code == status
+        assert await stored(engine) == [1]
+        assert notes.log == (["before", "after"] if status == 200 else ["before"])
+
+    async def test_a_recording_holds_what_is_delivered(
+        self, engine: AsyncEngine, notes: Notes, place: Place
+    ) -> None:
+        """And nothing that was discarded."""
+        app = app_of(notes)
+        made = session_of(engine, place, commits=False)
+
+        async def create(session: AsyncSession = made) -> str:
+            await add(session, 1)
+            await session.commit()
+            airlock.emit(Note("after"))
+            await add(session, 2)
+            await session.rollback()
+            return "created"
+
+        app.post("/")(create)
+        with expect_effects(Note("order 1")):
+            await get(app, "/", method="POST", raises=True)
+
+    async def test_what_background_tasks_emit_is_up_to_the_request(
+        self, engine: AsyncEngine, notes: Notes, place: Place
+    ) -> None:
+        """They come after the last commit."""
         app = app_of(notes)
         made = session_of(engine, place, commits=False)
 
         async def create(tasks: BackgroundTasks, session: AsyncSession = made) -> str:
             await add(session, 1)
             await session.commit()
-            tasks.add_task(airlock.emit, Note("too late"))
+            tasks.add_task(airlock.emit, Note("late"))
             return "created"
 
         app.post("/")(create)
         assert (await get(app, "/", method="POST", raises=True)).status_code == 200
-        assert notes.log == ["order 1"]
-        assert notes.report.pending == [Note("too late")]
-        (record,) = caplog.records
-        assert record.exc_info
-        assert record.exc_info[0] is NoTransactionError
+        assert notes.log == ["order 1", "late"]
+
+
+async def test_the_refusal_names_the_intent_and_its_line(
+    engine: AsyncEngine, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before the response starts: its reader goes there, and commits."""
+    app = app_of(notes)
+    made = session_of(engine, "request", commits=True)
+
+    async def create(session: AsyncSession = made) -> str:
+        session.add(Order(id=1))
+        airlock.emit(Note("early"))
+        return "created"
+
+    app.post("/")(create)
+    line = create.__code__.co_firstlineno + 2
+    with pytest.raises(
+        ReleaseError, match=rf"Note\(text='early'\) at \S+test_transactions.py:{line} in"
+    ):
+        await get(app, "/", method="POST", raises=True)
+    assert (await stored(engine), notes.log) == ([], [])
 
 
 async def test_a_streamed_body_may_emit_and_commit(engine: AsyncEngine, notes: Notes) -> None:
@@ -464,6 +525,38 @@ class TestCancelled:
             await get(app, "/", method="POST")
         assert notes.log == ["order 1"]
         assert notes.report.discarded == [Note("order 2")]
+
+    async def test_a_flush_that_is_interrupted_names_what_it_leaves(
+        self, engine: AsyncEngine, notes: Notes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What was in flight, and what is pending: nobody has the report of a finished request."""
+        started = anyio.Event()
+
+        async def deliver(note: Note) -> None:
+            if note.text == "order 2":
+                started.set()
+                await anyio.sleep_forever()
+            notes.deliver(note)
+
+        notes.boundary = airlock.Boundary({Note: deliver}, observers=[notes.seen])
+        app = app_of(notes)
+        made = session_of(engine, "function")
+
+        async def create(session: AsyncSession = made) -> None:
+            for number in (1, 2, 3):
+                await add(session, number)
+
+        app.post("/")(create)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(get, app, "/", method="POST"))
+            await started.wait()
+            group.cancel_scope.cancel()
+        assert notes.log == ["order 1"]
+        assert notes.report.pending == [Note("order 3")]
+        told = " ".join(r.getMessage() for r in caplog.records if r.name == "airlock")
+        assert "order 2" in told
+        assert "order 3" in told
+        assert "FlushError" not in caplog.text
 
 
 class TestSync:

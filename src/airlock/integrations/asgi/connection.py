@@ -11,7 +11,7 @@ from airlock.edges import Work
 from airlock.effects.region import Region
 from airlock.errors import ReleaseError, ScopeStateError
 from airlock.integrations.asgi.types import Message, Receive, Send
-from airlock.release import unended
+from airlock.release import described, segment_of, unended
 
 __all__ = [
     "KEY",
@@ -167,11 +167,12 @@ class Request(Connection):
         # A dependency may have opened a scope of its own, which is current then.
         inside = takewhile(lambda region: region is not self.effects.region, outwards(now))
         scopes = {self.effects, *(region.scope for region in inside if region.scope is not None)}
-        if any(map(uncommitted, scopes)):
+        emitted = ", ".join(filter(None, map(uncommitted, scopes)))
+        if emitted:
             raise ReleaseError(
                 self.what,
-                "is about to respond, and has emitted effects in a transaction that is still open: "
-                "its commit may fail, and the client would have been told otherwise",
+                f"is about to respond, and has emitted {emitted} in a transaction that is still "
+                "open: its commit may fail, and the client would have been told otherwise",
                 "Commit before the view returns, or in a dependency that ends before the response "
                 'starts; in FastAPI, Depends(session, scope="function"). Nothing was sent.',
             )
@@ -181,11 +182,15 @@ LAST = ("http.response.body", "http.response.pathsend", "http.response.zerocopys
 """The messages that may end a response."""
 
 
-def uncommitted(scope: Scope) -> bool:
-    """Whether it has emitted anything in a transaction that is still open."""
+def uncommitted(scope: Scope) -> str:
+    """Return the intents emitted in a transaction that has written, and is still open; or nothing.
+
+    One that only reads has nothing that its commit could fail to store.
+    """
     if scope.release is None:
-        return False
-    return bool(unended(scope.region))
+        return ""
+    found = {segment for segment in unended(scope.region) if segment.transaction.wrote}
+    return described(scope.region, lambda stamp: segment_of(stamp) in found) if found else ""
 
 
 def around_others(now: Region, outer: Connection | None) -> Region:

@@ -1,4 +1,4 @@
-"""What became of a COMMIT: it may be none, and it may be interrupted.
+"""What was done in a transaction: whether it wrote, and what became of its COMMIT.
 
 A connection tells of a COMMIT before it is sent, and of the error that it ends in. Whether it was
 carried out, only the session says::
@@ -7,15 +7,25 @@ carried out, only the session says::
                     │
                     ├──(the session's after_commit)──► it was carried out, or PostgreSQL refused it
                     └──(cancelled, or the connection is lost)──► nobody knows
+
+A transaction wrote nothing if all its statements are known to be reads: what is not counts as a write.
 """
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import attrs
-from sqlalchemy import event, select
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy import CompoundSelect, Select, event, select
+from sqlalchemy.engine import Connection, Engine, ExceptionContext, ExecutionContext
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import (
+    ReleaseSavepointClause,
+    RollbackToSavepointClause,
+    SavepointClause,
+)
+from sqlalchemy.sql.functions import Function
 
 __all__ = ["Commit", "distrust", "watch"]
 
@@ -27,10 +37,14 @@ class Commit:
     Args:
         connection: which one; it is not kept alive.
         nested: whether the session has no more than a savepoint there, and sends none.
+
+    Attributes:
+        wrote: a statement was executed that is not known to be a read.
     """
 
     connection: ref[Connection]
     nested: bool
+    wrote: bool = False
     sent: bool = False
     refused: bool = False
 
@@ -55,6 +69,8 @@ class Commit:
 COMMITS: WeakKeyDictionary[Connection, Commit] = WeakKeyDictionary()
 """Of the last transaction of a session on each connection."""
 
+SAVEPOINTS = (SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause)
+
 FAILED: WeakSet[Connection] = WeakSet()
 """Connections on which a statement failed, in any transaction."""
 
@@ -64,13 +80,52 @@ def watch(connection: Connection) -> Commit:
     if not event.contains(connection.engine, "commit", check):
         event.listen(connection.engine, "commit", check)
         event.listen(connection.engine, "commit_twophase", send)
+        event.listen(connection.engine, "before_cursor_execute", executes)
     commit = COMMITS[connection] = Commit(ref(connection), connection.in_nested_transaction())
     return commit
 
 
-def distrust(connection: Connection) -> None:
-    """A statement may have failed before it was watched."""
+def distrust(commit: Commit, connection: Connection) -> None:
+    """Statements may have written or failed before they were watched."""
+    commit.wrote = True
     FAILED.add(connection)
+
+
+def executes(
+    connection: Connection,
+    _: object,
+    __: str,
+    ___: object,
+    context: ExecutionContext | None,
+    ____: bool,  # noqa: FBT001 - an event
+) -> None:
+    """Note whether a statement may write."""
+    commit = COMMITS.get(connection)
+    if commit is not None and not commit.wrote and not only_reads(context):
+        commit.wrote = True
+
+
+def only_reads(context: ExecutionContext | None) -> bool:
+    """Return True if a statement is known to be a read: a ``select()``, not a text.
+
+    Not one with an INSERT in a CTE, nor ``select(func.place_order())``: a function that SQLAlchemy
+    does not know, in place of a column, may be called for what it does.
+    """
+    compiled = None if context is None else context.compiled
+    if not isinstance(compiled, SQLCompiler):
+        return False
+    statement = compiled.statement
+    if isinstance(statement, SAVEPOINTS):
+        return True
+    if any(getattr(cte.element, "is_dml", True) for cte in compiled.ctes or ()):
+        return False
+    selects = statement.selects if isinstance(statement, CompoundSelect) else [statement]
+    return all(isinstance(one, Select) and not calls_functions(one) for one in selects)
+
+
+def calls_functions(statement: Select[Any]) -> bool:
+    columns = (column["expr"] for column in statement.column_descriptions)
+    return any(type(getattr(expr, "element", expr)) is Function for expr in columns)
 
 
 @event.listens_for(Engine, "handle_error", insert=True)

@@ -27,8 +27,9 @@ def on_commit(
     """Deliver what a scope emits when the session's transaction commits.
 
     What was emitted in a transaction or savepoint that is rolled back is thrown away; closing the
-    session, or dropping it, rolls back too. What was emitted before a transaction begins belongs to
-    the next one.
+    session, or dropping it, rolls back what was written. What was emitted before a transaction
+    begins belongs to the next one. If none begins, or it wrote nothing and is closed, the block of
+    the scope decides.
 
     Args:
         session: the one whose transactions decide; of a ``scoped_session``, the current one.

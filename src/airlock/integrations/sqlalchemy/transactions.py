@@ -7,6 +7,9 @@ A session says what became of them in events. They are put together here::
     after_rollback             a rollback, of the transaction or a savepoint
     after_transaction_end      it is over; after neither of both where the session was closed
 
+Of one that was merely closed, the block decides if it wrote nothing: no statement but reads, and no
+object that was added, changed or deleted, and is lost with the session.
+
 Segments are told at the end only: before that the session cannot be used, and handlers may want to.
 Where the session cannot finish closing, there is no end; then it is over once the session is in
 another transaction, or in none.
@@ -19,14 +22,9 @@ from collections.abc import Iterator
 from weakref import finalize, ref
 
 import attrs
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import (
-    ORMExecuteState,
-    Session,
-    SessionTransaction,
-    SessionTransactionOrigin,
-)
+from sqlalchemy.orm import Session, SessionTransaction
 
 from airlock.integrations.sqlalchemy.commits import Commit, distrust, watch
 from airlock.release import Fate, Segment
@@ -39,7 +37,7 @@ KEY = "airlock.transactions"  # in session.info
 
 
 class Transaction(Segment):
-    """A session's transaction, which may also end without being told to commit or roll back.
+    """A session's transaction.
 
     Args:
         session: its transactions, to be asked whether it is over.
@@ -58,17 +56,17 @@ class Transaction(Segment):
             session.follow()
         return self._fate
 
-    def strand(self) -> None:
-        """It is over, and nothing will ever commit or roll back what was emitted in it."""
-        self._end(Fate.WAITING)
+    def join(self) -> None:
+        """End it: its commit was left to whoever began the transaction of its connection."""
+        self._end(Fate.JOINED)
 
     def doubt(self) -> None:
         """Its COMMIT was interrupted, and nobody knows whether it was carried out."""
         if self.used:
             log.error(
                 "the COMMIT of a SQLAlchemy session was interrupted, and nobody knows whether the "
-                "database has carried it out. What was emitted in the transaction was not "
-                "delivered: look whether its rows are there; if so, resume() the scope's report."
+                "database has carried it out. What was emitted in the transaction is not "
+                "delivered: the error of the scope names it. Look whether its rows are there."
             )
         super().doubt()
 
@@ -120,13 +118,11 @@ class Transactions:
         self._root = Transaction(self)
         self._open: list[Level] = []  # the transaction, then its savepoints
         self._commits: list[Commit] = []  # of the transaction, on each connection
-        self._committed = False  # the last one was
-        self._idle = False
         self.follow()
         root = session.get_transaction()
         for connection in connections(root) if root else ():
             self._commits.append(watch(connection))
-            distrust(connection)
+            distrust(self._commits[-1], connection)
         if self._commits and all(commit.over for commit in self._commits):
             self.after_commit(session)  # a hook of that is where it is first listened to
 
@@ -136,8 +132,7 @@ class Transactions:
         if session is not None:
             if session.in_transaction() is not bool(self._open):
                 self.follow()
-            if self._idle and (session.new or session.dirty or session.deleted):
-                self._idle = False
+            self._look(session)
         self._root.used = True
         return self._open[-1].segment if self._open else self._root
 
@@ -146,6 +141,18 @@ class Transactions:
         session = self.session()
         innermost = None if session is None else innermost_of(session)
         self._follow(innermost)
+        if session is not None:
+            self._look(session)
+
+    def _look(self, session: Session) -> None:
+        """Note whether the open transaction wrote, or is going to."""
+        if self._open and not self._wrote():
+            self._root.wrote = bool(session.new or session.dirty or session.deleted)
+
+    def _wrote(self) -> bool:
+        if not self._root.wrote:
+            self._root.wrote = any(commit.wrote for commit in self._commits)
+        return self._root.wrote
 
     def after_transaction_create(self, _: Session, transaction: SessionTransaction) -> None:
         if transaction.nested or transaction.parent is None:
@@ -157,17 +164,16 @@ class Transactions:
         if transaction.parent is None:
             self._commits.append(watch(connection))
 
-    def after_flush(self, *_: object) -> None:
-        self._idle = False
+    def before_commit(self, session: Session) -> None:
+        if not session.in_nested_transaction():
+            self._root.wrote = True  # if the commit fails, there was something to commit
 
-    def do_orm_execute(self, state: ORMExecuteState) -> None:
-        if not state.is_select:
-            if self._open:
-                self.follow()
-            self._idle = self._committed = False  # the transaction may only begin now
+    def pending_to_transient(self, *_: object) -> None:
+        self._root.wrote = True
 
-    def before_commit(self, _: Session) -> None:
-        self._idle = False
+    def persistent_to_detached(self, _: Session, instance: object) -> None:
+        if inspect(instance, raiseerr=True).modified:
+            self._root.wrote = True
 
     def after_commit(self, session: Session) -> None:
         released = session.get_nested_transaction() is not None
@@ -198,9 +204,7 @@ class Transactions:
             return
         self._open.append(Level(ref(transaction), self._root))
         self._root.begin()
-        # A read after the commit is enough to begin one, and nobody will end that.
-        by_itself = transaction.origin is SessionTransactionOrigin.AUTOBEGIN
-        self._idle = self._committed and by_itself
+        self._root.wrote = False
 
     def _tell(self, session: Session, outcome: Fate) -> None:
         told = innermost_of(session)
@@ -214,7 +218,7 @@ class Transactions:
         if any(commit.refused for commit in self._commits):
             return Fate.ROLLED_BACK
         joined = any(commit.joined for commit in self._commits)
-        return Fate.WAITING if joined else Fate.COMMITTED
+        return Fate.JOINED if joined else Fate.COMMITTED
 
     def _lose(self, at: int) -> None:
         """End what was not ended. Whoever notices it has nothing to do with what fails now."""
@@ -229,24 +233,26 @@ class Transactions:
         del self._open[at:]
         if not at:
             self._end_transaction(level.outcome)
-        elif level.outcome is not Fate.COMMITTED:
+        elif level.outcome is Fate.ROLLED_BACK or (level.outcome is None and self._wrote()):
             level.segment.roll_back()
 
     def _end_transaction(self, outcome: Fate | None) -> None:
+        self._wrote()
         # The next one is in place before the end of this one is told: handlers may begin it.
         ended, self._root = self._root, Transaction(self)
         # A rollback that is told after it says no more than that the session has given up.
-        told = outcome in (Fate.COMMITTED, Fate.WAITING)
+        told = outcome in (Fate.COMMITTED, Fate.JOINED)
         refused = any(commit.refused for commit in self._commits)
         doubtful = not told and not refused and any(c.interrupted for c in self._commits)
-        self._committed = outcome is Fate.COMMITTED
         self._commits.clear()
         if outcome is Fate.COMMITTED:
             ended.commit()
         elif doubtful:
             ended.doubt()
-        elif outcome is Fate.WAITING or (outcome is None and self._idle):
-            ended.strand()
+        elif outcome is Fate.JOINED:
+            ended.join()
+        elif outcome is None:
+            ended.close()
         else:
             ended.roll_back()
 
@@ -254,9 +260,9 @@ class Transactions:
 EVENTS = (
     "after_transaction_create",
     "after_begin",
-    "after_flush",
-    "do_orm_execute",
     "before_commit",
+    "pending_to_transient",
+    "persistent_to_detached",
     "after_rollback",
     "after_transaction_end",
 )
