@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from airlock.testing.queues import Program
 from docs.shown import files, written
+from tests.integrations.celery.brokers import until
 
 DOCS = Path(__file__).parents[3] / "docs" / "how-to"
 TRANSCRIPT = re.compile(r"^```console\n(\$ export .*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,6 +53,26 @@ def test_a_page_of_django_is_true(page: str, tmp_path: Path) -> None:
     (tmp_path / "shop" / "__init__.py").touch()
     (transcript,) = TRANSCRIPT.findall(path.read_text("utf-8"))
     assert said(transcript, tmp_path) == transcript
+
+
+def test_the_page_of_huey_is_true_with_django(tmp_path: Path) -> None:
+    """The project that it shows sends, and its consumer delivers."""
+    page = (DOCS / "huey.md").read_text("utf-8")
+    written(files(str(DOCS / "huey.md")), str(tmp_path))
+    (tmp_path / "shop" / "__init__.py").touch()
+    (transcript,) = TRANSCRIPT.findall(page)
+    assert said(transcript, tmp_path) == transcript
+    (delivered,) = re.findall(r"^```console\n(sending .*\n)```$", page, re.MULTILINE)
+    assert "`python -m django run_huey`" in page
+    environ = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    consumer = Program(
+        [sys.executable, "-m", "django", "run_huey"], tmp_path, environ, cwd=tmp_path
+    )
+    consumer.start({})
+    try:
+        until(lambda: delivered in consumer.output, f"delivered\n{consumer.output}")
+    finally:
+        consumer.stop()
 
 
 def test_the_page_that_teaches_the_contract_passes_it(tmp_path: Path) -> None:
