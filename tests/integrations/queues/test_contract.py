@@ -36,6 +36,7 @@ class Watchful(QueueContract):
     quiet: ClassVar[float] = 1.5
     bound: ClassVar[float] = 0.4
     delay: ClassVar[timedelta] = timedelta(seconds=2)
+    slow: ClassVar[float] = 1
 
 
 class TestToy(Patient):

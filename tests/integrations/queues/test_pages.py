@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -77,16 +78,48 @@ def test_the_page_of_huey_is_true_with_django(tmp_path: Path) -> None:
 
 def test_the_page_that_teaches_the_contract_passes_it(tmp_path: Path) -> None:
     """The queue that it builds keeps every rule of which it does not say otherwise."""
+    ran = contract(files(str(DOCS / "write-a-queue-integration.md")), tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "22 passed" in ran.stdout
+
+
+LOSES = 'taken.rename(taken.with_suffix(".job"))'
+
+
+def test_an_engine_that_forks_and_gives_nothing_to_another_worker_is_found(tmp_path: Path) -> None:
+    """By exactly that check: the process that runs the job has a session of its own, and may end it."""
     shown = files(str(DOCS / "write-a-queue-integration.md"))
-    folder = written(shown, str(tmp_path))
-    ran = subprocess.run(
+    assert LOSES in shown["shelf.py"]
+    assert "def run(" in shown["shelf.py"]
+    shelf = shown["shelf.py"].replace(LOSES, "pass").replace("def run(", "def run_here(")
+    forks = """
+    def run(self, job, file):
+        if pid := os.fork():
+            os.waitpid(pid, 0)
+        else:
+            os.setsid()
+            self.run_here(job, file)
+            os._exit(0)
+"""
+    test = "class TestShelf(QueueContract):\n    patience, quiet, slow = 20, 0.2, 3"
+    assert "class TestShelf(QueueContract):" in shown["test_shelf.py"]
+    changed = {
+        "shelf.py": "import os\n" + shelf + forks,
+        "test_shelf.py": shown["test_shelf.py"].replace("class TestShelf(QueueContract):", test),
+    }
+    ran = contract({**shown, **changed}, tmp_path)
+    assert "test_a_killed_worker_loses_nothing" in ran.stdout, ran.stdout + ran.stderr
+    assert "1 failed, 21 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def contract(shown: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a queue."""
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-W", "error"],
-        cwd=folder,
+        cwd=written(shown, str(folder)),
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "22 passed" in ran.stdout

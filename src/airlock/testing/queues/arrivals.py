@@ -101,10 +101,12 @@ class Arrivals(Looking):
 
     def test_a_sensitive_field_needs_a_cipher(self, harness: QueueHarness) -> None:
         """Without one the flush is refused, before anything of it is sent."""
-        label = unique()
+        label, other = unique(), Note(unique())
         harness.run()
         error = raised(lambda: send(harness, Note(label), Secret(label, "swordfish")))
         require(isinstance(error, SensitiveFieldError), f"it was not refused, but {error!r}")
+        send(harness, other)
+        self.arrive(harness, other)  # the worker runs, so that its start hides nothing
         self.stay(harness, label, 0)
 
     # -- when -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class QueueContract(Arrivals, Failures):
         quiet: how many seconds to wait for what must not arrive.
         bound: how many seconds a broker that is down may hold up a flush.
         delay: the delay to try.
+        slow: how many seconds the handler takes whose worker is killed: longer than that takes.
 
     Example:
         >>> from airlock.testing.queues import QueueContract

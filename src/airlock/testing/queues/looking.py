@@ -51,6 +51,9 @@ class Looking:
     delay: ClassVar[timedelta] = timedelta(seconds=1.5)
     """The delay to try."""
 
+    slow: ClassVar[float] = 60
+    """How many seconds the handler takes whose worker is killed."""
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name, why in cls.lacks.items():

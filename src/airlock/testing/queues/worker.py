@@ -22,8 +22,9 @@ from airlock.policies import OncePerChain
 from airlock.wire import Wire
 
 __all__ = [
-    "DEPTH", "KNOWS", "LOG", "Changed", "Deep", "Flaky", "Here", "Late", "New", "Note", "Once",
-    "Parent", "Run", "Secret", "Slow", "Unhandled", "newest", "runs", "worker_boundary", "worker_wire",
+    "DEPTH", "KNOWS", "LOG", "WORKER", "Changed", "Deep", "Flaky", "Here", "Late", "New", "Note",
+    "Once", "Parent", "Run", "Secret", "Slow", "Unhandled", "newest", "runs", "worker_boundary",
+    "worker_wire",
 ]  # fmt: skip
 
 LOG = "AIRLOCK_QUEUE_LOG"
@@ -31,6 +32,9 @@ LOG = "AIRLOCK_QUEUE_LOG"
 
 KNOWS = "AIRLOCK_QUEUE_KNOWS"
 """Names the one that says what a worker knows: ``all``, ``old``, or ``nothing``: no boundary."""
+
+WORKER = "AIRLOCK_QUEUE_WORKER"
+"""Names the one with a name for the worker: each start has another."""
 
 DEPTH = 3
 """``max_depth`` of a worker's boundary."""
@@ -84,7 +88,7 @@ class Late:
 
 @intent(kind="airlock.testing.queues.slow")
 class Slow:
-    """Its handler takes long the first time: to be killed in."""
+    """Its handler emits a note, and takes long the first time: to be killed in."""
 
     label: str
     seconds: float
@@ -149,6 +153,7 @@ class Run:
     id: str
     headers: Mapping[str, str]
     attempt: int
+    worker: str
     at: float
 
 
@@ -191,7 +196,7 @@ def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.enviro
     """
     if environ.get(KNOWS) == "nothing":
         raise _Failure("a boundary that cannot be made")
-    handlers = _Handlers(Path(environ[LOG]))
+    handlers = _Handlers(Path(environ[LOG]), environ.get(WORKER, ""))
     known = dict(_HANDLERS)
     if environ.get(KNOWS) == "old":
         del known[Unhandled]
@@ -208,8 +213,9 @@ class _Failure(Exception):  # noqa: N818 - a failure on purpose
 
 
 class _Handlers:
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, worker: str) -> None:
         self._log = log
+        self._worker = worker
 
     def _note(self, intent: Any, event: str = "called") -> None:
         """Write a line."""
@@ -221,6 +227,7 @@ class _Handlers:
             "id": str(now.id),
             "headers": dict(now.headers),
             "attempt": now.attempt,
+            "worker": self._worker,
             "at": time.time(),
         }
         with self._log.open("a", encoding="utf-8") as file:
@@ -256,7 +263,9 @@ class _Handlers:
         self._note(intent, "ended")
 
     def slow(self, intent: Slow) -> None:
-        if self._counted(intent) == 1:
+        count = self._counted(intent)
+        emit(Note(intent.label, "follow-up", count))
+        if count == 1:
             time.sleep(intent.seconds)
         self._note(intent, "ended")
 
