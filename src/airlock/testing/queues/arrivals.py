@@ -23,6 +23,25 @@ NOW = datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC)
 class Arrivals(Looking):
     """What a queue does with an intent when nothing goes wrong."""
 
+    # -- the message ------------------------------------------------------------------------------
+
+    def test_the_job_carries_the_text_of_the_envelope(self, harness: QueueHarness) -> None:
+        """Kind, version and data as JSON text: no object, no code."""
+        sent, id_ = Note(unique(), "text"), uuid4()
+        job = self.job(harness, sent, id_)
+        require(type(job.text) is str, f"the task is given {job.text!r}")
+        envelope = newest().decode(str(job.text))
+        require(envelope.intent == sent and envelope.id == id_, f"the text is {job.text}")
+
+    def test_the_job_is_json(self, harness: QueueHarness) -> None:
+        """As the broker has it: nothing is unpickled in the worker."""
+        self.needs("text")
+        raw = self.job(harness, Note(unique()), uuid4()).raw
+        try:
+            json.loads(raw)
+        except ValueError as error:
+            raise AssertionError(f"the job is not JSON: {raw[:200]!r}") from error
+
     # -- what arrives -----------------------------------------------------------------------------
 
     def test_an_intent_arrives_once_as_it_was(self, harness: QueueHarness) -> None:
@@ -79,25 +98,6 @@ class Arrivals(Looking):
         self.stay(harness, once.label, 1)
         told = sorted(run.intent.number for run in runs(harness.log, deep.label))
         require(told == list(depths), f"a chain with max_depth={DEPTH} reached {told}")
-
-    # -- the message ------------------------------------------------------------------------------
-
-    def test_the_job_carries_the_text_of_the_envelope(self, harness: QueueHarness) -> None:
-        """Kind, version and data as JSON text: no object, no code."""
-        sent, id_ = Note(unique(), "text"), uuid4()
-        job = self.job(harness, sent, id_)
-        require(type(job.text) is str, f"the task is given {job.text!r}")
-        envelope = newest().decode(str(job.text))
-        require(envelope.intent == sent and envelope.id == id_, f"the text is {job.text}")
-
-    def test_the_job_is_json(self, harness: QueueHarness) -> None:
-        """As the broker has it: nothing is unpickled in the worker."""
-        self.needs("text")
-        raw = self.job(harness, Note(unique()), uuid4()).raw
-        try:
-            json.loads(raw)
-        except ValueError as error:
-            raise AssertionError(f"the job is not JSON: {raw[:200]!r}") from error
 
     def test_a_sensitive_field_needs_a_cipher(self, harness: QueueHarness) -> None:
         """Without one the flush is refused, before anything of it is sent."""

@@ -8,7 +8,7 @@ from airlock.testing.queues.failures import Failures
 __all__ = ["QueueContract"]
 
 
-class QueueContract(Arrivals, Failures):
+class QueueContract(Failures, Arrivals):
     """Base of test classes for pytest, one for each queue: add a fixture ``harness``.
 
     The fixture may be of any scope: every check has names of its own, so that one queue and one

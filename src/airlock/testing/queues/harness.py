@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import attrs
@@ -47,6 +48,8 @@ class QueueHarness(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "log.jsonl"
+        self.deployed = dict[type, Any]()
+        """What became of the intents that old workers had to keep, for the checks of the suite."""
         self._running: Mapping[str, str] | None = None
 
     # -- to be implemented ------------------------------------------------------------------------
