@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def has_async(boundary: Boundary) -> bool:
-    """Whether a handler of the boundary is async."""
+    """Return True if a handler of the boundary is async."""
     return any(is_async(binding.target) for binding in boundary.handlers.values())
 
 
@@ -79,7 +79,7 @@ async def _with_fresh_connections(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def in_loop() -> bool:
-    """Whether this runs in that loop, where nobody may wait for it."""
+    """Return True in that loop, where nobody may wait for it."""
     return hasattr(_THREAD, "loop")
 
 

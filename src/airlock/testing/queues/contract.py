@@ -12,7 +12,7 @@ class QueueContract(Failures, Arrivals):
     """Base of test classes for pytest, one for each queue: add a fixture ``harness``.
 
     The fixture may be of any scope: every check has names of its own, so that one queue and one
-    worker serve them all. What the queue lacks is said, with the reason, and is skipped with it.
+    worker serve them all. List what the queue lacks, with the reason: those checks are skipped.
 
     Attributes:
         lacks: what the queue cannot do, of ``LACKS``, and why.
@@ -32,5 +32,5 @@ class QueueContract(Failures, Arrivals):
 
     @classmethod
     def checks(cls) -> list[str]:
-        """The names of its checks. Each takes the harness."""
+        """Return the names of its checks. Each takes the harness."""
         return [name for name in dir(QueueContract) if name.startswith("test_")]

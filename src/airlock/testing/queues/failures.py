@@ -36,7 +36,7 @@ PENDING = (Outcome.PENDING, Outcome.PENDING)
 
 
 class Failures(Looking):
-    """What a queue does when something goes wrong."""
+    """Checks of a queue when something goes wrong."""
 
     # -- failures ---------------------------------------------------------------------------------
 
@@ -74,8 +74,8 @@ class Failures(Looking):
             return [r.attempt for r in runs(harness.log, sent.label) if r.intent == sent]
 
         self.wait(harness, lambda: len(attempts()) > 1, "a job that failed is run again")
-        told = attempts()
-        require(told == [1, 2], f"the handler was told that it is attempt {told}")
+        found = attempts()
+        require(found == [1, 2], f"the handler ran as attempt {found}")
 
     def test_an_error_of_the_flush_runs_no_handler_again(self, harness: QueueHarness) -> None:
         """The handler succeeded, its follow-up failed: that is logged, and the job is done."""
@@ -93,7 +93,7 @@ class Failures(Looking):
         require(harness.failed() == before, "a follow-up failed, and the job with it")
 
     def test_what_cannot_be_read_is_a_failed_job(self, harness: QueueHarness) -> None:
-        """A message that no release will ever read ends with the failed jobs, and is told of."""
+        """A message that no release will ever read ends with the failed jobs, and is logged."""
         other, kind = Note(unique()), "airlock.testing.queues.note"
         wrong = {"airlock": 1, "id": str(uuid4()), "kind": kind, "version": 1, "data": {"x": 1}}
         harness.run()
@@ -180,7 +180,7 @@ class Failures(Looking):
     # -- outages ----------------------------------------------------------------------------------
 
     def test_without_its_broker_intents_are_pending(self, harness: QueueHarness) -> None:
-        """The error says so, soon; the rest of the flush goes on, and resume() sends them."""
+        """The error is raised soon; the rest of the flush goes on, and resume() sends them."""
         self.needs("outage")
         first, second, here = Note(unique()), Note(unique()), list[Here]()
         route = Route({Here: INLINE}, default=harness.dispatch)
@@ -193,15 +193,15 @@ class Failures(Looking):
             took = time.monotonic() - began
         finally:
             harness.reconnect()
-        told = error.exceptions if isinstance(error, FlushError) else [error]
-        clear = all(isinstance(each, UnavailableError) for each in told)
+        errors = error.exceptions if isinstance(error, FlushError) else [error]
+        clear = all(isinstance(each, UnavailableError) for each in errors)
         require(clear, f"not an UnavailableError, but {error!r}")
-        require(took < self.bound, f"it took {took:.1f} seconds to say so")
+        require(took < self.bound, f"it took {took:.1f} seconds to raise it")
         report = error.report if isinstance(error, AirlockError) else None
         if report is None:
             raise AssertionError("the error has no report")
         outcomes = [entry.outcome for entry in report.entries]
-        require(outcomes == [*PENDING, Outcome.DELIVERED], f"the report says {report!r}")
+        require(outcomes == [*PENDING, Outcome.DELIVERED], f"the report is {report!r}")
         require(len(here) == 1, "what goes elsewhere did not")
         report.resume()
         harness.run()
@@ -210,7 +210,7 @@ class Failures(Looking):
             self.stay(harness, sent.label, 1)
 
     def test_a_killed_worker_loses_nothing(self, harness: QueueHarness) -> None:
-        """What it was working on is done by another one; what it emitted until then is dropped."""
+        """What it was working on is done by another one; what it emitted until then is discarded."""
         self.needs("redelivery")
         sent = Slow(unique(), self.slow)
         harness.run()
@@ -220,7 +220,7 @@ class Failures(Looking):
         harness.run()
 
         def ended() -> bool:
-            """A process that outlived its worker may end the job as well: that is not another one."""
+            """Return True if another worker did: a process that outlived the killed one does not count."""
             return any(
                 run.event == "ended" and run.worker != killed
                 for run in runs(harness.log, sent.label)

@@ -1,4 +1,4 @@
-"""What the suite needs of a queue: workers to start and to kill, and a look into it."""
+"""``QueueHarness``: starts and kills the workers of a queue, and looks into it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class QueueHarness(ABC):
     def __init__(self, folder: Path) -> None:
         self.log = folder / "log.jsonl"
         self.deployed = dict[type, Any]()
-        """What became of the intents that old workers had to keep, for the checks of the suite."""
+        """Outcomes of the intents that old workers had to keep, for the checks of the suite."""
         self._running: Mapping[str, str] | None = None
 
     # -- to be implemented ------------------------------------------------------------------------
@@ -72,15 +72,15 @@ class QueueHarness(ABC):
 
     @abstractmethod
     def waiting(self) -> Sequence[Job]:
-        """The jobs that wait in the queue while no worker runs."""
+        """Return the jobs that wait in the queue while no worker runs."""
 
     @abstractmethod
     def failed(self) -> int:
-        """How many jobs have failed for good: they are where those of the engine end."""
+        """Return how many jobs have failed for good: they are where those of the engine end."""
 
     @abstractmethod
     def output(self) -> str:
-        """What workers have logged so far."""
+        """Return what workers have logged so far."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -136,12 +136,12 @@ class Program:
 
     @property
     def output(self) -> str:
-        """What it has written so far, in all its runs."""
+        """Text that it has written so far, in all its runs."""
         return self._output.read_text("utf-8", "replace") if self._output.exists() else ""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """True if it runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, environ: Mapping[str, str]) -> None:

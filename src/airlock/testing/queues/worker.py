@@ -1,4 +1,4 @@
-"""What the workers of the suite do: they write down what they were given, and fail when told to."""
+"""The intents and handlers of the suite: handlers log what they are given, or fail on purpose."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class Run:
 
 
 def runs(log: Path, label: str | None = None) -> list[Run]:
-    """What workers wrote down, of one label or all."""
+    """Return what workers have logged, of one label or all."""
     lines = log.read_text("utf-8").splitlines(keepends=True) if log.exists() else []
     whole = [line for line in lines if line.endswith("\n") and (label is None or label in line)]
     wire = newest()
@@ -167,12 +167,12 @@ def runs(log: Path, label: str | None = None) -> list[Run]:
 
 @cache
 def newest() -> Wire:
-    """The wire of a worker that knows everything."""
+    """Return the wire of a worker that knows everything."""
     return Wire([cls for cls in _HANDLERS if cls is not _ChangedBefore])
 
 
 def worker_wire(environ: Mapping[str, str] = os.environ) -> Wire:
-    """The wire for a worker of the suite: what it knows differs from worker to worker.
+    """Return the wire for a worker of the suite: what it knows differs from worker to worker.
 
     Args:
         environ: what the harness was given for the worker; by default what the process has.
@@ -183,7 +183,7 @@ def worker_wire(environ: Mapping[str, str] = os.environ) -> Wire:
 
 
 def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.environ) -> Boundary:
-    """The boundary for a worker of the suite. Its handlers write to a file what they are given.
+    """Return the boundary for a worker of the suite. Its handlers write to a file what they are given.
 
     Call it when the first message is there: some workers cannot make it.
 
@@ -209,7 +209,7 @@ def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.enviro
 
 
 class _Failure(Exception):  # noqa: N818 - a failure on purpose
-    """What a handler of the suite raises."""
+    """Raised by handlers of the suite."""
 
 
 class _Handlers:
@@ -234,7 +234,7 @@ class _Handlers:
             file.write(json.dumps(line) + "\n")
 
     def _counted(self, intent: Any) -> int:
-        """Write a line, and tell how many there are of this intent now."""
+        """Write a line, and return how many there are of this intent now."""
         self._note(intent)
         return sum(run.intent == intent for run in runs(self._log, intent.label))
 
