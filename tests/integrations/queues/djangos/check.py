@@ -158,7 +158,7 @@ class TestQueue(QueueContract):
     def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueueHarness]:
         harness: Any = HARNESSES[settings.ENGINE](tmp_path_factory.mktemp("queue"))
         yield harness
-        harness.end()
+        harness.end(kill=True)
         if isinstance(harness, DjangoQ):
             harness.close()
         connection.close()
