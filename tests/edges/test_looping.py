@@ -196,7 +196,11 @@ def test_one_that_delivers_eagerly_waits_for_nobody() -> None:
     assert done == ["first", "second"]
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_a_loop_of_its_own() -> None:
+    """And a thread for Django's connections; Django has no settings here."""
+    pytest.importorskip("django.db")
+
     async def note(intent: Work) -> None:
         done.append(os.getpid())
 

@@ -133,7 +133,7 @@ def _end_all(database: Database, *, commits: bool) -> None:
 
 
 @given(program=ops)
-def test_a_commit_is_not_unsaid_by_a_later_error(program: list[str]) -> None:
+def test_a_commit_is_not_unregistered_by_a_later_error(program: list[str]) -> None:
     """Nor by an error that leaves the block; what nothing committed goes with it."""
     delivered: list[Any] = []
     boundary = Boundary({Mail: lambda mail: delivered.append(mail.key)})

@@ -233,7 +233,7 @@ def test_a_failed_outer_block_unsays_what_nested_scopes_emitted() -> None:
     assert fates(fx) == [gone("discarded by KeyError('later')"), ESCAPES]
 
 
-def test_an_independent_scope_that_waits_is_not_unsaid_by_the_block_around_it() -> None:
+def test_an_independent_scope_that_waits_is_not_unregistered_by_the_block_around_it() -> None:
     """It can be flushed by itself still."""
     done = Done()
     boundary = done.boundary()

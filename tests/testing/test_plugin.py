@@ -696,7 +696,7 @@ def test_in_a_strict_folder_tests_fail_for_what_they_do_not_assert(
     result = strict(
         pytester,
         """
-def test_unsaid(effects):
+def test_unregistered(effects):
     process(1)
     emit(Charge("a@b"))
     emit(Notify(2))
@@ -706,12 +706,12 @@ def test_unsaid(effects):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "*_ test_unsaid _*",
+            "*_ test_unregistered _*",
             "2 effects were emitted, and not asserted:",
             "  Notify(order_id=1, urgent=False)  at shop.py:35",
             "  Charge(to='a@b', card=<hidden>) * strict/deep/test_it.py:5",
             "emitted (3):",
-            "FAILED strict/deep/test_it.py::test_unsaid - *",
+            "FAILED strict/deep/test_it.py::test_unregistered - *",
         ]
     )
     result.stdout.no_fnmatch_line("*Captured effects*")
@@ -1131,10 +1131,12 @@ def test_other_failures_show_what_was_emitted(pytester: pytest.Pytester) -> None
     assert len(logged) == 3
 
 
-def test_what_passing_tests_leave_unsaid_is_shown_on_demand(pytester: pytest.Pytester) -> None:
+def test_what_passing_tests_leave_unregistered_is_shown_on_demand(
+    pytester: pytest.Pytester,
+) -> None:
     """With -rP; not where effects do not matter."""
     source = """
-        def test_unsaid(effects):
+        def test_unregistered(effects):
             emit(Notify(1))
             process(2)
             effects.saw(Notify(1))

@@ -10,6 +10,7 @@ from threading import Event, Lock, Thread, local
 from typing import Any, NoReturn, TypeVar
 
 from airlock.boundary import Boundary
+from airlock.edges.connections import Threads, afresh_connections, is_waited_for
 from airlock.signatures import is_async
 
 __all__ = ["beside", "has_async", "in_loop", "run"]
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 def has_async(boundary: Boundary) -> bool:
-    """Whether a handler of the boundary is async."""
+    """Return True if a handler of the boundary is async."""
     return any(is_async(binding.target) for binding in boundary.handlers.values())
 
 
@@ -29,6 +30,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     belongs to the loop in which it was first used. That has a thread of its own, so that signals,
     by which workers limit time, interrupt who waits; then the coroutine is cancelled, and waited
     for.
+
+    Django's connections that are lost or old are closed before and after it, in the threads where
+    coroutines use them.
 
     Args:
         coroutine: to run.
@@ -47,9 +51,10 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     tasks = list[asyncio.Task[T]]()
     ended = Event()
+    work = coroutine if is_waited_for() else _with_fresh_connections(coroutine)
 
     def begin() -> None:
-        tasks.append(loop.create_task(coroutine))
+        tasks.append(loop.create_task(work))
         tasks[0].add_done_callback(lambda _: ended.set())
 
     loop = _loop()
@@ -65,8 +70,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return tasks[0].result()
 
 
+async def _with_fresh_connections(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        async with afresh_connections():
+            return await coroutine
+    finally:
+        coroutine.close()  # it has not begun if this was cancelled before
+
+
 def in_loop() -> bool:
-    """Whether this runs in that loop, where nobody may wait for it."""
+    """Return True in that loop, where nobody may wait for it."""
     return hasattr(_THREAD, "loop")
 
 
@@ -92,6 +105,7 @@ def _loop() -> asyncio.AbstractEventLoop:
         loop = _LOOPS.get(os.getpid())
         if loop is None:
             loop = _LOOPS[os.getpid()] = asyncio.new_event_loop()
+            loop.set_default_executor(Threads())
             Thread(target=_run, args=(loop,), name="airlock-loop", daemon=True).start()
     return loop
 

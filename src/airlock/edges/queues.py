@@ -50,7 +50,7 @@ class QueueDispatch(Dispatcher):
         self._inject = inject
 
     def check(self, cls: type[Any], /) -> None:
-        """Whether every field of the class has a form on the wire.
+        """Check that every field of the class can be written to the wire.
 
         Raises:
             UnencodableError: one has not.
@@ -71,7 +71,7 @@ class QueueDispatch(Dispatcher):
         """Send one message.
 
         Args:
-            envelope: what it says: ``envelope.id`` for the engine's id, ``envelope.options.delay``.
+            envelope: what the message holds: ``envelope.id`` for the engine's id, ``envelope.options.delay``.
             message: the text to send.
 
         Returns:

@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any
 
 from airlock.boundary import Boundary
+from airlock.edges.connections import afresh_connections, fresh_connections
 from airlock.edges.looping import has_async, in_loop, run
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
@@ -127,7 +128,10 @@ class Receiver:
         with _handled(envelope):
             if has_async(boundary) and not in_loop():
                 return run(self._delivered(boundary, envelope, attempt))
-            return boundary.deliver(envelope, attempt=attempt, on_flush_error=self._on_flush_error)
+            with fresh_connections():
+                return boundary.deliver(
+                    envelope, attempt=attempt, on_flush_error=self._on_flush_error
+                )
 
     def receive(self, message: str | bytes, *, attempt: int = 1) -> Report:
         """``read`` a message and ``deliver`` it.
@@ -145,7 +149,8 @@ class Receiver:
             boundary = await self._here.aopened()
         envelope = self._decoded(message)
         with _handled(envelope):
-            return await self._delivered(boundary, envelope, attempt)
+            async with afresh_connections():
+                return await self._delivered(boundary, envelope, attempt)
 
     async def _delivered(self, boundary: Boundary, envelope: Envelope, attempt: int) -> Report:
         return await boundary.adeliver(

@@ -77,8 +77,8 @@ class DjangoQDispatch(QueueDispatch):
         return sync_to_async(self._send)(envelope, message)
 
     def _send(self, envelope: Envelope, message: str) -> None:
-        said = {"cluster": self._cluster, "group": self._group}
-        options = {key: value for key, value in said.items() if value is not None}
+        given = {"cluster": self._cluster, "group": self._group}
+        options = {key: value for key, value in given.items() if value is not None}
         try:
             _queue(message, str(envelope.id), envelope.options.delay, options)
         except _unreachable() as error:
@@ -104,7 +104,7 @@ def _queue(message: str, name: str, delay: timedelta | None, options: dict[str, 
         async_task(DELIVER, message, q_options=options)
 
 
-def _unsaid() -> Boundary:
+def _unregistered() -> Boundary:
     raise SettingError(
         "django-q2",
         "deliver_task",
@@ -114,9 +114,9 @@ def _unsaid() -> Boundary:
 
 
 class _Worker:
-    """What ``deliver_task`` said, in this process, and the task that runs in it."""
+    """Arguments of ``deliver_task`` in this process, and the task that runs in it."""
 
-    receiver = Receiver(_unsaid)
+    receiver = Receiver(_unregistered)
     recheck = timedelta(minutes=1)
     task: dict[str, Any] | None = None
 
@@ -127,7 +127,7 @@ def deliver_task(
     wire: Wire | None = None,
     recheck: timedelta = timedelta(minutes=1),
 ) -> Any:
-    """Say what delivers intents in this process: in ``ready()`` of an app.
+    """Register what delivers intents in this process: in ``ready()`` of an app.
 
     A handler's error fails the task, so that django-q2 tries again if its broker gives receipts. What
     this cluster does not know is scheduled, with a warning, until a newer one takes it. What can
@@ -156,7 +156,7 @@ def _begins(task: dict[str, Any], **_: object) -> None:
 
 
 def deliver(message: str) -> None:
-    """The task: deliver one message through the boundary that ``deliver_task`` was given.
+    """Deliver one message, as the task does, through the boundary that ``deliver_task`` was given.
 
     Raises:
         WireError: the message cannot be read.
@@ -178,7 +178,7 @@ def deliver(message: str) -> None:
 
 
 def _attempt(task: dict[str, Any]) -> int:
-    """Which try this is: brokers with receipts hand a task out again, and the others do not."""
+    """Return the number of the attempt: only brokers with receipts hand a task out again."""
     if not task.get("ack_id"):
         return 1
     from django_q.models import Task  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
@@ -191,12 +191,12 @@ def _keep(task: dict[str, Any], message: str, error: Exception) -> None:
     """Schedule it for a newer cluster."""
     name = task.get("name", "airlock")
     log.warning("task %s is kept, to be looked at in %s: %s", name, _Worker.recheck, error)
-    said = {key: task[key] for key in ("cluster", "group") if task.get(key)}
-    _queue(message, name, _Worker.recheck, said)
+    options = {key: task[key] for key in ("cluster", "group") if task.get(key)}
+    _queue(message, name, _Worker.recheck, options)
 
 
 def _unreachable() -> tuple[type[Exception], ...]:
-    """What brokers raise where nobody answers; those of a driver only if it is in use."""
+    """Return the errors of brokers that do not answer; those of a driver only if it is in use."""
     found: list[type[Exception]] = [OSError, OperationalError, InterfaceError]
     if "redis" in sys.modules:
         from redis import exceptions  # noqa: PLC0415

@@ -55,7 +55,7 @@ class DjangoTasksDispatch(QueueDispatch):
         inject: as for ``QueueDispatch``.
 
     Raises:
-        InvalidTaskBackendError: ``TASKS`` says nothing of the backend.
+        InvalidTaskBackendError: the backend is not in ``TASKS``.
 
     Example:
         >>> from airlock.integrations.django_tasks import (
@@ -110,7 +110,7 @@ class DjangoTasksDispatch(QueueDispatch):
         return f"DjangoTasksDispatch(backend={self._backend!r}, queue={self._task.queue_name!r})"
 
 
-def _unsaid() -> Boundary:
+def _unregistered() -> Boundary:
     raise SettingError(
         "Django Tasks",
         "deliver_task",
@@ -120,9 +120,9 @@ def _unsaid() -> Boundary:
 
 
 class _Worker:
-    """What ``deliver_task`` said, in this process."""
+    """Arguments of ``deliver_task`` in this process."""
 
-    receiver = Receiver(_unsaid)
+    receiver = Receiver(_unregistered)
     recheck = timedelta(minutes=1)
 
 
@@ -132,7 +132,7 @@ def deliver_task(
     wire: Wire | None = None,
     recheck: timedelta = timedelta(minutes=1),
 ) -> Any:
-    """Say what delivers intents in this process: in ``ready()`` of an app.
+    """Register what delivers intents in this process: in ``ready()`` of an app.
 
     A handler's error fails the task. What this worker does not know is queued again, with a
     warning, until a newer worker takes it, if the backend knows ``run_after``; where it does not,
@@ -209,7 +209,7 @@ def _in_event_loop() -> bool:
 
 
 def _unreachable() -> tuple[type[Exception], ...]:
-    """What backends raise where nobody answers; those of a driver only if it is in use."""
+    """Return the errors of backends that do not answer; those of a driver only if it is in use."""
     found: list[type[Exception]] = [OSError, OperationalError, InterfaceError]
     if "redis" in sys.modules:
         from redis import exceptions  # noqa: PLC0415

@@ -178,7 +178,7 @@ def _milliseconds(delay: timedelta) -> int:
 
 
 def _unreachable() -> tuple[type[Exception], ...]:
-    """What brokers raise where nobody answers; those of a driver only if it is in use."""
+    """Return the errors of brokers that do not answer; those of a driver only if it is in use."""
     found: list[type[Exception]] = [ConnectionClosed, ConnectionFailed, OSError]
     if "pika" in sys.modules:
         from pika.exceptions import AMQPError  # type: ignore[import-untyped]  # noqa: PLC0415

@@ -144,8 +144,8 @@ def deliver_task(
 ) -> Any:
     """Register the task that delivers intents, in the module of the ``Huey`` the consumer runs.
 
-    A handler's error fails the task, so that Huey tries again if ``retries`` says so. What this
-    consumer does not know waits in its schedule, with a warning, until a newer one takes it. What
+    A handler's error fails the task, so that Huey tries again, up to ``retries``. What this
+    consumer does not know stays in its schedule, and is logged as a warning, until a newer one takes it. What
     can never be read fails at once.
 
     Args:
@@ -195,7 +195,7 @@ def deliver_task(
 
 
 def _split(where: str, setting: str, name: str) -> tuple[str, str]:
-    """A task's name in two: Huey registers one by the module and the name of its function.
+    """Split a task's name in two: Huey registers one by the module and the name of its function.
 
     Raises:
         SettingError: it has not two parts, and the consumer would never find the task.
@@ -222,7 +222,7 @@ async def _in_a_thread(call: Callable[[], object]) -> None:
 
 
 def _unreachable() -> tuple[type[Exception], ...]:
-    """What storages raise where nobody answers; those of a driver only if it is in use."""
+    """Return the errors of storages that do not answer; those of a driver only if it is in use."""
     found: list[type[Exception]] = [OSError, sqlite3.OperationalError]
     if "redis" in sys.modules:
         from redis import exceptions  # noqa: PLC0415

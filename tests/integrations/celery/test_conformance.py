@@ -79,7 +79,7 @@ class Harness(QueueHarness):
         self.proxy.open()
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         self.sender.close()
         self.far.close()
         self.near.close()
@@ -94,7 +94,7 @@ class WithRabbitMQ(Harness):
         ]
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         delete(self.near, self.queue)
         super().close()
 

@@ -99,7 +99,7 @@ def worker(service: Service, tmp_path: Path) -> Iterator[Worker]:
         made = Worker(tmp_path, url, app, queue)
         yield made
         if made.program is not None:
-            made.program.stop()
+            made.program.kill()  # nothing is left for it to do: to ask it takes seconds
         made.dispatch.close()
         if url.startswith("redis"):
             with app.connection_for_write() as connection:

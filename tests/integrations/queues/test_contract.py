@@ -24,6 +24,7 @@ class Patient(QueueContract):
     __test__ = False
     patience: ClassVar[float] = 60
     quiet: ClassVar[float] = 0.15
+    together = False  # a queue serves one check
     bound: ClassVar[float] = 30
     delay: ClassVar[timedelta] = timedelta(seconds=0.2)
 
@@ -34,18 +35,22 @@ class Watchful(QueueContract):
     __test__ = False
     patience: ClassVar[float] = 4
     quiet: ClassVar[float] = 1.5
+    together = False
     bound: ClassVar[float] = 0.4
     delay: ClassVar[timedelta] = timedelta(seconds=2)
+    slow: ClassVar[float] = 1
 
 
 class TestToy(Patient):
-    """A queue that keeps the contract passes it."""
+    """A queue that keeps the contract passes it, one queue for all checks too."""
 
     __test__ = True
+    together = True
 
-    @pytest.fixture
-    def harness(self, tmp_path: Path) -> Iterator[QueueHarness]:
-        harness = ToyHarness(tmp_path)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueueHarness]:
+        harness = ToyHarness(tmp_path_factory.mktemp("toy"))
         yield harness
         harness.end()
 

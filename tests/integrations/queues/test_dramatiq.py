@@ -102,7 +102,7 @@ class WithRabbitMQ(Harness):
         return count
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         self.broker.close()
         self.proxy.shut()
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
@@ -127,7 +127,7 @@ class WithRedis(Harness):
         return int(count)
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         self.proxy.shut()
         for key in self.client.scan_iter(f"{self.queue}:*"):
             self.client.delete(key)

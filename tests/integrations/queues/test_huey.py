@@ -91,7 +91,7 @@ class WithSqlite(Harness):
         self.lock.execute("ROLLBACK")
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         self.lock.close()
         self.huey.storage.close()
 
@@ -112,7 +112,7 @@ class WithRedis(Harness):
         self.proxy.open()
 
     def close(self) -> None:
-        self.end()
+        self.end(kill=True)
         self.proxy.shut()
         for key in self.client.scan_iter(f"*{self.queue}*"):
             self.client.delete(key)

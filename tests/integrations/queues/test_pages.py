@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from airlock.testing.queues import Program
 from docs.shown import files, written
+from tests.integrations.celery.brokers import until
 
 DOCS = Path(__file__).parents[3] / "docs" / "how-to"
 TRANSCRIPT = re.compile(r"^```console\n(\$ export .*?)^```$", re.MULTILINE | re.DOTALL)
@@ -53,18 +56,70 @@ def test_a_page_of_django_is_true(page: str, tmp_path: Path) -> None:
     assert said(transcript, tmp_path) == transcript
 
 
+def test_the_page_of_huey_is_true_with_django(tmp_path: Path) -> None:
+    """The project that it shows sends, and its consumer delivers."""
+    page = (DOCS / "huey.md").read_text("utf-8")
+    written(files(str(DOCS / "huey.md")), str(tmp_path))
+    (tmp_path / "shop" / "__init__.py").touch()
+    (transcript,) = TRANSCRIPT.findall(page)
+    assert said(transcript, tmp_path) == transcript
+    (delivered,) = re.findall(r"^```console\n(sending .*\n)```$", page, re.MULTILINE)
+    assert "`python -m django run_huey`" in page
+    environ = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    consumer = Program(
+        [sys.executable, "-m", "django", "run_huey"], tmp_path, environ, cwd=tmp_path
+    )
+    consumer.start({})
+    try:
+        until(lambda: delivered in consumer.output, f"delivered\n{consumer.output}")
+    finally:
+        consumer.stop()
+
+
 def test_the_page_that_teaches_the_contract_passes_it(tmp_path: Path) -> None:
     """The queue that it builds keeps every rule of which it does not say otherwise."""
+    ran = contract(files(str(DOCS / "write-a-queue-integration.md")), tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "22 passed" in ran.stdout
+
+
+LOSES = 'taken.rename(taken.with_suffix(".job"))'
+
+
+def test_an_engine_that_forks_and_gives_nothing_to_another_worker_is_found(tmp_path: Path) -> None:
+    """By exactly that check: the process that runs the job has a session of its own, and may end it."""
     shown = files(str(DOCS / "write-a-queue-integration.md"))
-    folder = written(shown, str(tmp_path))
-    ran = subprocess.run(
+    assert LOSES in shown["shelf.py"]
+    assert "def run(" in shown["shelf.py"]
+    shelf = shown["shelf.py"].replace(LOSES, "pass").replace("def run(", "def run_here(")
+    forks = """
+    def run(self, job, file):
+        if pid := os.fork():
+            os.waitpid(pid, 0)
+        else:
+            os.setsid()
+            self.run_here(job, file)
+            os._exit(0)
+"""
+    test = "class TestShelf(QueueContract):\n    patience, quiet, slow = 20, 0.2, 3"
+    assert "class TestShelf(QueueContract):" in shown["test_shelf.py"]
+    changed = {
+        "shelf.py": "import os\n" + shelf + forks,
+        "test_shelf.py": shown["test_shelf.py"].replace("class TestShelf(QueueContract):", test),
+    }
+    ran = contract({**shown, **changed}, tmp_path)
+    assert "test_a_killed_worker_loses_nothing" in ran.stdout, ran.stdout + ran.stderr
+    assert "1 failed, 21 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def contract(shown: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a queue."""
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-W", "error"],
-        cwd=folder,
+        cwd=written(shown, str(folder)),
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "22 passed" in ran.stdout

@@ -134,7 +134,11 @@ SENDING: Mapping[str, Callable[[ToyJob], None]] = {
 }
 
 
-FORGED = {"sends follow-ups first": f"{KIND}late", "sends follow-ups of failures": f"{KIND}flaky"}
+FORGED = {
+    "sends follow-ups first": f"{KIND}late",
+    "sends follow-ups of failures": f"{KIND}flaky",
+    "sends follow-ups of what is killed": f"{KIND}slow",
+}
 
 
 class ToyWorker(threading.Thread):
@@ -210,7 +214,8 @@ class ToyWorker(threading.Thread):
 
     def fail(self, job: ToyJob, error: Exception) -> None:
         fault = self.queue.fault
-        self.queue.say(repr(error))
+        if fault != "fails in silence":
+            self.queue.say(repr(error))
         final = isinstance(error, WireError) or job.attempt == ATTEMPTS
         if fault == "forgives":
             return
@@ -291,6 +296,7 @@ KIND_KEPT = "test_an_unknown_kind_waits_for_a_newer_worker"
 VERSION_KEPT = "test_a_newer_version_waits_for_a_newer_worker"
 UNHANDLED_KEPT = "test_an_intent_without_a_handler_waits_for_a_newer_worker"
 OUTAGE = "test_without_its_broker_intents_are_pending"
+KILLED = "test_a_killed_worker_loses_nothing"
 NO_BOUNDARY = "test_a_worker_without_a_boundary_keeps_everything"
 KEPT = {KIND_KEPT, VERSION_KEPT, UNHANDLED_KEPT}
 
@@ -302,7 +308,10 @@ FAULTS: Mapping[str, set[str]] = {
         "test_the_job_carries_the_text_of_the_envelope",
         "test_the_job_has_the_id_of_the_intent", "test_the_job_is_json",
     },
-    "changes ids": {ID, TEXT, *KEPT, "test_the_job_has_the_id_of_the_intent", "test_the_job_is_json"},
+    "changes ids": {
+        ID, TEXT, NO_BOUNDARY, *KEPT,
+        "test_the_job_has_the_id_of_the_intent", "test_the_job_is_json",
+    },
     "has ids of its own": {"test_the_job_has_the_id_of_the_intent"},
     "loses headers": {HEADERS},
     "loses causes": {CAUSES},
@@ -312,11 +321,12 @@ FAULTS: Mapping[str, set[str]] = {
     "forgets delays": {DELAY},
     "sends follow-ups first": {LEAVE},
     "sends follow-ups of failures": {FAILS, DROPPED},
-    "forgives": {FAILS, DROPPED, ATTEMPT, GARBAGE},
+    "forgives": {FAILS, DROPPED, ATTEMPT, FLUSH, GARBAGE},
     "stops at a failure": {FAILS, GARBAGE},
     "counts no attempts": {ATTEMPT},
     "runs again for follow-ups": {FLUSH, CAUSES},
     "drops what it cannot read": {GARBAGE},
+    "fails in silence": {GARBAGE},
     "fails unknown kinds": {KIND_KEPT, VERSION_KEPT},
     "drops unknown kinds": {KIND_KEPT, VERSION_KEPT},
     "fails without a handler": {UNHANDLED_KEPT},
@@ -325,6 +335,7 @@ FAULTS: Mapping[str, set[str]] = {
     "raises any error": {OUTAGE},
     "loses what it cannot send": {OUTAGE},
     "waits for its broker": {OUTAGE},
-    "loses what was killed": {"test_a_killed_worker_loses_nothing"},
+    "loses what was killed": {KILLED},  # its thread goes on, and ends the job
+    "sends follow-ups of what is killed": {KILLED},
 }  # fmt: skip
 """What can be wrong with it, and the checks that find it."""

@@ -102,12 +102,12 @@ _HOMES: WeakKeyDictionary[Celery, dict[Any, Receiver]] = WeakKeyDictionary()
 
 
 def home_of(app: Celery, boundary: Boundary | Callable[[], Boundary] | str) -> Receiver:
-    """What keeps a boundary for the workers of an app, until they shut down.
+    """Return the receiver that keeps a boundary for the workers of an app, until they shut down.
 
     The task that delivers and the scopes of other tasks share one, if they are given the same.
 
     Not made when a process begins: Celery kills one that takes longer than four seconds to come
-    up, and says nothing of an error in the signal.
+    up, and logs no error of the signal.
     """
     homes = _HOMES.setdefault(app, {})
     if boundary not in homes:
@@ -127,7 +127,7 @@ def _closing(receiver: Receiver) -> Receiver:
 
 
 class Deliverer:
-    """What the task does with a message."""
+    """Reads and delivers a message, or puts it back."""
 
     def __init__(self, app: Celery, receiver: Receiver, recheck: timedelta) -> None:
         self._receiver = receiver
@@ -135,7 +135,7 @@ class Deliverer:
         self._producers = Producers(app, timeout=TIMEOUT, retries=1, confirm=True)
 
     def function(self) -> Any:
-        """The function of the task: a task takes no bound method."""
+        """Return the function of the task: a task takes no bound method."""
 
         def deliver(task: Any, message: str) -> None:
             self.deliver(task, message)

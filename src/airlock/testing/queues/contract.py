@@ -8,11 +8,11 @@ from airlock.testing.queues.failures import Failures
 __all__ = ["QueueContract"]
 
 
-class QueueContract(Arrivals, Failures):
+class QueueContract(Failures, Arrivals):
     """Base of test classes for pytest, one for each queue: add a fixture ``harness``.
 
     The fixture may be of any scope: every check has names of its own, so that one queue and one
-    worker serve them all. What the queue lacks is said, with the reason, and is skipped with it.
+    worker serve them all. List what the queue lacks, with the reason: those checks are skipped.
 
     Attributes:
         lacks: what the queue cannot do, of ``LACKS``, and why.
@@ -20,6 +20,7 @@ class QueueContract(Arrivals, Failures):
         quiet: how many seconds to wait for what must not arrive.
         bound: how many seconds a broker that is down may hold up a flush.
         delay: the delay to try.
+        slow: how many seconds the handler takes whose worker is killed: longer than that takes.
 
     Example:
         >>> from airlock.testing.queues import QueueContract
@@ -31,5 +32,5 @@ class QueueContract(Arrivals, Failures):
 
     @classmethod
     def checks(cls) -> list[str]:
-        """The names of its checks. Each takes the harness."""
+        """Return the names of its checks. Each takes the harness."""
         return [name for name in dir(QueueContract) if name.startswith("test_")]

@@ -1,19 +1,22 @@
-"""What the suite needs of a queue: workers to start and to kill, and a look into it."""
+"""``QueueHarness``: starts and kills the workers of a queue, and looks into it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import attrs
 
 from airlock.dispatch import Dispatcher
-from airlock.testing.queues.worker import KNOWS, LOG
+from airlock.testing.queues.worker import KNOWS, LOG, WORKER
 
 __all__ = ["Job", "Program", "QueueHarness"]
 
@@ -45,6 +48,8 @@ class QueueHarness(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "log.jsonl"
+        self.deployed = dict[type, Any]()
+        """Outcomes of the intents that old workers had to keep, for the checks of the suite."""
         self._running: Mapping[str, str] | None = None
 
     # -- to be implemented ------------------------------------------------------------------------
@@ -59,7 +64,7 @@ class QueueHarness(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """End the worker at once, with SIGKILL."""
+        """End the worker at once, with SIGKILL, and all processes that it has started."""
 
     @abstractmethod
     def put(self, text: str) -> None:
@@ -67,15 +72,15 @@ class QueueHarness(ABC):
 
     @abstractmethod
     def waiting(self) -> Sequence[Job]:
-        """The jobs that wait in the queue while no worker runs."""
+        """Return the jobs that wait in the queue while no worker runs."""
 
     @abstractmethod
     def failed(self) -> int:
-        """How many jobs have failed for good: they are where those of the engine end."""
+        """Return how many jobs have failed for good: they are where those of the engine end."""
 
     @abstractmethod
     def output(self) -> str:
-        """What workers have logged so far."""
+        """Return what workers have logged so far."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -92,7 +97,7 @@ class QueueHarness(ABC):
         environ = {LOG: str(self.log), KNOWS: knows}
         if self._running != environ:
             self.end()
-            self.start(environ)
+            self.start({**environ, WORKER: uuid4().hex})
             self._running = environ
 
     def end(self, *, kill: bool = False) -> None:
@@ -126,25 +131,32 @@ class Program:
         self._environ = dict(environ or {})
         self._cwd = cwd
         self._output = folder / "output.txt"
+        self._mark = f"AIRLOCK_QUEUE_PROGRAM={uuid4().hex}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def output(self) -> str:
-        """What it has written so far, in all its runs."""
+        """Text that it has written so far, in all its runs."""
         return self._output.read_text("utf-8", "replace") if self._output.exists() else ""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """True if it runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, environ: Mapping[str, str]) -> None:
-        """Run it, as the leader of a process group."""
+        """Run it, as the leader of a session."""
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the harness's own command
                 self._command,
                 cwd=self._cwd,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environ, **environ},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    **self._environ,
+                    **environ,
+                    **dict([self._mark.split("=")]),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -152,7 +164,7 @@ class Program:
             )
 
     def stop(self, patience: float = 60, by: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to stop, with a signal to its leader; whatever is left then is killed."""
+        """Ask it to stop, with a signal to its first process; whatever is left then is killed."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -162,10 +174,28 @@ class Program:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the whole group."""
+        """Kill it, and every process that it has started.
+
+        One that is left would finish the job, as if the engine had given it to another worker.
+        """
         if self._process is None:
             return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+        while left := _marked(self._mark):  # those with a group or a session of their own
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+
+def _marked(mark: str) -> list[int]:
+    """Return the processes with a mark in their environment, as far as the system shows it."""
+    found = list[int]()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if mark.encode() in environ.read_bytes():
+                found.append(int(environ.parent.name))
+    return found

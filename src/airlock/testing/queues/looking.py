@@ -24,20 +24,20 @@ LACKS: Mapping[str, str] = MappingProxyType(
         "delay": "delivers an intent that was emitted with a delay, later",
         "ids": "names a job by the id of its intent",
         "retries": "runs a job again when it failed",
-        "attempts": "tells a handler which attempt it is",
+        "attempts": "passes the number of the attempt to the handler",
         "redelivery": "gives the job of a killed worker to another one",
         "text": "keeps its jobs as JSON",
         "outage": "can be unreachable",
     }
 )
-"""What a queue may lack, and what it does if it does not."""
+"""Abilities that a queue may lack, by name."""
 
 
 class Looking:
-    """What the checks are made of."""
+    """Base of the checks: how they look at a queue, and wait."""
 
     lacks: ClassVar[Mapping[str, str]] = {}
-    """What the queue cannot do, of ``LACKS``, and why."""
+    """Abilities that the queue lacks, of ``LACKS``, and why."""
 
     patience: ClassVar[float] = 60
     """How many seconds something may take to arrive."""
@@ -50,6 +50,9 @@ class Looking:
 
     delay: ClassVar[timedelta] = timedelta(seconds=1.5)
     """The delay to try."""
+
+    slow: ClassVar[float] = 60
+    """How many seconds the handler takes whose worker is killed."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -77,7 +80,7 @@ class Looking:
         return found[0]
 
     def arrive(self, harness: QueueHarness, what: Any, label: str | None = None) -> Run:
-        """The first run of an intent, or of a class with a label."""
+        """Wait for the first run of an intent, or of a class with a label, and return it."""
         label = what.label if label is None else label
 
         def found() -> list[Run]:
@@ -120,7 +123,7 @@ class Looking:
 
 
 def unique() -> str:
-    """A name that no other check has."""
+    """Return a name that no other check has."""
     return uuid4().hex
 
 
@@ -149,7 +152,7 @@ def emit_all(
 
 
 def raised(call: Callable[[], object]) -> Exception | None:
-    """What a call raises; None if it does not."""
+    """Return what a call raises; None if it does not."""
     try:
         call()
     except Exception as error:  # noqa: BLE001 - whatever it is, the check looks at it

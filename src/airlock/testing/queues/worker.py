@@ -1,4 +1,4 @@
-"""What the workers of the suite do: they write down what they were given, and fail when told to."""
+"""The intents and handlers of the suite: handlers log what they are given, or fail on purpose."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from airlock.policies import OncePerChain
 from airlock.wire import Wire
 
 __all__ = [
-    "DEPTH", "KNOWS", "LOG", "Changed", "Deep", "Flaky", "Here", "Late", "New", "Note", "Once",
-    "Parent", "Run", "Secret", "Slow", "Unhandled", "newest", "runs", "worker_boundary", "worker_wire",
+    "DEPTH", "KNOWS", "LOG", "WORKER", "Changed", "Deep", "Flaky", "Here", "Late", "New", "Note",
+    "Once", "Parent", "Run", "Secret", "Slow", "Unhandled", "newest", "runs", "worker_boundary",
+    "worker_wire",
 ]  # fmt: skip
 
 LOG = "AIRLOCK_QUEUE_LOG"
@@ -31,6 +32,9 @@ LOG = "AIRLOCK_QUEUE_LOG"
 
 KNOWS = "AIRLOCK_QUEUE_KNOWS"
 """Names the one that says what a worker knows: ``all``, ``old``, or ``nothing``: no boundary."""
+
+WORKER = "AIRLOCK_QUEUE_WORKER"
+"""Names the one with a name for the worker: each start has another."""
 
 DEPTH = 3
 """``max_depth`` of a worker's boundary."""
@@ -84,7 +88,7 @@ class Late:
 
 @intent(kind="airlock.testing.queues.slow")
 class Slow:
-    """Its handler takes long the first time: to be killed in."""
+    """Its handler emits a note, and takes long the first time: to be killed in."""
 
     label: str
     seconds: float
@@ -149,11 +153,12 @@ class Run:
     id: str
     headers: Mapping[str, str]
     attempt: int
+    worker: str
     at: float
 
 
 def runs(log: Path, label: str | None = None) -> list[Run]:
-    """What workers wrote down, of one label or all."""
+    """Return what workers have logged, of one label or all."""
     lines = log.read_text("utf-8").splitlines(keepends=True) if log.exists() else []
     whole = [line for line in lines if line.endswith("\n") and (label is None or label in line)]
     wire = newest()
@@ -162,12 +167,12 @@ def runs(log: Path, label: str | None = None) -> list[Run]:
 
 @cache
 def newest() -> Wire:
-    """The wire of a worker that knows everything."""
+    """Return the wire of a worker that knows everything."""
     return Wire([cls for cls in _HANDLERS if cls is not _ChangedBefore])
 
 
 def worker_wire(environ: Mapping[str, str] = os.environ) -> Wire:
-    """The wire for a worker of the suite: what it knows differs from worker to worker.
+    """Return the wire for a worker of the suite: what it knows differs from worker to worker.
 
     Args:
         environ: what the harness was given for the worker; by default what the process has.
@@ -178,7 +183,7 @@ def worker_wire(environ: Mapping[str, str] = os.environ) -> Wire:
 
 
 def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.environ) -> Boundary:
-    """The boundary for a worker of the suite. Its handlers write to a file what they are given.
+    """Return the boundary for a worker of the suite. Its handlers write to a file what they are given.
 
     Call it when the first message is there: some workers cannot make it.
 
@@ -191,7 +196,7 @@ def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.enviro
     """
     if environ.get(KNOWS) == "nothing":
         raise _Failure("a boundary that cannot be made")
-    handlers = _Handlers(Path(environ[LOG]))
+    handlers = _Handlers(Path(environ[LOG]), environ.get(WORKER, ""))
     known = dict(_HANDLERS)
     if environ.get(KNOWS) == "old":
         del known[Unhandled]
@@ -204,12 +209,13 @@ def worker_boundary(dispatch: Dispatcher, environ: Mapping[str, str] = os.enviro
 
 
 class _Failure(Exception):  # noqa: N818 - a failure on purpose
-    """What a handler of the suite raises."""
+    """Raised by handlers of the suite."""
 
 
 class _Handlers:
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, worker: str) -> None:
         self._log = log
+        self._worker = worker
 
     def _note(self, intent: Any, event: str = "called") -> None:
         """Write a line."""
@@ -221,13 +227,14 @@ class _Handlers:
             "id": str(now.id),
             "headers": dict(now.headers),
             "attempt": now.attempt,
+            "worker": self._worker,
             "at": time.time(),
         }
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _counted(self, intent: Any) -> int:
-        """Write a line, and tell how many there are of this intent now."""
+        """Write a line, and return how many there are of this intent now."""
         self._note(intent)
         return sum(run.intent == intent for run in runs(self._log, intent.label))
 
@@ -256,7 +263,9 @@ class _Handlers:
         self._note(intent, "ended")
 
     def slow(self, intent: Slow) -> None:
-        if self._counted(intent) == 1:
+        count = self._counted(intent)
+        emit(Note(intent.label, "follow-up", count))
+        if count == 1:
             time.sleep(intent.seconds)
         self._note(intent, "ended")
 

@@ -158,7 +158,7 @@ class TestQueue(QueueContract):
     def harness(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueueHarness]:
         harness: Any = HARNESSES[settings.ENGINE](tmp_path_factory.mktemp("queue"))
         yield harness
-        harness.end()
+        harness.end(kill=True)
         if isinstance(harness, DjangoQ):
             harness.close()
         connection.close()
@@ -204,7 +204,7 @@ class TestBesides:
         """An app that forgot to say what delivers is told; a backend without delays can only fail."""
         from airlock.integrations import django_tasks
 
-        django_tasks._Worker.receiver = Receiver(django_tasks._unsaid)
+        django_tasks._Worker.receiver = Receiver(django_tasks._unregistered)
         task = SimpleNamespace(get_backend=lambda: SimpleNamespace(supports_defer=False))
         function: Any = django_tasks.deliver.func
         context = SimpleNamespace(attempt=1, task_result=SimpleNamespace(task=task, id="1"))

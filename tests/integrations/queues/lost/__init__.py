@@ -1,0 +1,1 @@
+"""A Django project whose workers lose their database connections: the test kills them."""
