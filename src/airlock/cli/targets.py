@@ -1,4 +1,7 @@
-"""Targets on the command line: ``module:name``."""
+"""Targets on the command line: ``module:name``.
+
+To load one is to run the user's code. No effect of that happens: see ``refusing``.
+"""
 
 from __future__ import annotations
 
@@ -112,8 +115,11 @@ def _failed(what: str, error: BaseException) -> Failure:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<frozen importlib", importlib.__file__ or "-"))
-        and not frame.filename.startswith(str(Path(__file__).parent))
+        and not frame.filename.startswith(_AIRLOCK)
     ]
     shown = "".join(traceback.format_list(frames))
     said = "".join(traceback.format_exception_only(error))
     return Failure(f"{what}:\n{shown}{said}".rstrip())
+
+
+_AIRLOCK = str(Path(__file__).parents[1])
