@@ -10,11 +10,12 @@ from typing import Any
 import attrs
 
 from airlock.effects.place import shown
-from airlock.effects.registry import declared, spec_of
+from airlock.effects.registry import declared, located, spec_of
 from airlock.errors import WiringError
+from airlock.signatures import is_async
 from airlock.wiring import Binding
 
-__all__ = ["Check", "conflicts", "misfits"]
+__all__ = ["Check", "conflicts", "misfits", "undefined"]
 
 
 @attrs.frozen
@@ -25,6 +26,7 @@ class Check:
         unhandled: intents that no handler and no dispatch takes.
         unused: handlers that nothing reaches.
         misfits: handlers that must be awaited, where only sync flushes happen.
+        undefined: handlers that cannot be made, for nothing supplies a dependency.
         conflicts: problems of the installation.
     """
 
@@ -32,11 +34,18 @@ class Check:
     unused: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.unhandled, *self.unused, *self.misfits, *self.conflicts)
+        return (
+            *self.unhandled,
+            *self.unused,
+            *self.misfits,
+            *self.undefined,
+            *self.conflicts,
+        )
 
     @property
     def ok(self) -> bool:
@@ -68,13 +77,32 @@ def named(cls: type[Any]) -> str:
     return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
-def misfits(bindings: Iterable[Binding], is_async: Any) -> tuple[str, ...]:
-    """Handlers that must be awaited."""
-    return tuple(
-        f"{binding.name}, the handler of {named(binding.intent_type)}, is async: flush with "
-        "`async with`, or register a plain function."
+def misfits(bindings: Iterable[Binding], interceptors: Iterable[Any]) -> tuple[str, ...]:
+    """Handlers that must be awaited, and interceptors that must."""
+    found = [
+        f"{binding.name}, the handler of {named(binding.intent_type)}, {why}: flush with `async "
+        f"with`, or {_INSTEAD.get(why, 'give it what need not be awaited')}."
         for binding in bindings
-        if is_async(binding.target)
+        if (why := binding.awaited())
+    ]
+    found += [
+        f"{located(interceptor)}, an interceptor, is async: flush with `async with`, or give a plain "
+        "function."
+        for interceptor in interceptors
+        if is_async(interceptor)
+    ]
+    return tuple(found)
+
+
+_INSTEAD = {"is async": "register a plain function"}
+
+
+def undefined(bindings: Iterable[Binding]) -> tuple[str, ...]:
+    """Handlers that cannot be made."""
+    return tuple(
+        f"{binding.name}, the handler of {named(binding.intent_type)}, cannot be made: {why}."
+        for binding in bindings
+        for why in binding.undefined()
     )
 
 

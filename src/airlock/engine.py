@@ -17,7 +17,6 @@ from airlock.observers import Observer, Observers
 from airlock.overrides import checked_overrides
 from airlock.scope import Scope
 from airlock.settings import Settings
-from airlock.signatures import is_async
 from airlock.stages import How
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Engine:
         """
         for cls in set(map(type, intents)):
             binding = self.settings.binding(cls)
-            if binding is not None and is_async(binding.target):
+            if binding is not None and binding.awaited():
                 raise AsyncHandlerError(binding.name, cls.__qualname__, True)  # noqa: FBT003 - a fact
 
     def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:

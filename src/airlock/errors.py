@@ -25,6 +25,7 @@
     ├── WiringError                 handlers and intents do not fit
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
+    │   ├── DependencyError         a dependency of a handler is not defined, or not open
     │   ├── UnhandledIntentError
     │   │   └── UnfakedIntentError  the boundary is a fake, and has none for it
     │   ├── AsyncHandlerError       an async handler in a sync flush
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AirlockError", "ApplyError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
-    "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
+    "DeclarationError", "DeliveryError", "DependencyError", "DirectCallError", "DuplicateHandlerError",
     "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
     "FieldError", "FlushError",
     "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
@@ -377,6 +378,22 @@ class HandlerSignatureError(WiringError, TypeError):
 
 
 @facts
+class DependencyError(WiringError):
+    """A dependency of a handler is not defined, or a resource not open."""
+
+    handler: str
+    intent: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.handler}, the handler of {self.intent}, cannot be made: {self.problem}. Nothing "
+            f"of this wave ran, nothing is lost. {self.hint}"
+        )
+
+
+@facts
 class UnhandledIntentError(WiringError, LookupError):
     """No handler is registered for an intent that was about to escape."""
 
@@ -414,15 +431,18 @@ class UnfakedIntentError(UnhandledIntentError):
 class AsyncHandlerError(WiringError, TypeError):
     """A handler needs to be awaited and the flush is a sync one.
 
-    ``at_commit``: as a commit sets it off, after the block.
+    ``at_commit``: as a commit sets it off, after the block. ``needs``: what must be awaited of it,
+    if it is not the handler itself.
     """
 
     handler: str
     intent: str
     at_commit: bool = False
+    needs: str = ""
 
     def __str__(self) -> str:
-        said = f"{self.handler}, the handler of {self.intent}, must be awaited, and "
+        needs = f" {self.needs}" if self.needs else ""
+        said = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
         if self.at_commit:
             return (
                 f"{said}a commit that comes after the block cannot wait for it. End the "

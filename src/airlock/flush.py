@@ -18,7 +18,7 @@ from airlock.context import in_asyncio, judge
 from airlock.dispatch import INLINE, Dispatcher
 from airlock.effects.flat import Flat
 from airlock.effects.place import shown
-from airlock.effects.registry import spec_of
+from airlock.effects.registry import located, spec_of
 from airlock.effects.report import Report
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import (
@@ -33,7 +33,7 @@ from airlock.errors import (
     WiringError,
 )
 from airlock.held import watch
-from airlock.overrides import override_of
+from airlock.overrides import override_of, reaches_handler
 from airlock.plain import PlainRun
 from airlock.settings import Journal, Settings
 from airlock.signatures import is_async
@@ -293,11 +293,14 @@ class Resolution:
             if dispatch is not INLINE:
                 if cls in needing:  # what an override stands for is not carried
                     dispatch.check(cls)
+                    self._refuse_async(dispatch.dispatch, cls, repr(dispatch))
                 continue
             binding = settings.binding(cls)
             if binding is None:
                 missing += [cls] if cls in needing else []
             elif cls not in resolved:
+                self._refuse_async_interceptors(cls, binding.name)
+                binding.refuse_lacking(awaits=self._awaits)
                 handler = binding.provide()
                 if isawaitable(handler):
                     if not self._awaits:
@@ -329,8 +332,26 @@ class Resolution:
             return {type(wave.intents[i]) for i in allowed}, set()
         needing, asking = set[type[Any]](), set[type[Any]]()
         for i in range(len(wave.intents)) if allowed is None else allowed:
-            (asking if override_of(wave, i) else needing).add(type(wave.intents[i]))
+            cls, overrides = type(wave.intents[i]), override_of(wave, i)
+            if not overrides:
+                needing.add(cls)
+                continue
+            for override in overrides:
+                self._refuse_async(override.given, cls, located(override.given))
+                self._refuse_async_interceptors(cls, located(override.given))
+            if reaches_handler(overrides):
+                asking.add(cls)
         return needing, asking - needing
+
+    def _refuse_async_interceptors(self, cls: type[Any], handler: str) -> None:
+        for interceptor in self._flush.settings.interceptors:
+            self._refuse_async(
+                interceptor, cls, handler, f"for its interceptor {located(interceptor)}"
+            )
+
+    def _refuse_async(self, function: Any, cls: type[Any], handler: str, needs: str = "") -> None:
+        if not self._awaits and is_async(function):
+            raise AsyncHandlerError(handler, cls.__qualname__, False, needs)  # noqa: FBT003 - a fact
 
     def _check_options(self) -> None:
         wave = self._wave

@@ -16,14 +16,29 @@ from airlock.effects.wave import Wave, chain
 from airlock.errors import HandlerSignatureError
 from airlock.wiring import Handler, calling
 
-__all__ = ["Next", "Override", "checked_overrides", "overridden", "override_of"]
+__all__ = [
+    "Next",
+    "Override",
+    "checked_overrides",
+    "overridden",
+    "override_of",
+    "reaches_handler",
+]
 
 
 @attrs.frozen(eq=False, repr=False)
 class Override:
-    """What stands for a handler: called with the intent and what it replaces; None drops."""
+    """What stands for a handler: called with the intent and what it replaces; None drops.
+
+    Attributes:
+        call: what is called.
+        given: as it was given.
+        calls_on: whether it may call what it replaces.
+    """
 
     call: Callable[[Any, Handler], object] | None
+    given: Any = None
+    calls_on: bool = False
 
 
 def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Override]:
@@ -38,11 +53,11 @@ def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Overri
         cls = getattr(key, "intent_type", key)
         spec_of(cls)
         plain = calling(handler) if isinstance(handler, EffectFunction) else handler
-        checked[cls] = Override(None if plain is None else _with_next(cls, plain))
+        checked[cls] = Override(None) if plain is None else _checked(cls, plain)
     return checked
 
 
-def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]:
+def _checked(cls: type[Any], handler: Any) -> Override:
     fits: list[int] = []
     with suppress(TypeError, ValueError):
         signature = inspect.signature(handler)
@@ -63,8 +78,13 @@ def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]
         def alone(intent: Any, _: Handler) -> object:
             return handler(intent)
 
-        return alone
-    return handler  # type: ignore[no-any-return]  # two arguments were bound to it above
+        return Override(alone, handler)
+    return Override(handler, handler, calls_on=True)
+
+
+def reaches_handler(overrides: list[Override]) -> bool:
+    """Return True if the handler itself may be called, under these overrides."""
+    return all(override.calls_on for override in overrides)
 
 
 def override_of(wave: Wave, position: int) -> list[Override]:

@@ -7,7 +7,7 @@ import contextvars
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +54,7 @@ from airlock.errors import (
     ClosedRegionError,
     DeclarationError,
     DeliveryError,
+    DependencyError,
     DirectCallError,
     DuplicateHandlerError,
     DuplicateKindError,
@@ -773,6 +774,55 @@ def async_handler_in_a_sync_flush() -> None:
 def handler_that_returns_an_awaitable() -> None:
     """Its definition does not tell that it is async; its result does."""
     cause_of(lambda: flushed(NotifyWarehouse(7), handler=lambda one: notify_later(one)))  # noqa: PLW0108
+
+
+def opened() -> Iterator[str]:
+    yield "a client"
+
+
+async def opened_later() -> AsyncIterator[str]:
+    yield "a client"
+
+
+class Stored(containers.DeclarativeContainer):
+    http = providers.Resource(opened)
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+class StoredLater(containers.DeclarativeContainer):
+    http = providers.Resource(opened_later)
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+class Unset(containers.DeclarativeContainer):
+    http: Any = providers.Dependency()
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+@raises(DependencyError)
+def resource_that_nobody_opened() -> None:
+    with Boundary(Stored()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(DependencyError)
+def dependency_that_nobody_gave() -> None:
+    with Boundary(Unset()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(AsyncHandlerError)
+def async_dependency_in_a_sync_flush() -> None:
+    with Boundary(StoredLater()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(AsyncHandlerError)
+def async_interceptor_in_a_sync_flush() -> None:
+    async def timed(intent: Any, call_next: Any) -> None: ...
+
+    with Boundary({NotifyWarehouse: print}, interceptors=[timed]).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
 
 
 @raises(UnsupportedOptionError)

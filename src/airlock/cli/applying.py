@@ -124,9 +124,7 @@ def _apply(
 
 def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
     """Apply a plan, while the resources of the container are open."""
-    from airlock.signatures import is_async  # noqa: PLC0415
-
-    if not any(is_async(binding.target) for binding in found.handlers.values()):
+    if not any(binding.awaited() for binding in found.handlers.values()):
         with found:
             return found.apply(loaded, **request)
     import asyncio  # noqa: PLC0415 - slow to import

@@ -10,7 +10,6 @@ from threading import Event, Lock, Thread, local
 from typing import Any, NoReturn, TypeVar
 
 from airlock.boundary import Boundary
-from airlock.signatures import is_async
 
 __all__ = ["beside", "has_async", "in_loop", "run"]
 
@@ -19,7 +18,7 @@ T = TypeVar("T")
 
 def has_async(boundary: Boundary) -> bool:
     """Whether a handler of the boundary is async."""
-    return any(is_async(binding.target) for binding in boundary.handlers.values())
+    return any(binding.awaited() for binding in boundary.handlers.values())
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
