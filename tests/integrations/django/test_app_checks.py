@@ -7,13 +7,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from dependency_injector import containers, providers
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client, override_settings
 
 import airlock
-from airlock import Boundary
+from airlock import Boundary, Handles
 from airlock.check import Check
 from airlock.effects.registry import declared
 from airlock.integrations.django.migrating import RunCallback
@@ -63,6 +64,17 @@ def test_handlers_that_must_be_awaited() -> None:
     messages = told(BOUNDARY=Whole({Note: pages.take_async}))
     assert "is async" in messages["airlock.W002"].msg
     assert messages["airlock.W002"].hint
+
+
+def takes(note: Note, client: object) -> None: ...
+
+
+def test_a_dependency_that_nothing_supplies() -> None:
+    class Unset(containers.DeclarativeContainer):
+        client: Any = providers.Dependency()
+        note = Handles(Note, takes, client=client)
+
+    assert "`client` is not defined" in told(BOUNDARY=Whole(Unset()))["airlock.W008"].msg
 
 
 def test_another_distribution_of_that_name(whole: Boundary, monkeypatch: Any) -> None:

@@ -82,6 +82,9 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
             text,
             "Only async requests await their effects: under WSGI and in commands it is refused.",
         )
+    for text in found.undefined:
+        hint = "Give the container what is missing, or override the provider."
+        yield _message(Warning, 8, text, hint)
     for text in found.conflicts:
         yield _message(Warning, 3, text, "Only one of the two can be imported.")
 
