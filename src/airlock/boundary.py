@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock import arrival
-from airlock.check import Check, conflicts, current, misfits, named, undefined
+from airlock.check import Check, conflicts, current, fields, misfits, named, undefined
 from airlock.dependencies import async_resources
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
@@ -363,6 +363,7 @@ class Boundary:
             ),
             misfits=misfits(settings.handlers.values(), settings.interceptors) if sync else (),
             undefined=undefined(settings.handlers.values()),
+            fields=fields(wanted),
             conflicts=conflicts(),
         )
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import attrs
 
+from airlock.effects.intent import field_error
 from airlock.effects.place import shown
 from airlock.effects.registry import declared, located, spec_of
 from airlock.errors import WiringError
 from airlock.signatures import is_async
 from airlock.wiring import Binding
 
-__all__ = ["Check", "conflicts", "misfits", "undefined"]
+__all__ = ["Check", "conflicts", "fields", "misfits", "undefined"]
 
 
 @attrs.frozen
@@ -27,6 +28,7 @@ class Check:
         unused: handlers that nothing reaches.
         misfits: handlers that must be awaited, where only sync flushes happen.
         undefined: handlers that cannot be made, for nothing supplies a dependency.
+        fields: fields of intents whose types cannot be found, or may not be.
         conflicts: problems of the installation.
     """
 
@@ -35,6 +37,7 @@ class Check:
     misfits: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     undefined: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -44,6 +47,7 @@ class Check:
             *self.unused,
             *self.misfits,
             *self.undefined,
+            *self.fields,
             *self.conflicts,
         )
 
@@ -92,6 +96,11 @@ def misfits(bindings: Iterable[Binding], interceptors: Iterable[Any]) -> tuple[s
         if is_async(interceptor)
     ]
     return tuple(found)
+
+
+def fields(intents: Iterable[type[Any]]) -> tuple[str, ...]:
+    """Fields that could not be looked at when their intents were declared, and may not be."""
+    return tuple(str(error) for cls in intents if (error := field_error(cls)) is not None)
 
 
 _INSTEAD = {"is async": "register a plain function"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import sqlite3
 import sys
 import threading
@@ -297,6 +298,45 @@ def field_that_is_mutable_inside() -> None:
     @intent
     class Ship:
         lines: tuple[Line, ...]
+
+
+@raises(FieldError)
+def field_of_a_type_that_is_nowhere() -> None:
+    @intent(kind="misuses.misspelt")
+    class Misspelt:
+        lines: Tupel[int, ...]  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+    airlock.EffectBuffer().emit(Misspelt(()))
+
+
+@raises(DeclarationError)
+def fields_of_a_dataclass_that_would_vanish() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class DomainEvent:
+        tenant: str = "public"
+
+    @intent
+    class OrderPlaced(DomainEvent):
+        order_id: int = 0
+
+
+@raises(DeclarationError)
+def equality_without_a_hash() -> None:
+    @intent
+    class Loose:  # noqa: PLW1641 - what is refused
+        name: str
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+
+@raises(DeclarationError)
+def hook_of_dataclasses() -> None:
+    @intent
+    class Checked:
+        number: int
+
+        def __post_init__(self) -> None: ...
 
 
 @raises(FieldError)
