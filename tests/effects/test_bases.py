@@ -111,7 +111,7 @@ def test_fields_of_attrs_bases_and_intents_are_inherited() -> None:
         @abc.abstractmethod
         def shout(self) -> str: ...
 
-    @intent
+    @intent  # pyright: ignore[reportGeneralTypeIssues]  # attrs can
     class OrderPlaced(Event[str], Mixin, Abstract):
         order_id: int
 

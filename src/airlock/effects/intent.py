@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from itertools import takewhile
 from operator import attrgetter
@@ -14,6 +14,7 @@ from typing import (
     Any,
     ClassVar,
     Protocol,
+    TypeAlias,
     TypeVar,
     dataclass_transform,
     get_origin,
@@ -23,10 +24,11 @@ from typing import (
 import attrs
 
 from airlock.effects.fast_init import speed_up
-from airlock.effects.fields import Unresolved, fields_of
+from airlock.effects.fields import Unresolved, fields_of, has_fields
 from airlock.effects.json import Json
 from airlock.effects.place import Place, declaration, shown
 from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
+from airlock.effects.stable import stable_repr
 from airlock.effects.values import problems
 from airlock.errors import (
     DeclarationError,
@@ -38,6 +40,7 @@ __all__ = [
     "Around",
     "Intent",
     "admit",
+    "asdict",
     "build_intent",
     "field",
     "field_error",
@@ -62,6 +65,11 @@ class Intent(Protocol):
 
 IntentT = TypeVar("IntentT", bound=Intent)
 
+_Validator: TypeAlias = Callable[[Any, "attrs.Attribute[T]", T], object]
+_Converter: TypeAlias = (
+    "Callable[[Any], T] | attrs.Converter[Any, T] | Sequence[Callable[[Any], Any]]"
+)
+
 
 _unresolved: dict[type[Any], Around] = {}
 """Classes with annotations that name what was not there yet, and where they were declared."""
@@ -71,11 +79,11 @@ _unresolved: dict[type[Any], Around] = {}
 def field(
     *,
     default: T,
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T] | None = ...,
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
@@ -85,11 +93,11 @@ def field(
 def field(
     *,
     factory: Callable[[], T],
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T] | None = ...,
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
@@ -98,24 +106,42 @@ def field(
 @overload
 def field(
     *,
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T],
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
+    kw_only: bool = ...,
+    alias: str | None = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    sensitive: bool = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    validator: _Validator[Any] | Sequence[_Validator[Any]] | None = ...,
+    converter: None = ...,
+    repr: bool | Callable[[Any], str] = ...,
+    hash: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
     sensitive: bool = ...,
 ) -> Any: ...
 def field(*, sensitive: bool = False, **options: Any) -> Any:
-    """``attrs.field``, with ``sensitive=True``.
+    """``attrs.field`` for intents, with ``sensitive=True``.
 
     Args:
         sensitive: the value is shown as ``<hidden>`` in ``repr``, and so in reports, logs and
             diffs; handlers get it.
-        **options: as ``attrs.field`` takes them. ``hash=False`` leaves the field out of the hash,
-            and out of the check that its type is immutable.
+        **options: default, factory, validator, converter, repr, hash, eq, kw_only, alias and
+            metadata, as ``attrs.field`` takes them. ``hash=False`` leaves the field out of the hash,
+            and out of the check that its type is immutable. Type checkers want arguments of the
+            field's type, so a converter has to take these.
+
+    Raises:
+        DeclarationError: another option: an intent is frozen, unordered, and made of its arguments.
 
     Example:
         >>> @intent
@@ -124,10 +150,30 @@ def field(*, sensitive: bool = False, **options: Any) -> Any:
         >>> ChargeCard("4111 1111 1111 1111")
         ChargeCard(card=<hidden>)
     """
+    for name in options:
+        if name not in _OPTIONS:
+            raise DeclarationError(
+                f"airlock.field({name}=...): {_REFUSED.get(name, 'there is no such option')}. It takes "
+                f"{', '.join(_OPTIONS)} and sensitive."
+            )
     if sensitive:
         options["repr"] = _hidden
         options["metadata"] = {**(options.get("metadata") or {}), "airlock.sensitive": True}
     return attrs.field(**options)
+
+
+_OPTIONS = (
+    *("default", "factory", "validator", "converter", "repr"),
+    *("hash", "eq", "kw_only", "alias", "metadata"),
+)
+_REFUSED = {
+    "init": "an intent is made of its arguments, on the wire too: compute the value before, in a "
+    "classmethod, or give a default",
+    "order": "intents have no order",
+    "on_setattr": "intents are frozen",
+    "type": "annotate the field",
+    "cmp": "write eq",
+}
 
 
 def _hidden(_: object) -> str:
@@ -212,6 +258,7 @@ def build_intent(
         ) from error
     spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
     _check_private(built, place)
+    _check_decorated(built, place)
     _check_inherited(built, place)
     _check_hash(built, place)
     problem = _problem(built, names, place)
@@ -303,6 +350,24 @@ def _check_private(built: Any, place: Place) -> None:
                 f"airlock.field(alias={name.lstrip('_')!r}, ...) with another alias.",
                 shown(place),
             )
+
+
+def _check_decorated(built: Any, place: Place) -> None:
+    """Refuse ``@text.validator`` and ``@text.default``: type checkers take ``text`` for its value."""
+    methods = [value for value in vars(built).values() if inspect.isfunction(value)]
+    for attribute in attrs.fields(built):
+        validators = getattr(attribute.validator, "_validators", (attribute.validator,))
+        factory = getattr(attribute.default, "factory", None)
+        for used, option in ((validators, "validator=..."), ((factory,), "factory=...")):
+            if any(method is one for method in methods for one in used):
+                raise FieldError(
+                    built.__qualname__,
+                    attribute.name,
+                    "gets its validator or default from a method of the class, which no type checker "
+                    "understands",
+                    f"Write airlock.field({option}) with a function that is defined above the class.",
+                    shown(place),
+                )
 
 
 def _check_inherited(built: Any, place: Place) -> None:
@@ -458,6 +523,44 @@ def resolve_late(cls: type[Any]) -> None:
         problem = _problem(cls, _unresolved[cls], spec_of(cls).place)
         if problem is not None and not problem.later:
             raise problem.error
+
+
+def asdict(value: Intent, /, *, sensitive: bool = False) -> dict[str, Any]:
+    """An intent as a dict, for a template, a log or a JSON library.
+
+    Values that are made of fields (intents, attrs classes, dataclasses, named tuples) become dicts
+    too, ``Json`` its document, tuples and frozensets lists; everything else stays as it is.
+
+    Args:
+        value: an intent.
+        sensitive: whether sensitive fields are in it; they are left out otherwise, however deep.
+
+    Raises:
+        DeclarationError: it is no intent.
+
+    Example:
+        >>> asdict(SendEmail("a@example.org"))
+        {'to': 'a@example.org'}
+    """
+    spec_of(type(value))
+    made: dict[str, Any] = _plain(value, sensitive=sensitive)
+    return made
+
+
+def _plain(value: Any, *, sensitive: bool) -> Any:
+    if isinstance(value, Json):
+        return value.value
+    if has_fields(type(value)):
+        return {
+            field.name: _plain(getattr(value, field.name), sensitive=sensitive)
+            for field in fields_of(type(value))
+            if sensitive or not field.sensitive
+        }
+    if isinstance(value, frozenset):
+        return [_plain(item, sensitive=sensitive) for item in sorted(value, key=stable_repr)]
+    if isinstance(value, tuple):
+        return [_plain(item, sensitive=sensitive) for item in value]
+    return value
 
 
 def replace(value: IntentT, /, **changes: Any) -> IntentT:
