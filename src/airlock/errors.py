@@ -60,7 +60,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from airlock.facts import facts
+from airlock.facts import Explained, facts
 
 if TYPE_CHECKING:
     from airlock.effects.report import Report
@@ -134,15 +134,8 @@ class DuplicateKindError(DeclarationError):
 
 
 @facts
-class ExpectationError(DeclarationError):
+class ExpectationError(Explained, DeclarationError):
     """An expectation that cannot be met, or was never used."""
-
-    what: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.problem}. {self.hint}"
 
 
 @facts
@@ -273,15 +266,8 @@ class ScopeError(AirlockError):
 
 
 @facts
-class ScopeStateError(ScopeError):
+class ScopeStateError(Explained, ScopeError):
     """The scope is not in a state that allows the call."""
-
-    scope: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.problem}. {self.hint}"
 
 
 @facts
@@ -326,15 +312,8 @@ _FINISHED = " The finished part is kept: scope.flush() delivers it, scope.discar
 
 
 @facts
-class ReleaseError(ScopeError):
+class ReleaseError(Explained, ScopeError):
     """A release was asked for where it cannot be honoured."""
-
-    scope: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.problem}. {self.hint}"
 
 
 @facts
@@ -624,15 +603,8 @@ class SensitiveFieldError(UnencodableError):
 
 
 @facts
-class PlanError(AirlockError):
+class PlanError(Explained, AirlockError):
     """A plan cannot be made, read or applied. Nothing of it ran."""
-
-    plan: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.plan} {self.problem}. {self.hint}"
 
 
 @facts
@@ -663,7 +635,7 @@ class MaybeDoneError(PlanError):
 
     def __str__(self) -> str:
         listed = "".join(f"\n  {effect}" for effect in self.effects)
-        return f"{self.plan} {self.problem}:{listed}\n{self.hint}"
+        return f"{self.what} {self.problem}:{listed}\n{self.hint}"
 
 
 class ApplyError(AirlockError, ExceptionGroup[Exception]):

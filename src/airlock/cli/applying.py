@@ -110,7 +110,7 @@ def _apply(
     except MaybeDoneError as error:
         listed = "".join(f"\n  {effect}" for effect in error.effects)
         hint = f"Nothing ran now. Look whether they did, then: airlock plan resume {file} --boundary {boundary}"
-        raise Failure(f"{error.plan} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
+        raise Failure(f"{error.what} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
     except ApplyError as error:
         if error.applied is None:
             raise

@@ -88,7 +88,7 @@ def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
 def told(error: Exception) -> str:
     """An error in words, with what to do about it in a shell."""
     if isinstance(error, PlanError) and type(error) in _HINTS:
-        return f"{error.plan} {error.problem}. {_HINTS[type(error)]}"
+        return f"{error.what} {error.problem}. {_HINTS[type(error)]}"
     for argument, option in _OPTIONS.items():
         if str(error).startswith(argument):
             return option + str(error).removeprefix(argument)
