@@ -7,7 +7,8 @@
     │   ├── FieldError              a field that is mutable, private, or not annotated
     │   ├── DuplicateKindError
     │   ├── ExpectationError        a test expects what cannot be
-    │   └── SettingError            an integration is configured wrongly
+    │   ├── SettingError            an integration is configured wrongly
+    │   └── SignatureError          a call of a Celery task that cannot be kept for later
     ├── EmissionError               an emission that cannot be taken; nothing was recorded
     │   ├── NoScopeError
     │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
@@ -34,6 +35,7 @@
     ├── PolicyError                 a policy raised, or answered nonsense
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
     ├── NotHereError                this worker cannot deliver a message; another or a later one may
+    ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
     ├── ResumeError                 a report cannot be resumed (again)
@@ -75,8 +77,8 @@ __all__ = [
     "NotAnIntentError", "NotHereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
     "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
     "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
-    "ScopeStateError", "SensitiveFieldError", "SettingError", "UnavailableError", "UnencodableError", "UnfakedIntentError",
-    "UnhandledIntentError", "UnplannedWarning", "UnsupportedOptionError", "WireError", "WiringError",
+    "ScopeStateError", "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError", "UnencodableError", "UnfakedIntentError",
+    "UnhandledIntentError", "UnplannedWarning", "UnreleasedResultError", "UnsupportedOptionError", "WireError", "WiringError",
 ]  # fmt: skip
 
 
@@ -136,6 +138,11 @@ class DuplicateKindError(DeclarationError):
 @facts
 class ExpectationError(Explained, DeclarationError):
     """An expectation that cannot be met, or was never used."""
+
+
+@facts
+class SignatureError(Explained, DeclarationError):
+    """A call of a Celery task that cannot be kept for later."""
 
 
 @facts
@@ -511,6 +518,14 @@ class NotHereError(AirlockError):
             f"{self.what} cannot be delivered by this worker: {self.problem}. Leave it in its "
             "queue, and try again later, here or in a worker of a newer release."
         )
+
+
+@facts
+class UnreleasedResultError(Explained, AirlockError):
+    """The result of a Celery task was asked for that was not sent, or never will be.
+
+    It is no ``TimeoutError``: who catches those tries again, and would do so for ever.
+    """
 
 
 @facts

@@ -84,10 +84,12 @@ from airlock.errors import (
     ScopeStateError,
     SensitiveFieldError,
     SettingError,
+    SignatureError,
     UnavailableError,
     UnencodableError,
     UnfakedIntentError,
     UnhandledIntentError,
+    UnreleasedResultError,
     UnsupportedOptionError,
     WireError,
     WiringError,
@@ -1290,3 +1292,26 @@ def second_release() -> None:
         Boundary({}).scope(release=on_commit(database)) as effects,
     ):
         effects.release_with(on_commit(database))
+
+
+# -- Celery ---------------------------------------------------------------------------------------
+
+
+@raises(SignatureError)
+def call_of_a_task_that_is_none() -> None:
+    from airlock.integrations.celery import CallTask
+
+    CallTask(notify)  # type: ignore[arg-type]
+
+
+@raises(UnreleasedResultError)
+def result_of_a_task_that_was_not_sent() -> None:
+    from celery import Celery
+
+    from airlock.integrations.celery import CallTask
+    from airlock.integrations.celery.results import Release
+
+    app: Any = Celery("misuses", set_as_current=False)
+    receipt = app.task(notify, name="misuses.receipt")
+    with shop().scope() as effects:
+        Release(CallTask(receipt.s(7)), effects).check()
