@@ -69,8 +69,8 @@ class Field:
     name: str
     key: str
     type: Any
-    default: Any = attrs.NOTHING
-    required: bool = True
+    default: Any
+    required: bool
     init: bool = True
     compared: bool = True
     sensitive: bool = False
@@ -157,23 +157,32 @@ def _written(hint: Any) -> str:
 # -- what types are made of -----------------------------------------------------------------------
 
 
-def bare(hint: Any) -> Any:
-    """A type without what says nothing about its values: Annotated, Final, ClassVar, NewType, aliases.
+def bare(hint: Any, seen: set[Any] | None = None) -> Any:
+    """A type without what says nothing about its values: Annotated, Final, NewType, aliases.
+
+    Args:
+        hint: any type.
+        seen: the aliases that were followed; of one that is there, as it may hold itself, there is
+            nothing more to say, which is ``Any``.
 
     Raises:
-        RecursionError: an alias stands for itself.
+        RecursionError: without ``seen``, an alias stands for itself.
     """
     for _ in range(_MOST_NAMES):
         if hint is None:
             return type(None)
-        if typing.get_origin(hint) in (typing.Annotated, typing.Final, typing.ClassVar):
+        if typing.get_origin(hint) in (typing.Annotated, typing.Final):
             hint = typing.get_args(hint)[0]
         elif isinstance(hint, typing.NewType):
             hint = hint.__supertype__
-        elif is_alias(hint):
-            hint = meant_by(hint)
-        else:
+        elif not is_alias(hint):
             return hint
+        elif seen is not None and hint in seen:
+            return Any
+        else:
+            if seen is not None:
+                seen.add(hint)
+            hint = meant_by(hint)
     raise RecursionError
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from airlock.effects.fields import Unresolved, fields_of, is_alias, meant_by
+from airlock.effects.fields import Unresolved, bare, fields_of
 
 __all__ = ["Problem", "problems"]
 
@@ -120,7 +120,7 @@ def _problems(hint: Any, path: str, seen: _Seen) -> Iterator[Problem]:
     if isinstance(hint, Unresolved):
         yield _unresolved(hint, path)
         return
-    hint = _bare(hint, seen)
+    hint = bare(hint, seen)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or origin is typing.Literal:
         return
@@ -154,23 +154,6 @@ def _outright(kind: Any, hint: Any, path: str) -> Problem | None:
     if kind is type or kind is collections.abc.Callable or kind is types.FunctionType:
         return Problem(f"is code ({_name(hint)})", _CODE, path)
     return None
-
-
-def _bare(hint: Any, seen: _Seen) -> Any:
-    """Without what says nothing about mutability; of an alias only once, as it may hold itself."""
-    while is_alias(hint):
-        if hint in seen:
-            return Any
-        seen.add(hint)
-        hint = meant_by(hint)
-    inner = hint if is_alias(hint) else _without_qualifiers(hint)
-    return inner if inner is hint else _bare(inner, seen)
-
-
-def _without_qualifiers(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Annotated, typing.Final):
-        return typing.get_args(hint)[0]
-    return hint.__supertype__ if isinstance(hint, typing.NewType) else hint
 
 
 def _is_no_field(kind: Any) -> bool:
