@@ -299,8 +299,10 @@ class Resolution:
             if binding is None:
                 missing += [cls] if cls in needing else []
             elif cls not in resolved:
-                self._refuse_async_interceptors(cls, binding.name)
-                binding.refuse_lacking(awaits=self._awaits)
+                if settings.interceptors:
+                    self._refuse_async_interceptors(cls, binding.name)
+                if binding.dependencies is not None:
+                    binding.refuse_lacking(awaits=self._awaits)
                 handler = binding.provide()
                 if isawaitable(handler):
                     if not self._awaits:
