@@ -33,7 +33,7 @@ from airlock.errors import (
     WiringError,
 )
 from airlock.held import watch
-from airlock.overrides import override_of, reaches_handler
+from airlock.overrides import Override, override_of, reaches_handler
 from airlock.plain import PlainRun
 from airlock.settings import Journal, Settings
 from airlock.signatures import is_async
@@ -299,10 +299,8 @@ class Resolution:
             if binding is None:
                 missing += [cls] if cls in needing else []
             elif cls not in resolved:
-                if settings.interceptors:
-                    self._refuse_async_interceptors(cls, binding.name)
-                if binding.dependencies is not None:
-                    binding.refuse_lacking(awaits=self._awaits)
+                self._refuse_async_interceptors(cls, binding.name)
+                binding.refuse_lacking(awaits=self._awaits)
                 handler = binding.provide()
                 if isawaitable(handler):
                     if not self._awaits:
@@ -333,16 +331,18 @@ class Resolution:
                 return wave.classes, set()
             return {type(wave.intents[i]) for i in allowed}, set()
         needing, asking = set[type[Any]](), set[type[Any]]()
+        fakes = dict[tuple[Override, type[Any]], None]()
         for i in range(len(wave.intents)) if allowed is None else allowed:
             cls, overrides = type(wave.intents[i]), override_of(wave, i)
             if not overrides:
                 needing.add(cls)
                 continue
-            for override in overrides:
-                self._refuse_async(override.given, cls, located(override.given))
-                self._refuse_async_interceptors(cls, located(override.given))
+            fakes.update(dict.fromkeys((override, cls) for override in overrides))
             if reaches_handler(overrides):
                 asking.add(cls)
+        for override, cls in fakes:
+            self._refuse_async(override.given, cls, located(override.given))
+            self._refuse_async_interceptors(cls, located(override.given))
         return needing, asking - needing
 
     def _refuse_async_interceptors(self, cls: type[Any], handler: str) -> None:
