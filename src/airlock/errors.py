@@ -34,7 +34,7 @@
     │   └── MissingExtraError
     ├── PolicyError                 a policy raised, or answered nonsense
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
-    ├── NotHereError                this worker cannot deliver a message; another or a later one may
+    ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
@@ -70,15 +70,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AirlockError", "ApplyError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
-    "DeclarationError", "DeliveryError", "DependencyError", "DirectCallError", "DuplicateHandlerError",
-    "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
-    "FieldError", "FlushError",
-    "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "NotHereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
-    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
-    "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
-    "ScopeStateError", "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError", "UnencodableError", "UnfakedIntentError",
-    "UnhandledIntentError", "UnplannedWarning", "UnreleasedResultError", "UnsupportedOptionError", "WireError", "WiringError",
+    "DeclarationError", "DeliveryError", "DependencyError", "DirectCallError",
+    "DuplicateHandlerError", "DuplicateKindError", "EmissionError", "EmittedInPolicyError",
+    "ExpectationError", "FieldError", "FlushError", "HandlerSignatureError", "JournalError",
+    "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
+    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError", "RefusedError",
+    "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError", "ScopeStateError",
+    "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError",
+    "UndeclaredHereError", "UnencodableError", "UnfakedIntentError", "UnhandledIntentError",
+    "UnplannedWarning", "UnreleasedResultError", "UnsupportedOptionError", "WireError",
+    "WiringError",
 ]  # fmt: skip
 
 
@@ -503,7 +505,7 @@ class UnavailableError(AirlockError, ConnectionError):
 
 
 @facts
-class NotHereError(AirlockError):
+class UndeclaredHereError(AirlockError):
     """This worker cannot deliver a message, and another or a later one may: it is to be kept.
 
     Its kind or version is not declared here, it has no handler here, or the boundary cannot be

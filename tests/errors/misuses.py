@@ -68,7 +68,6 @@ from airlock.errors import (
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
-    NotHereError,
     NoTransactionError,
     OpenRegionsError,
     OptionError,
@@ -86,6 +85,7 @@ from airlock.errors import (
     SettingError,
     SignatureError,
     UnavailableError,
+    UndeclaredHereError,
     UnencodableError,
     UnfakedIntentError,
     UnhandledIntentError,
@@ -1240,18 +1240,18 @@ def broker_that_is_down_by_itself() -> None:
     raise UnavailableError("amqp://broker:5672", "connection refused")
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_of_a_newer_release() -> None:
     known = Wire().encode(Envelope(NotifyWarehouse(7)))
     Receiver(Boundary({})).receive(known.replace(b'"version":1', b'"version":2'))
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_that_this_worker_has_no_handler_for() -> None:
     Receiver(Boundary({})).deliver(Envelope(NotifyWarehouse(7)))
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_for_a_boundary_that_cannot_be_made() -> None:
     def boundary() -> NoReturn:
         raise ConnectionRefusedError("no mail server")

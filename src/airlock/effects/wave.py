@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.flat import Flat, Span
-from airlock.effects.judge import BadVerdicts, ask
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.effects.policy import PolicyLike, View, shown_policy
 from airlock.effects.region import Region
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
@@ -180,7 +180,7 @@ class Wave:
             return ask(policy, view)
         except EmittedInPolicyError as error:
             raise EmittedInPolicyError(error.what, shown_policy(policy)) from error
-        except BadVerdicts as bad:
+        except BadVerdictsError as bad:
             raise PolicyError(shown_policy(policy), region.described(), str(bad)) from None
         except Exception as error:
             raise PolicyError(
