@@ -18,7 +18,7 @@ from airlock.dispatch import (
 )
 from airlock.effects.buffer import EffectBuffer, Emits
 from airlock.effects.function import EffectFunction, effect, needs
-from airlock.effects.intent import Intent, field, intent, replace
+from airlock.effects.intent import Intent, asdict, field, intent, replace
 from airlock.effects.json import Json
 from airlock.effects.options import Options
 from airlock.effects.policy import Policy, PolicyLike, View, each
@@ -86,6 +86,7 @@ __all__ = [
     "Segment",
     "Verdict",
     "View",
+    "asdict",
     "current",
     "deliveries",
     "delivery",

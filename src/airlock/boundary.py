@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock import arrival
 from airlock.ambient import Context, capturing, restoring
-from airlock.check import Check, conflicts, current, misfits, named
+from airlock.check import Check, conflicts, current, fields, misfits, named, undefined
+from airlock.dependencies import async_resources
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.policy import PolicyLike, seats
@@ -21,7 +22,6 @@ from airlock.observers import Observer, Observers, check_observers
 from airlock.release import OnFlushError, Release
 from airlock.scope import Scope
 from airlock.scoped import scoped
-from airlock.signatures import is_async
 from airlock.stages import Keep
 from airlock.wiring import Binding, Wiring, handler_table
 
@@ -339,7 +339,7 @@ class Boundary:
 
         Args:
             intents: those that must be handled here; by default every intent declared so far.
-            sync: whether flushes are sync, so that async handlers do not fit.
+            sync: whether flushes are sync, so that what must be awaited does not fit.
 
         Returns:
             What was found; ``.ok`` if nothing.
@@ -368,7 +368,9 @@ class Boundary:
                 )
                 for b in unused
             ),
-            misfits=misfits(engine.handlers.values(), is_async) if sync else (),
+            misfits=misfits(engine.handlers.values(), engine.interceptors) if sync else (),
+            undefined=undefined(engine.handlers.values()),
+            fields=fields(wanted),
             conflicts=conflicts(),
         )
 
@@ -394,12 +396,15 @@ class Boundary:
 
     def _resources(self, what: str, *, awaits: bool = False) -> Any:
         """Open or close the container's resources; a mapping has none."""
-        pending = getattr(self._wiring, what, lambda: None)()
-        if pending is not None and not awaits and inspect.isawaitable(pending):
+        container: Any = self._wiring
+        if not hasattr(container, what):
+            return None
+        if not awaits and (found := async_resources(container)):
             raise DeclarationError(
-                "the container has async resources: open them with `async with boundary:`."
+                f"the container has async resources, {', '.join(found)}: open them with `async with "
+                "boundary:`."
             )
-        return pending
+        return getattr(container, what)()
 
 
 async def _awaited(pending: Any) -> None:

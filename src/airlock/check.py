@@ -9,12 +9,14 @@ from typing import Any
 
 import attrs
 
+from airlock.effects.intent import field_error
 from airlock.effects.place import shown
-from airlock.effects.registry import declared, spec_of
+from airlock.effects.registry import declared, located, spec_of
 from airlock.errors import WiringError
+from airlock.signatures import is_async
 from airlock.wiring import Binding
 
-__all__ = ["Check", "conflicts", "misfits"]
+__all__ = ["Check", "conflicts", "fields", "misfits", "undefined"]
 
 
 @attrs.frozen
@@ -25,6 +27,8 @@ class Check:
         unhandled: intents that no handler and no dispatch takes.
         unused: handlers that nothing reaches.
         misfits: handlers that must be awaited, where only sync flushes happen.
+        undefined: handlers that cannot be made, for nothing supplies a dependency.
+        fields: fields of intents whose types cannot be found, or may not be.
         conflicts: problems of the installation.
     """
 
@@ -32,11 +36,20 @@ class Check:
     unused: tuple[str, ...] = ()
     misfits: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    undefined: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.unhandled, *self.unused, *self.misfits, *self.conflicts)
+        return (
+            *self.unhandled,
+            *self.unused,
+            *self.misfits,
+            *self.undefined,
+            *self.fields,
+            *self.conflicts,
+        )
 
     @property
     def ok(self) -> bool:
@@ -68,13 +81,37 @@ def named(cls: type[Any]) -> str:
     return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
-def misfits(bindings: Iterable[Binding], is_async: Any) -> tuple[str, ...]:
-    """Handlers that must be awaited."""
-    return tuple(
-        f"{binding.name}, the handler of {named(binding.intent_type)}, is async: flush with "
-        "`async with`, or register a plain function."
+def misfits(bindings: Iterable[Binding], interceptors: Iterable[Any]) -> tuple[str, ...]:
+    """Handlers that must be awaited, and interceptors that must."""
+    found = [
+        f"{binding.name}, the handler of {named(binding.intent_type)}, {why}: flush with `async "
+        f"with`, or {_INSTEAD.get(why, 'give it what need not be awaited')}."
         for binding in bindings
-        if is_async(binding.target)
+        if (why := binding.awaited())
+    ]
+    found += [
+        f"{located(interceptor)}, an interceptor, is async: flush with `async with`, or give a plain "
+        "function."
+        for interceptor in interceptors
+        if is_async(interceptor)
+    ]
+    return tuple(found)
+
+
+def fields(intents: Iterable[type[Any]]) -> tuple[str, ...]:
+    """Fields that could not be looked at when their intents were declared, and may not be."""
+    return tuple(str(error) for cls in intents if (error := field_error(cls)) is not None)
+
+
+_INSTEAD = {"is async": "register a plain function"}
+
+
+def undefined(bindings: Iterable[Binding]) -> tuple[str, ...]:
+    """Handlers that cannot be made."""
+    return tuple(
+        f"{binding.name}, the handler of {named(binding.intent_type)}, cannot be made: {why}."
+        for binding in bindings
+        for why in binding.undefined()
     )
 
 

@@ -7,7 +7,8 @@
     │   ├── FieldError              a field that is mutable, private, or not annotated
     │   ├── DuplicateKindError
     │   ├── ExpectationError        a test expects what cannot be
-    │   └── SettingError            an integration is configured wrongly
+    │   ├── SettingError            an integration is configured wrongly
+    │   └── SignatureError          a call of a Celery task that cannot be kept for later
     ├── EmissionError               an emission that cannot be taken; nothing was recorded
     │   ├── NoScopeError
     │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
@@ -25,6 +26,7 @@
     ├── WiringError                 handlers and intents do not fit
     │   ├── DuplicateHandlerError
     │   ├── HandlerSignatureError
+    │   ├── DependencyError         a dependency of a handler is not defined, or not open
     │   ├── UnhandledIntentError
     │   │   └── UnfakedIntentError  the boundary is a fake, and has none for it
     │   ├── AsyncHandlerError       an async handler in a sync flush
@@ -32,7 +34,8 @@
     │   └── MissingExtraError
     ├── PolicyError                 a policy raised, or answered nonsense
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
-    ├── NotHereError                this worker cannot deliver a message; another or a later one may
+    ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
+    ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
@@ -60,7 +63,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from airlock.facts import facts
+from airlock.facts import Explained, facts
 
 if TYPE_CHECKING:
     from airlock.effects.report import Report
@@ -68,15 +71,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AirlockError", "ApplyError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
-    "DeclarationError", "DeliveryError", "DirectCallError", "DuplicateHandlerError",
-    "DuplicateKindError", "EmissionError", "EmittedInPolicyError", "ExpectationError",
-    "FieldError", "FlushError",
-    "HandlerCancelledError", "HandlerSignatureError", "JournalError", "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "NotHereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
-    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError",
-    "RefusedError", "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError",
-    "ScopeStateError", "SensitiveFieldError", "SettingError", "UnavailableError", "UnencodableError", "UnfakedIntentError",
-    "UnhandledIntentError", "UnplannedWarning", "UnsupportedOptionError", "WireError", "WiringError",
+    "DeclarationError", "DeliveryError", "DependencyError", "DirectCallError",
+    "DuplicateHandlerError", "DuplicateKindError", "EmissionError", "EmittedInPolicyError",
+    "ExpectationError", "FieldError", "FlushError", "HandlerCancelledError",
+    "HandlerSignatureError", "JournalError",
+    "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
+    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError", "RefusedError",
+    "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError", "ScopeStateError",
+    "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError",
+    "UndeclaredHereError", "UnencodableError", "UnfakedIntentError", "UnhandledIntentError",
+    "UnplannedWarning", "UnreleasedResultError", "UnsupportedOptionError", "WireError",
+    "WiringError",
 ]  # fmt: skip
 
 
@@ -134,15 +140,13 @@ class DuplicateKindError(DeclarationError):
 
 
 @facts
-class ExpectationError(DeclarationError):
+class ExpectationError(Explained, DeclarationError):
     """An expectation that cannot be met, or was never used."""
 
-    what: str
-    problem: str
-    hint: str
 
-    def __str__(self) -> str:
-        return f"{self.what} {self.problem}. {self.hint}"
+@facts
+class SignatureError(Explained, DeclarationError):
+    """A call of a Celery task that cannot be kept for later."""
 
 
 @facts
@@ -273,15 +277,8 @@ class ScopeError(AirlockError):
 
 
 @facts
-class ScopeStateError(ScopeError):
+class ScopeStateError(Explained, ScopeError):
     """The scope is not in a state that allows the call."""
-
-    scope: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.problem}. {self.hint}"
 
 
 @facts
@@ -326,15 +323,8 @@ _FINISHED = " The finished part is kept: scope.flush() delivers it, scope.discar
 
 
 @facts
-class ReleaseError(ScopeError):
+class ReleaseError(Explained, ScopeError):
     """A release was asked for where it cannot be honoured."""
-
-    scope: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.problem}. {self.hint}"
 
 
 @facts
@@ -378,6 +368,22 @@ class HandlerSignatureError(WiringError, TypeError):
 
 
 @facts
+class DependencyError(WiringError):
+    """A dependency of a handler is not defined, or a resource not open."""
+
+    handler: str
+    intent: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.handler}, the handler of {self.intent}, cannot be made: {self.problem}. Nothing "
+            f"of this wave ran, nothing is lost. {self.hint}"
+        )
+
+
+@facts
 class UnhandledIntentError(WiringError, LookupError):
     """No handler is registered for an intent that was about to escape."""
 
@@ -415,15 +421,18 @@ class UnfakedIntentError(UnhandledIntentError):
 class AsyncHandlerError(WiringError, TypeError):
     """A handler needs to be awaited and the flush is a sync one.
 
-    ``at_commit``: as a commit sets it off, after the block.
+    ``at_commit``: as a commit sets it off, after the block. ``needs``: what must be awaited of it,
+    if it is not the handler itself.
     """
 
     handler: str
     intent: str
     at_commit: bool = False
+    needs: str = ""
 
     def __str__(self) -> str:
-        said = f"{self.handler}, the handler of {self.intent}, must be awaited, and "
+        needs = f" {self.needs}" if self.needs else ""
+        said = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
         if self.at_commit:
             return (
                 f"{said}a commit that comes after the block cannot wait for it. End the "
@@ -502,7 +511,7 @@ class UnavailableError(AirlockError, ConnectionError):
 
 
 @facts
-class NotHereError(AirlockError):
+class UndeclaredHereError(AirlockError):
     """This worker cannot deliver a message, and another or a later one may: it is to be kept.
 
     Its kind or version is not declared here, it has no handler here, or the boundary cannot be
@@ -517,6 +526,14 @@ class NotHereError(AirlockError):
             f"{self.what} cannot be delivered by this worker: {self.problem}. Leave it in its "
             "queue, and try again later, here or in a worker of a newer release."
         )
+
+
+@facts
+class UnreleasedResultError(Explained, AirlockError):
+    """The result of a Celery task was asked for that was not sent, or never will be.
+
+    It is no ``TimeoutError``: who catches those tries again, and would do so for ever.
+    """
 
 
 @facts
@@ -609,15 +626,8 @@ class SensitiveFieldError(UnencodableError):
 
 
 @facts
-class PlanError(AirlockError):
+class PlanError(Explained, AirlockError):
     """A plan cannot be made, read or applied. Nothing of it ran."""
-
-    plan: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.plan} {self.problem}. {self.hint}"
 
 
 @facts
@@ -648,7 +658,7 @@ class MaybeDoneError(PlanError):
 
     def __str__(self) -> str:
         listed = "".join(f"\n  {effect}" for effect in self.effects)
-        return f"{self.plan} {self.problem}:{listed}\n{self.hint}"
+        return f"{self.what} {self.problem}:{listed}\n{self.hint}"
 
 
 class ApplyError(AirlockError, ExceptionGroup[Exception]):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, dataclass_transform
 
-__all__ = ["facts"]
+__all__ = ["Explained", "facts"]
 
-T = TypeVar("T", bound=BaseException)
+T = TypeVar("T")
 
 
 @dataclass_transform(eq_default=False)
@@ -29,3 +29,21 @@ def facts(cls: type[T]) -> type[T]:
     defaults = sum(hasattr(cls, name) for name in names)
     cls.__init__ = __init__  # type: ignore[method-assign]  # that is what this decorator is for
     return cls
+
+
+@facts
+class Explained:
+    """Errors whose text is ``WHAT PROBLEM. HINT``.
+
+    Attributes:
+        what: the subject: a scope, a plan, a call.
+        problem: what is wrong with it, as a verb and the rest.
+        hint: what to do, in sentences.
+    """
+
+    what: str
+    problem: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.problem}. {self.hint}"

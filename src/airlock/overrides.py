@@ -22,9 +22,17 @@ __all__ = ["Link", "Override", "Overrides", "Wrapped", "checked_overrides"]
 
 @attrs.frozen(eq=False, repr=False)
 class Override:
-    """What stands for a handler: called with the intent and what it replaces; None drops."""
+    """What stands for a handler: called with the intent and what it replaces; None drops.
+
+    Attributes:
+        call: what is called.
+        given: as it was given.
+        calls_on: whether it may call what it replaces.
+    """
 
     call: Callable[[Any, Handler], object] | None
+    given: Any = None
+    calls_on: bool = False
 
 
 def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Override]:
@@ -39,11 +47,11 @@ def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Overri
         cls = getattr(key, "intent_type", key)
         spec_of(cls)
         plain = calling(handler) if isinstance(handler, EffectFunction) else handler
-        checked[cls] = Override(None if plain is None else _with_next(cls, plain))
+        checked[cls] = Override(None) if plain is None else _checked(cls, plain)
     return checked
 
 
-def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]:
+def _checked(cls: type[Any], handler: Any) -> Override:
     fits: list[int] = []
     with suppress(TypeError, ValueError):
         signature = inspect.signature(handler)
@@ -64,8 +72,8 @@ def _with_next(cls: type[Any], handler: Any) -> Callable[[Any, Handler], object]
         def alone(intent: Any, _: Handler) -> object:
             return handler(intent)
 
-        return alone
-    return handler  # type: ignore[no-any-return]  # two arguments were bound to it above
+        return Override(alone, handler)
+    return Override(handler, handler, calls_on=True)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -75,10 +83,12 @@ class Link:
     Attributes:
         override: the innermost.
         outer: the next; None if it is the last.
+        reaches_handler: whether the handler itself may be called.
     """
 
     override: Override
     outer: Link | None
+    reaches_handler: bool
 
 
 class Overrides:
@@ -104,7 +114,10 @@ class Overrides:
         link = None if region is None else links[region, cls]
         for inner in reversed(inside):
             own = _override_in(inner, cls)
-            link = links[inner, cls] = link if own is None else Link(own, link)
+            if own is not None:
+                reaches = own.calls_on and (link is None or link.reaches_handler)
+                link = Link(own, link, reaches)
+            links[inner, cls] = link
         return link
 
     def handler(self, link: Link, original: Handler) -> Handler:

@@ -136,14 +136,15 @@ def is_async(handler: Any) -> bool:
     if inspect.isclass(handler):
         handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
     while True:
+        call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself
+        if inspect.isfunction(call) and inspect.iscoroutinefunction(call):
+            return True
         if isinstance(handler, functools.partial):
             handler = handler.func
         elif hasattr(handler, "__wrapped__"):
             handler = handler.__wrapped__
         elif hasattr(handler, "__func__"):
             handler = handler.__func__
-        elif hasattr(handler, "__code__"):
-            return bool(handler.__code__.co_flags & inspect.CO_COROUTINE)
         else:
-            call = getattr(type(handler), "__call__", None)  # noqa: B004 - the method itself
-            return inspect.isfunction(call) and inspect.iscoroutinefunction(call)
+            code = getattr(handler, "__code__", None)
+            return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)

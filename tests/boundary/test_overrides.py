@@ -3,11 +3,13 @@
 # ruff: noqa: PT012 - a block that emits and then fails is what these tests are about
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
-from dependency_injector import containers
+from dependency_injector import containers, providers
 
 import airlock
 from airlock import Boundary, Drop, Handles, HandlesBatch, Outcome, PartialFailure, effect, needs
@@ -331,23 +333,62 @@ async def test_fakes_may_be_async() -> None:
     assert faked == notify.intents == [NotifyWarehouse()]
 
 
-def test_an_async_fake_in_a_sync_flush_fails_loudly(boundary: Boundary) -> None:
-    """As an async handler does."""
+class Waiting:
+    """A fake with an async ``__call__``."""
 
-    async def fake(subject: NotifyWarehouse) -> None:
+    async def __call__(self, subject: NotifyWarehouse) -> None:
         raise AssertionError("never awaited")
 
+
+async def waiting(subject: NotifyWarehouse) -> None:
+    raise AssertionError("never awaited")
+
+
+async def passing(subject: NotifyWarehouse, call_next: Callable[[Any], Any]) -> None:
+    raise AssertionError("never awaited")
+
+
+@pytest.mark.parametrize(
+    ("fake", "name"),
+    [
+        (waiting, "waiting (tests"),
+        (passing, "passing (tests"),
+        (Waiting(), "Waiting object"),
+        (Waiting().__call__, "Waiting.__call__"),
+        (functools.partial(passing, call_next=print), "partial"),
+        (AsyncMock(), "AsyncMock"),
+    ],
+    ids=["function", "calling on", "object", "method", "partial", "mock"],
+)
+def test_an_async_fake_in_a_sync_flush_refuses_it(
+    boundary: Boundary, handled: list[Any], fake: Any, name: str
+) -> None:
+    """Before the first handler runs, as an async handler does; the error names what was given."""
     with (
-        pytest.raises(FlushError) as raised,
+        pytest.raises(AsyncHandlerError, match="must be awaited, and this flush is sync") as raised,
         boundary.scope() as effects,
-        effects.override({NotifyWarehouse: fake}),
     ):
+        effects.emit(SendEmail())
+        with effects.override({NotifyWarehouse: fake}):
+            effects.emit(NotifyWarehouse())
+    assert handled == []
+    assert name in str(raised.value)
+    assert effects.report.pending == [SendEmail(), NotifyWarehouse()]
+
+
+def test_what_is_replaced_is_not_made(fake: FakeHandler) -> None:
+    """A fake that does not call on needs none of the handler's dependencies."""
+
+    def connect() -> None:
+        raise AssertionError("not called")
+
+    def connected(subject: NotifyWarehouse, db: None) -> None: ...
+
+    wiring = containers.DynamicContainer()
+    wiring.notify = Handles(NotifyWarehouse, connected, db=providers.Callable(connect))
+    with Boundary(wiring).scope() as effects, effects.override({NotifyWarehouse: fake}):
         effects.emit(NotifyWarehouse())
-    (error,) = raised.value.exceptions
-    assert isinstance(error, AsyncHandlerError)
-    assert "must be awaited, and this flush is sync" in str(error)
-    assert effects.report.failed == [NotifyWarehouse()]
-    assert "fake, the handler of" in str(error)
+    assert fake.intents == [NotifyWarehouse()]
 
 
 def test_a_sync_fake_makes_an_async_handler_fit(fake: FakeHandler) -> None:

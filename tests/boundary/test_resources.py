@@ -10,7 +10,7 @@ import pytest
 from dependency_injector import containers, providers
 
 from airlock import Boundary, Handles
-from airlock.errors import AsyncHandlerError, DeclarationError
+from airlock.errors import AsyncHandlerError, DeclarationError, DependencyError
 from tests.boundary.vocabulary import Broken, NotifyWarehouse, SendEmail
 
 LOG: list[Any] = []
@@ -139,16 +139,16 @@ async def test_a_dependency_that_must_be_awaited_needs_an_async_flush() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_async_resource_that_fails_refuses_the_flush() -> None:
+async def test_an_async_dependency_that_fails_refuses_the_flush() -> None:
     """Before the first handler runs."""
 
-    async def broken() -> AsyncIterator[list[Any]]:
+    async def broken() -> list[Any]:
         await asyncio.sleep(0)
         LOG.append(1 / len(LOG))
-        yield LOG
+        return LOG
 
     class Fragile(containers.DeclarativeContainer):
-        db = providers.Resource(broken)
+        db = providers.Coroutine(broken)
         email = Handles(SendEmail, write, db=db)
         notify = Handles(NotifyWarehouse, LOG.append)
 
@@ -158,3 +158,85 @@ async def test_an_async_resource_that_fails_refuses_the_flush() -> None:
             effects.emit_all([NotifyWarehouse(), SendEmail()])
     assert LOG == []
     assert effects.report.pending == [NotifyWarehouse(), SendEmail()]
+
+
+# -- resources that nobody opened -----------------------------------------------------------------
+
+
+class Below(containers.DeclarativeContainer):
+    """The resource is far below the handler, which comes last."""
+
+    db = providers.Resource(database)
+    email = Handles(SendEmail, LOG.append)
+    repository: Any = providers.Singleton(dict, db=db)
+    notify = Handles(NotifyWarehouse, write, db=repository.provided["db"])
+
+
+class Nested(containers.DeclarativeContainer):
+    shop = providers.Container(Below)
+
+
+@pytest.mark.parametrize(("container", "name"), [(Below, "`db`"), (Nested, "`shop.db`")])
+def test_a_resource_that_nobody_opened_refuses_the_flush(container: Any, name: str) -> None:
+    """Before the first handler runs; the flush opens nothing. Once it is open, the rest runs."""
+    boundary = Boundary(container())
+    with (
+        pytest.raises(DependencyError, match=f"{name} is not open, and a flush never opens"),
+        boundary.scope() as effects,
+    ):
+        effects.emit_all([SendEmail(), NotifyWarehouse(1)])
+    assert LOG == []
+    assert effects.report.pending == [SendEmail(), NotifyWarehouse(1)]
+    with boundary:
+        assert effects.report.resume().ok
+    assert ["opened", SendEmail(), NotifyWarehouse(1), "closed"] == LOG
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("container", [Sync, Async])
+async def test_nor_does_an_async_flush_open_any(container: Any) -> None:
+    """Sync or async ones."""
+    effects = Boundary(container()).scope()
+    with pytest.raises(DependencyError, match="`db` is not open"):
+        async with effects:
+            effects.emit(NotifyWarehouse())
+    assert LOG == []
+    assert effects.report.pending == [NotifyWarehouse()]
+
+
+def test_a_resource_that_was_closed_is_not_open() -> None:
+    """A flush after the block would use it as it was left."""
+    boundary = Boundary(Sync())
+    with boundary:
+        pass
+    with pytest.raises(DependencyError, match="not open"), boundary.scope() as effects:
+        effects.emit(NotifyWarehouse())
+    assert LOG == ["opened", "closed"]
+
+
+def test_a_resource_that_is_replaced_need_not_be_open() -> None:
+    """By another provider, or because a fake stands for its handler."""
+    container = Sync()
+    boundary = Boundary(container)
+    with container.db.override(LOG), boundary.scope() as effects:
+        effects.emit(NotifyWarehouse(1))
+    with boundary.scope() as effects, effects.override({NotifyWarehouse: LOG.append}):
+        effects.emit(NotifyWarehouse(2))
+    assert [NotifyWarehouse(1), NotifyWarehouse(2)] == LOG
+
+
+def test_an_async_dependency_of_an_async_resource_is_not_begun_in_a_sync_flush() -> None:
+    """Without an event loop either: it is known before anything is called."""
+    with (
+        pytest.raises(AsyncHandlerError, match=r"must be awaited for `db` \(an async resource\)"),
+        Boundary(Async()).scope() as effects,
+    ):
+        effects.emit(SendEmail())
+    assert LOG == []
+
+
+def test_async_resources_are_named_where_there_is_no_event_loop() -> None:
+    """Nothing of the container is opened."""
+    with pytest.raises(DeclarationError, match="async resources, `db`"), Boundary(Async()):
+        pass
+    assert LOG == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from dependency_injector import containers, providers
@@ -261,6 +263,55 @@ def test_an_async_handler_refuses_a_sync_flush(handled: list[Any]) -> None:
     assert "register a plain function" in text
     assert raised.value.report is not None
     assert raised.value.report.pending == [NotifyWarehouse(), SendEmail()]
+
+
+def plain(subject: SendEmail) -> None: ...
+
+
+async def asynchronous(subject: SendEmail) -> None: ...
+
+
+class Threaded:
+    """Runs a plain function in a thread, as ``sync_to_async`` does: it wraps it, and is async."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+
+    async def __call__(self, subject: SendEmail) -> None: ...
+
+    @classmethod
+    async def of_the_class(cls, subject: SendEmail) -> None: ...
+
+    @staticmethod
+    async def static(subject: SendEmail) -> None: ...
+
+
+@functools.wraps(asynchronous)
+def passing_on(subject: SendEmail) -> Any:
+    return asynchronous(subject)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        Threaded(plain),
+        Threaded(plain).__call__,
+        Threaded.of_the_class,
+        Threaded.static,
+        functools.partial(asynchronous),
+        functools.partial(Threaded(plain)),
+        passing_on,
+        AsyncMock(),
+    ],
+    ids=["object", "method", "class method", "static", "partial", "of object", "wrapped", "mock"],
+)
+def test_whatever_is_async_is_known_before_anything_runs(handler: Any, handled: list[Any]) -> None:
+    """``check`` names it as well."""
+    boundary = Boundary({NotifyWarehouse: handled.append, SendEmail: handler})
+    assert boundary.check([NotifyWarehouse, SendEmail], sync=True).misfits
+    with pytest.raises(AsyncHandlerError), boundary.scope() as effects:
+        effects.emit_all([NotifyWarehouse(), SendEmail()])
+    assert handled == []
 
 
 def test_a_handler_that_returns_a_coroutine_in_a_sync_flush_fails(handled: list[Any]) -> None:

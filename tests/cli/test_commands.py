@@ -6,11 +6,14 @@ To accept new texts, run these tests with ``AIRLOCK_WRITE_GOLDEN=1`` and read th
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import subprocess
 import sys
+import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,11 +54,11 @@ def test_on_a_terminal_there_are_tables_colours_and_a_question(tmp_path: Path) -
     told = typed(["intents", "bill"], folder)
     assert "bill.archive" in told
     assert "─" in told
-    typed(["run", "--plan", "out.json", "--", "migrate.py"], folder)
-    refused = typed(["plan", "apply", "out.json", "--boundary", "bill:boundary"], folder, b"n\n")
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    refused = typed(["plan", "apply", "out.plan", "--boundary", "bill:boundary"], folder, b"n\n")
     assert "Apply it? [y/N]" in refused
     assert "sent" not in refused
-    applied = typed(["plan", "apply", "out.json", "--boundary", "bill:boundary"], folder, b"y\n")
+    applied = typed(["plan", "apply", "out.plan", "--boundary", "bill:boundary"], folder, b"y\n")
     assert "6 delivered" in applied
     assert "applying" in applied
 
@@ -63,34 +66,146 @@ def test_on_a_terminal_there_are_tables_colours_and_a_question(tmp_path: Path) -
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_who_resumes_on_a_terminal_is_asked_about_each_effect(tmp_path: Path) -> None:
     folder = copied(tmp_path)
-    typed(["run", "--plan", "out.json", "--", "migrate.py"], folder)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
     (folder / "dies").touch()
-    typed(["plan", "apply", "out.json", "--boundary", "bill:boundary", "--yes"], folder)
+    typed(["plan", "apply", "out.plan", "--boundary", "bill:boundary", "--yes"], folder)
     (folder / "dies").unlink()
-    arguments = ["plan", "resume", "out.json", "--boundary", "bill:boundary", "--yes"]
+    arguments = ["plan", "resume", "out.plan", "--boundary", "bill:boundary", "--yes"]
     told = typed(arguments, folder, b"retry\n")
     assert "1  SendBill(number=2)" in told
     assert "sent 2" in told
     assert "5 delivered" in told
 
 
-def typed(arguments: list[str], folder: Path, answer: bytes = b"") -> str:
-    """What a command shows on a terminal, where somebody answers."""
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_only_what_is_chosen_and_not_done_is_asked_about(tmp_path: Path) -> None:
+    """The bar ends at as many."""
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    applying = ["plan", "apply", "out.plan", "--boundary", "bill:boundary"]
+    told = typed([*applying, "--index", "0"], folder, b"y\n")
+    assert "Apply 1 of 3 (1 bill.send)? [y/N]" in told
+    assert "2/2" in told  # with the follow-up
+    told = typed([*applying, "--kind", "bill.send"], folder, b"n\n")
+    assert "Apply 2 of 3 (2 bill.send)? [y/N]" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("answer", "code"), [(b"n\n", 5), (b"\n", 5), (b"\x04", 5), (b"\x03", 130)]
+)
+def test_a_no_and_an_interruption_have_exit_codes_of_their_own(
+    tmp_path: Path, answer: bytes, code: int
+) -> None:
+    """The end of the input is a no."""
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    applying = ["plan", "apply", "out.plan", "--boundary", "bill:boundary"]
+    told = typed(applying, folder, answer, awaited="[y/N]", code=code)
+    assert "sent" not in told
+    assert "Traceback" not in told
+    assert ("Interrupted." in told) is (code == 130)
+    assert not (folder / "out.plan.journal").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_an_interruption_at_work_has_its_exit_code_too(tmp_path: Path) -> None:
+    """It says where to look, for some of the plan is done."""
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    (folder / "stuck.py").write_text(
+        "import threading, bill, airlock\n"
+        "def stick(intent):\n"
+        "    print('at work')\n"
+        "    threading.Event().wait()\n"
+        "boundary = airlock.Boundary({bill.SendBill: stick})\n"
+    )
+    applying = ["plan", "apply", "out.plan", "--boundary", "stuck:boundary", "--yes"]
+    told = typed(applying, folder, b"\x03", awaited="at work", code=130)
+    assert "`airlock plan show out.plan` lists how far it came." in told
+    assert "Interrupted." in told
+    assert "Traceback" not in told
+    (folder / "slow.py").write_text("print('loading'); import threading; threading.Event().wait()")
+    told = typed(["check", "slow:boundary"], folder, b"\x03", awaited="loading", code=130)
+    assert "Traceback" not in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("option", "refusal", "code"),
+    [
+        (["--journal", "two.plan.journal"], "another", 3),
+        (["--index", "7"], "--index: 7 is no index", 2),
+        (["--kind", "bill.sent"], "Did you mean 'bill.send'?", 2),
+        (["--digest", "sha256:0"], "is not the plan that was asked for", 3),
+    ],
+)
+def test_nobody_is_asked_about_what_is_refused(
+    tmp_path: Path, option: list[str], refusal: str, code: int
+) -> None:
+    """A journal of another plan, and whatever else can be known before."""
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "one.plan", "--", "migrate.py"], folder)
+    typed(["run", "--plan", "two.plan", "--", "migrate.py"], folder)
+    boundary = ["--boundary", "bill:boundary"]
+    typed(["plan", "apply", "two.plan", *boundary, "--index", "0", "--yes"], folder)
+    told = typed(["plan", "apply", "one.plan", *boundary, *option], folder, code=code)
+    assert refusal in told
+    assert "[y/N]" not in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_nobody_is_asked_about_a_plan_with_effects_that_may_have_happened(tmp_path: Path) -> None:
+    """That question comes first, of ``resume``."""
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    (folder / "dies").touch()
+    applying = ["plan", "apply", "out.plan", "--boundary", "bill:boundary"]
+    typed([*applying, "--yes"], folder)
+    (folder / "dies").unlink()
+    told = typed(applying, folder, code=4)
+    assert "airlock plan resume out.plan" in told
+    assert "[y/N]" not in told
+
+
+def typed(
+    arguments: list[str],
+    folder: Path,
+    answer: bytes = b"",
+    *,
+    awaited: str = "",
+    code: int | None = None,
+) -> str:
+    """What a command shows on a terminal, where somebody answers once they see what they await."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "airlock", *arguments]
     environment = (
         os.environ | measuring() | {"TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"}
     )
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-    ):
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - ^C is for it
+    ) as process:
         os.close(theirs)
-        os.write(ours, answer)
-        shown = bytearray()
+        shown, left = bytearray(), answer
         with contextlib.suppress(OSError):  # which is how a terminal says that it is over
-            while part := os.read(ours, 4096):
+            while True:
+                if left and awaited.encode() in shown:
+                    os.write(ours, left)
+                    left = b""
+                part = os.read(ours, 4096)
+                if not part:
+                    break
                 shown += part
     os.close(ours)
+    if code is not None:
+        assert process.returncode == code, shown.decode()
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 

@@ -18,8 +18,8 @@ from airlock import Boundary, Handles
 from airlock.edges import Receiver
 from airlock.errors import (
     FlushError,
-    NotHereError,
     SettingError,
+    UndeclaredHereError,
     UnhandledIntentError,
     WireError,
 )
@@ -286,7 +286,7 @@ def test_what_is_not_declared_here_is_to_be_kept(
     receive: Any, message: bytes, what: str, problem: str
 ) -> None:
     """A later release may know it."""
-    with pytest.raises(NotHereError) as caught:
+    with pytest.raises(UndeclaredHereError) as caught:
         receive(Receiver(make), message)
     assert (caught.value.what, caught.value.problem) == (what, problem)
     assert isinstance(caught.value.__cause__, WireError)
@@ -303,7 +303,7 @@ def test_garbage_is_told_apart(receive: Any, message: bytes) -> None:
 @BOTH
 def test_what_has_no_handler_here_is_to_be_kept(receive: Any) -> None:
     """Another worker may have one."""
-    with pytest.raises(NotHereError, match="there is no handler for Work") as caught:
+    with pytest.raises(UndeclaredHereError, match="there is no handler for Work") as caught:
         receive(Receiver(Boundary({})), MESSAGE)
     assert isinstance(caught.value.__cause__, UnhandledIntentError)
     assert caught.value.what == "'receivers.work' version 1"
@@ -318,7 +318,7 @@ def test_while_the_boundary_cannot_be_made_everything_is_to_be_kept(
     receiver = Receiver(given)
     for message in (MESSAGE, b"garbage"):
         caplog.clear()
-        with pytest.raises(NotHereError, match="its boundary cannot be made") as caught:
+        with pytest.raises(UndeclaredHereError, match="its boundary cannot be made") as caught:
             receive(receiver, message)
         assert type(caught.value.__cause__).__name__ in caught.value.problem
         (record,) = caplog.records
@@ -328,7 +328,7 @@ def test_while_the_boundary_cannot_be_made_everything_is_to_be_kept(
 
 def test_to_deliver_needs_the_boundary_as_well() -> None:
     """What was read elsewhere is kept, too, while there is none."""
-    with pytest.raises(NotHereError):
+    with pytest.raises(UndeclaredHereError):
         Receiver("no.such.module:boundary").deliver(Envelope(Work(1)))
 
 
@@ -346,7 +346,7 @@ def test_resources_that_cannot_be_opened_are_tried_again() -> None:
         work = Handles(Work, done_with, client=client)
 
     receiver = Receiver(lambda: Boundary(Effects()))
-    with pytest.raises(NotHereError, match="ConnectionRefusedError: no mail server"):
+    with pytest.raises(UndeclaredHereError, match="ConnectionRefusedError: no mail server"):
         receiver.receive(MESSAGE)
     assert receiver.receive(MESSAGE).delivered == [Work(1)]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock import ALLOW, DROP, HOLD, MERGED, Boundary, EffectBuffer, Options, Verdict, View
-from airlock.effects.judge import BadVerdicts, ask
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.errors import PolicyError
 from tests.effects.vocabulary import Mail, Notify
 
@@ -49,7 +49,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("answer", "text"), [n[1:] for n in NONSENSE], ids=[n[0] for n in NONSENSE]
 )
 def test_a_nonsense_answer_is_refused_in_words(answer: Any, text: str) -> None:
-    with pytest.raises(BadVerdicts) as caught:
+    with pytest.raises(BadVerdictsError) as caught:
         ask(lambda _: answer, TWO)
     assert text in str(caught.value)
 
@@ -95,7 +95,7 @@ def test_one_may_be_merged_into_what_is_allowed_or_held(survivor: Verdict) -> No
 
 def test_a_verdict_that_was_made_anew_is_not_the_verdict() -> None:
     """Verdicts are compared by identity; a look-alike is nonsense, not an ALLOW."""
-    with pytest.raises(BadVerdicts):
+    with pytest.raises(BadVerdictsError):
         ask(lambda _: [Verdict("ALLOW"), DROP], TWO)
 
 
@@ -104,7 +104,7 @@ def test_whatever_is_accepted_leaves_a_survivor_for_every_merge(answer: list[Ver
     shown = View([Notify(i) for i in range(len(answer))])
     try:
         accepted = ask(lambda _: answer, shown) or []
-    except BadVerdicts:
+    except BadVerdictsError:
         return
     for i, verdict in enumerate(accepted):
         if verdict.into is not None:

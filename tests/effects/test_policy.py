@@ -28,7 +28,7 @@ from airlock import (
     effect,
     enqueue,
 )
-from airlock.effects.judge import BadVerdicts, ask
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.effects.policy import And, Each, Selection, Where, decision, guard_of, seats
 from airlock.errors import DeclarationError, RefusedError
 from tests.effects.vocabulary import Charge, Mail, Notify, Urgent
@@ -236,7 +236,7 @@ def test_where_stacks() -> None:
     "nonsense", [lambda _: [ALLOW], lambda _: [], lambda _: [MERGED(into=9)] * 2, lambda _: [3, 3]]
 )
 def test_nonsense_of_a_narrowed_policy_stays_nonsense(nonsense: Any) -> None:
-    with pytest.raises(BadVerdicts):
+    with pytest.raises(BadVerdictsError):
         ask(Where(nonsense, odd), view(Notify(1), Notify(2), Notify(3)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -95,22 +96,96 @@ def test_the_ambient_emit_and_emit_all_check_it_too() -> None:
     assert effects.report.counts == {}
 
 
-def test_a_name_that_never_comes_is_left_to_the_type_checker() -> None:
+def made(source: str) -> Any:
+    """The class ``Made`` of a module of that source."""
     module = types.ModuleType("tests_postponed_made")
     sys.modules[module.__name__] = module
-    source = (
-        "from __future__ import annotations\n"
-        "from airlock import intent\n"
-        "@intent\n"
-        "class Made:\n"
-        "    value: NeverDefined\n"
-    )
-    try:
-        exec(compile(source, "made.py", "exec"), vars(module))
-        made: Any = module.__dict__["Made"]
-        assert EffectBuffer([made(1)]) == [made(1)]
-    finally:
-        del sys.modules[module.__name__]
+    head = "from __future__ import annotations\nimport attrs, airlock\nfrom airlock import intent\n"
+    exec(compile(head + source, "made.py", "exec"), vars(module))
+    return module.__dict__["Made"]
+
+
+@pytest.fixture(autouse=True)
+def _forget_modules() -> Iterator[None]:
+    yield
+    sys.modules.pop("tests_postponed_made", None)
+
+
+UNKNOWN = {
+    "misspelt": "@intent\nclass Made:\n    value: Tupel[int, ...]\n",
+    "for type checkers only": (
+        "import typing\nif typing.TYPE_CHECKING:\n    from collections import Counter\n"
+        "@intent\nclass Made:\n    value: Counter[str]\n"
+    ),
+    "an attribute": "import collections\n@intent\nclass Made:\n    value: collections.Count\n",
+    "inside": "@intent\nclass Made:\n    value: tuple[int | Nowhere, ...]\n",
+    "nested": (
+        "@attrs.frozen\nclass Line:\n    tags: Nowhere\n@intent\nclass Made:\n    value: Line\n"
+    ),
+    "inherited": (
+        "@attrs.frozen\nclass Base:\n    value: Nowhere\n@intent\nclass Made(Base):\n    pass\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("source", UNKNOWN.values(), ids=UNKNOWN)
+def test_a_name_that_never_comes_is_refused_at_the_first_emission(source: str) -> None:
+    """And at every other; ``check`` names it before."""
+    cls = made(source)
+    (problem,) = airlock.Boundary({cls: print}).check([cls]).fields
+    assert problem.startswith("Made.value")
+    assert "which cannot be resolved" in problem
+    assert "not only under `if TYPE_CHECKING:`" in problem
+    effects = EffectBuffer()
+    for emit in (effects.emit, lambda one: effects.emit_all([one]), effects.emit):
+        with pytest.raises(FieldError, match="cannot be resolved"):
+            emit(cls(()))
+    assert effects == []
+
+
+def test_a_field_that_is_no_part_of_the_value_may_have_any_annotation() -> None:
+    cls = made("@intent\nclass Made:\n    value: Nowhere = airlock.field(hash=False)\n")
+    assert airlock.Boundary({cls: print}).check([cls]).ok
+    assert EffectBuffer([cls(1)]) == [cls(1)]
+
+
+def test_an_imported_module_may_come_later() -> None:
+    """As in a circle of imports."""
+    cls = made("@intent\nclass Made:\n    value: elsewhere.Rows\n")
+    sys.modules["tests_postponed_made"].elsewhere = types.SimpleNamespace(Rows=list[int])  # type: ignore[attr-defined]
+    with pytest.raises(FieldError, match=r"mutable type list\[int\]"):
+        EffectBuffer().emit(cls([]))
+
+
+def test_a_class_var_is_known_by_any_name() -> None:
+    """Attrs knows it by its usual ones only, and takes it for a field otherwise."""
+    with pytest.raises(FieldError, match="is no field"):
+        made("import typing as tp\n@intent\nclass Made:\n    limit: tp.ClassVar[int] = 3\n")
+
+
+def test_names_that_a_function_defines_later_are_found_while_it_runs() -> None:
+    """A local class below the intent."""
+
+    @intent
+    class Above:
+        below: Below
+
+    @attrs.frozen
+    class Below:
+        rows: tuple[int, ...]
+
+    assert EffectBuffer([Above(Below((1,)))]) == [Above(Below((1,)))]
+
+    @intent
+    class AboveBad:
+        below: BelowBad
+
+    @attrs.frozen
+    class BelowBad:
+        rows: list[int]
+
+    with pytest.raises(FieldError, match=r"below\.rows has the mutable type"):
+        EffectBuffer().emit(AboveBad(BelowBad([])))
 
 
 def test_a_postponed_json_field_takes_json_only() -> None:

@@ -478,6 +478,45 @@ def test_hash_false_insists(hint: Any) -> None:
     assert hash(cls(object())) == hash(cls([]))
 
 
+def test_an_annotation_that_is_no_expression_is_refused() -> None:
+    """It could never be resolved."""
+    with pytest.raises(
+        FieldError, match=r"'no such name', which cannot be resolved .* Write a type"
+    ):
+        declare("no such name")
+
+
 def test_a_type_that_is_no_type_is_left_to_the_type_checker() -> None:
-    declare("no such name")
     declare(3)
+
+
+@pytest.mark.parametrize("hint", [dataclasses.InitVar[int], dataclasses.KW_ONLY], ids=str)
+def test_what_only_dataclasses_know_is_refused(hint: Any) -> None:
+    [problem] = problems(hint)
+    assert problem.text.startswith("is no field (")
+
+
+@attrs.frozen
+class Half:
+    """One of its annotations stands for nothing, and the other is mutable."""
+
+    known: list[int]
+    unknown: "NeverDefined"  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+
+def test_one_unknown_name_does_not_hide_the_other_fields() -> None:
+    found = {problem.path: problem.later for problem in problems(Half)}
+    assert found == {".known": False, ".unknown": True}
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [tuple["Line", ...], typing.Optional["Line"], typing.Union[int, "Line"], "Line | None"],
+    ids=str,
+)
+def test_names_inside_of_types_are_resolved(hint: Any) -> None:
+    """Wherever in the annotation the string is."""
+    namespace = {"__annotations__": {"value": hint}, "__module__": __name__}
+    cls = type("Declared", (), namespace)
+    with pytest.raises(FieldError, match=r"\.tags has the mutable type list\[str\]"):
+        intent(cls)

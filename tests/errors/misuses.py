@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import dataclasses
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +56,7 @@ from airlock.errors import (
     ClosedRegionError,
     DeclarationError,
     DeliveryError,
+    DependencyError,
     DirectCallError,
     DuplicateHandlerError,
     DuplicateKindError,
@@ -68,7 +70,6 @@ from airlock.errors import (
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
-    NotHereError,
     NoTransactionError,
     OpenRegionsError,
     OptionError,
@@ -84,10 +85,13 @@ from airlock.errors import (
     ScopeStateError,
     SensitiveFieldError,
     SettingError,
+    SignatureError,
     UnavailableError,
+    UndeclaredHereError,
     UnencodableError,
     UnfakedIntentError,
     UnhandledIntentError,
+    UnreleasedResultError,
     UnsupportedOptionError,
     WireError,
     WiringError,
@@ -298,6 +302,45 @@ def field_that_is_mutable_inside() -> None:
     @intent
     class Ship:
         lines: tuple[Line, ...]
+
+
+@raises(FieldError)
+def field_of_a_type_that_is_nowhere() -> None:
+    @intent(kind="misuses.misspelt")
+    class Misspelt:
+        lines: Tupel[int, ...]  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+    airlock.EffectBuffer().emit(Misspelt(()))
+
+
+@raises(DeclarationError)
+def fields_of_a_dataclass_that_would_vanish() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class DomainEvent:
+        tenant: str = "public"
+
+    @intent
+    class OrderPlaced(DomainEvent):
+        order_id: int = 0
+
+
+@raises(DeclarationError)
+def equality_without_a_hash() -> None:
+    @intent
+    class Loose:  # noqa: PLW1641 - what is refused
+        name: str
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+
+@raises(DeclarationError)
+def hook_of_dataclasses() -> None:
+    @intent
+    class Checked:
+        number: int
+
+        def __post_init__(self) -> None: ...
 
 
 @raises(FieldError)
@@ -780,6 +823,55 @@ def handler_that_returns_an_awaitable() -> None:
     cause_of(lambda: flushed(NotifyWarehouse(7), handler=lambda one: notify_later(one)))  # noqa: PLW0108
 
 
+def opened() -> Iterator[str]:
+    yield "a client"
+
+
+async def opened_later() -> AsyncIterator[str]:
+    yield "a client"
+
+
+class Stored(containers.DeclarativeContainer):
+    http = providers.Resource(opened)
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+class StoredLater(containers.DeclarativeContainer):
+    http = providers.Resource(opened_later)
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+class Unset(containers.DeclarativeContainer):
+    http: Any = providers.Dependency()
+    notify = Handles(NotifyWarehouse, notify_with, http=http)
+
+
+@raises(DependencyError)
+def resource_that_nobody_opened() -> None:
+    with Boundary(Stored()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(DependencyError)
+def dependency_that_nobody_gave() -> None:
+    with Boundary(Unset()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(AsyncHandlerError)
+def async_dependency_in_a_sync_flush() -> None:
+    with Boundary(StoredLater()).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(AsyncHandlerError)
+def async_interceptor_in_a_sync_flush() -> None:
+    async def timed(intent: Any, call_next: Any) -> None: ...
+
+    with Boundary({NotifyWarehouse: print}, interceptors=[timed]).scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
 @raises(UnsupportedOptionError)
 def delay_without_an_engine() -> None:
     with shop().scope() as effects:
@@ -1153,18 +1245,18 @@ def broker_that_is_down_by_itself() -> None:
     raise UnavailableError("amqp://broker:5672", "connection refused")
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_of_a_newer_release() -> None:
     known = Wire().encode(Envelope(NotifyWarehouse(7)))
     Receiver(Boundary({})).receive(known.replace(b'"version":1', b'"version":2'))
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_that_this_worker_has_no_handler_for() -> None:
     Receiver(Boundary({})).deliver(Envelope(NotifyWarehouse(7)))
 
 
-@raises(NotHereError)
+@raises(UndeclaredHereError)
 def message_for_a_boundary_that_cannot_be_made() -> None:
     def boundary() -> NoReturn:
         raise ConnectionRefusedError("no mail server")
@@ -1222,3 +1314,26 @@ def handler_that_awaits_what_others_cancel() -> None:
         asyncio.run(main())
     except FlushError as failed:
         raise failed.exceptions[0] from None
+
+
+# -- Celery ---------------------------------------------------------------------------------------
+
+
+@raises(SignatureError)
+def call_of_a_task_that_is_none() -> None:
+    from airlock.integrations.celery import CallTask
+
+    CallTask(notify)  # type: ignore[arg-type]
+
+
+@raises(UnreleasedResultError)
+def result_of_a_task_that_was_not_sent() -> None:
+    from celery import Celery
+
+    from airlock.integrations.celery import CallTask
+    from airlock.integrations.celery.results import Release
+
+    app: Any = Celery("misuses", set_as_current=False)
+    receipt = app.task(notify, name="misuses.receipt")
+    with shop().scope() as effects:
+        Release(CallTask(receipt.s(7)), effects).check()

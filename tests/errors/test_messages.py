@@ -126,6 +126,7 @@ def test_an_error_that_stopped_a_flush_has_the_report(name: str) -> None:
     stopped = (
         errors.FlushError,
         errors.PolicyError,
+        errors.DependencyError,
         errors.UnhandledIntentError,
         errors.UnsupportedOptionError,
         errors.NoTransactionError,

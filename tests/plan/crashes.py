@@ -332,8 +332,8 @@ def main(story: str, mode: str, folder: str) -> None:
     os.chdir(folder)
     with Boundary({}).scope(policy=Hold()) as effects:
         effects.emit_all(PLANNED)
-    effects.plan().save("plan.json")
-    plan = Plan.load("plan.json")
+    effects.plan().save("effects.plan")
+    plan = Plan.load("effects.plan")
 
     def case(name: str) -> Case:
         return Case(Path(folder), idempotent, asynchronous, plan, name)

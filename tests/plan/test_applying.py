@@ -58,7 +58,7 @@ AT_ONCE = {"wait_initial": timedelta(0), "wait_max": timedelta(0)}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "plan.json"
+    return tmp_path / "effects.plan"
 
 
 def orders(*numbers: int) -> list[Notify]:
@@ -131,7 +131,7 @@ def test_a_million_is_a_chunk_after_the_other(boundary: Boundary, handled: list[
     assert handled == wanted
 
 
-@pytest.mark.parametrize("plan", [None, "plan.json", 5, [Notify(1)], Plan])
+@pytest.mark.parametrize("plan", [None, "effects.plan", 5, [Notify(1)], Plan])
 def test_only_plans_are_applied(boundary: Boundary, plan: Any) -> None:
     with pytest.raises(DeclarationError, match="apply takes a Plan"):
         boundary.apply(plan)

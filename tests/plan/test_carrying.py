@@ -104,7 +104,7 @@ def test_options_and_headers(options: Options | None, tmp_path: Path) -> None:
 
     direct = directly(emit)
     assert len(direct) == 4
-    assert planned(emit, tmp_path / "plan.json") == direct
+    assert planned(emit, tmp_path / "effects.plan") == direct
 
 
 def test_generations(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_generations(tmp_path: Path) -> None:
 
     direct = directly(emit)
     assert [one.depth for one in direct] == [0, 0, 1, 1, 2, 3]
-    assert planned(emit, tmp_path / "plan.json") == direct
+    assert planned(emit, tmp_path / "effects.plan") == direct
 
 
 def test_causes_of_what_was_held_far_down(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_causes_of_what_was_held_far_down(tmp_path: Path) -> None:
     with boundary.scope(policy=policy, headers={"tenant": "acme"}) as effects:
         effects.emit_all([Chain(3), Placed(1)])
     before = list(seen)
-    boundary.apply(saved(effects.plan(), tmp_path / "plan.json"))
+    boundary.apply(saved(effects.plan(), tmp_path / "effects.plan"))
 
     def emit(effects: Scope) -> None:
         effects.emit_all([Chain(3), Placed(1)])
@@ -155,7 +155,7 @@ def test_the_memory_of_once_per_chain_is_kept(tmp_path: Path) -> None:
     boundary = Boundary({Placed: placed, Notify: notify}, policy=OncePerChain(Placed, Notify))
     with boundary.scope(policy=Hold(Notify)) as effects:
         effects.emit(Placed(1))
-    applied = boundary.apply(saved(effects.plan(), tmp_path / "plan.json"))
+    applied = boundary.apply(saved(effects.plan(), tmp_path / "effects.plan"))
     assert ran == [Placed(1), Notify(1)]
     assert applied.counts == {"delivered": 1, "dropped": 1}
 
@@ -197,7 +197,7 @@ def plan_with(options: Options | None, *, headers: dict[str, str] | None = None)
 def test_a_dispatch_that_honours_nothing_takes_what_gave_nothing(tmp_path: Path) -> None:
     """An id and the headers of a scope are no options."""
     queue = Queue()
-    plan = saved(plan_with(None, headers={"tenant": "acme"}), tmp_path / "plan.json")
+    plan = saved(plan_with(None, headers={"tenant": "acme"}), tmp_path / "effects.plan")
     applied = Boundary({}, dispatch=queue).apply(plan)
     assert applied.counts == {"handed over": 2}
     assert queue.intents == [
@@ -223,7 +223,7 @@ def test_an_option_that_is_not_honoured_is_refused_before_anything_runs(
 ) -> None:
     (name,) = options.given()
     others = {"id", "delay", "ordering_key", "dedupe_key", "headers"} - {name}
-    plan = saved(plan_with(options), tmp_path / "plan.json")
+    plan = saved(plan_with(options), tmp_path / "effects.plan")
     queue = honouring(*others)
     with pytest.raises(UnsupportedOptionError, match=name):
         Boundary({}, dispatch=queue).apply(plan)
@@ -232,7 +232,7 @@ def test_an_option_that_is_not_honoured_is_refused_before_anything_runs(
 
 
 def test_an_option_of_what_is_not_chosen_is_no_reason(tmp_path: Path) -> None:
-    plan = saved(plan_with(Options(delay=timedelta(hours=1))), tmp_path / "plan.json")
+    plan = saved(plan_with(Options(delay=timedelta(hours=1))), tmp_path / "effects.plan")
     applied = Boundary({Notify: print}).apply(plan, indices=[0])
     assert (applied.counts, applied.remaining) == ({"delivered": 1}, 1)
 
@@ -242,7 +242,7 @@ def test_routes(tmp_path: Path, handled: list[Any]) -> None:
     boundary = Boundary({Audit: handled.append}, dispatch=Route({Mail: queue}))
     with Boundary(EVERYTHING).scope(policy=Hold()) as effects:
         effects.emit_all([Mail("x"), Audit("a"), Mail("y")])
-    applied = boundary.apply(saved(effects.plan(), tmp_path / "plan.json"))
+    applied = boundary.apply(saved(effects.plan(), tmp_path / "effects.plan"))
     assert applied.counts == {"handed over": 2, "delivered": 1}
     assert handled == [Audit("a")]
     assert [one.intent for one in queue.sent] == [Mail("x"), Mail("y")]
@@ -266,7 +266,7 @@ def test_effect_functions(tmp_path: Path) -> None:
     with boundary.scope(policy=Hold()) as effects:
         airlock.enqueue(restock, 7)
         airlock.enqueue(restock, 8)
-    plan = saved(effects.plan(), tmp_path / "plan.json")
+    plan = saved(effects.plan(), tmp_path / "effects.plan")
     assert str(boundary.apply(plan, kinds=[restock], indices=[1])) == "1 delivered, 1 remaining"
     assert stock == [8]
 
@@ -286,7 +286,7 @@ def test_interceptors_and_observers(tmp_path: Path) -> None:
     boundary = Boundary({Chain: chain}, interceptors=[intercept], observers=[Watcher()])
     with boundary.scope(policy=Hold()) as effects:
         effects.emit(Chain(1))
-    boundary.apply(saved(effects.plan(), tmp_path / "plan.json"))
+    boundary.apply(saved(effects.plan(), tmp_path / "effects.plan"))
     assert around == [
         ("started", Chain(1)),
         ("intercepted", Chain(1)),

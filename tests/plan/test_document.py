@@ -20,7 +20,7 @@ from tests.plan.vocabulary import Mail, Notify, Placed, plan_of
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "plan.json"
+    return tmp_path / "effects.plan"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_what_is_loaded_is_what_was_saved(path: Path) -> None:
         assert list(one) == entries
         assert (one.digest, one.created, one.expires, len(one), str(one)) == before
         assert dict(one.kinds) == {("plans.notify", 1): 2, ("plans.mail", 1): 1}
-        assert one.journal == path.with_name("plan.json.journal")
+        assert one.journal == path.with_name("effects.plan.journal")
 
 
 def test_a_loaded_plan_is_saved_as_it_is(path: Path) -> None:

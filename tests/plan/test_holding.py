@@ -229,8 +229,8 @@ def test_it_is_a_plan_like_any_other(
         here = next_line()
         effects.emit(Notify(1), Options(ordering_key="a"))
     plan = held.plan()
-    plan.save(tmp_path / "plan.json")
-    (entry,) = Plan.load(tmp_path / "plan.json")
+    plan.save(tmp_path / "effects.plan")
+    (entry,) = Plan.load(tmp_path / "effects.plan")
     assert entry.headers == {"tenant": "acme"}
     assert entry.options == Options(ordering_key="a")
     assert (entry.place or "").endswith(here)

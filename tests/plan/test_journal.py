@@ -50,7 +50,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "plan.json"
+    return tmp_path / "effects.plan"
 
 
 @pytest.fixture
@@ -78,10 +78,13 @@ def interrupted(plan: Plan, *, at: Any) -> None:
 
 
 def test_it_is_beside_the_plan(boundary: Boundary, plan: Plan, path: Path) -> None:
-    assert plan.journal == path.with_name("plan.json.journal")
+    assert plan.journal == path.with_name("effects.plan.journal")
     boundary.apply(plan, indices=[0, 2])
     assert states(plan.journal) == {0: "delivered", 2: "delivered"}
-    assert sorted(file.name for file in path.parent.iterdir()) == ["plan.json", "plan.json.journal"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "effects.plan",
+        "effects.plan.journal",
+    ]
 
 
 def test_it_is_elsewhere_if_wanted(boundary: Boundary, plan: Plan, tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ def test_a_folder_that_may_not_be_written(boundary: Boundary, handled: list[Any]
     handled.clear()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plan = saved(plan_of(Notify(1)), folder / "plan.json")
+        plan = saved(plan_of(Notify(1)), folder / "effects.plan")
         folder.chmod(0o555)
         try:
             with powerless():
@@ -231,7 +234,7 @@ def test_a_journal_that_may_not_be_written(boundary: Boundary, handled: list[Any
     """It can be read, but that is not enough."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plan = saved(plan_of(Notify(1), Notify(2)), folder / "plan.json")
+        plan = saved(plan_of(Notify(1), Notify(2)), folder / "effects.plan")
         boundary.apply(plan, indices=[0])
         journal_of(plan).chmod(0o444)
         folder.chmod(0o555)

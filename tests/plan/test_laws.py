@@ -280,8 +280,8 @@ def test_in_the_end_it_is_a_flush(
     plan = effects.plan()
     with TemporaryDirectory() as folder:
         if not in_memory:
-            plan.save(Path(folder, "plan.json"))
-            plan = Plan.load(Path(folder, "plan.json"))
+            plan.save(Path(folder, "effects.plan"))
+            plan = Plan.load(Path(folder, "effects.plan"))
         for step in data.draw(st.lists(steps(len(plan)), max_size=4)):
             take(log, plan, step)
         log.fates = {}

@@ -89,8 +89,8 @@ def test_a_plan_of_nothing_is_a_plan(tmp_path: Path) -> None:
     assert len(plan) == 0
     assert plan
     assert (plan.counts, dict(plan.kinds)) == ({}, {})
-    plan.save(tmp_path / "plan.json")
-    assert Plan.load(tmp_path / "plan.json").digest == plan.digest
+    plan.save(tmp_path / "effects.plan")
+    assert Plan.load(tmp_path / "effects.plan").digest == plan.digest
 
 
 def test_nested_scopes_and_regions_are_in_it_where_they_opened(boundary: Boundary) -> None:
@@ -247,7 +247,7 @@ def test_a_secret_is_neither_written_nor_shown(tmp_path: Path) -> None:
     """And the handler gets it."""
     wire = Wire(cipher=AesGcm(b"k" * 32))
     plan = plan_of(Charge(1, "4111-secret"), wire=wire)
-    path = tmp_path / "plan.json"
+    path = tmp_path / "effects.plan"
     plan.save(path)
     handled: list[Any] = []
     boundary = Boundary({Charge: handled.append})
@@ -358,8 +358,8 @@ def test_a_wire_is_a_wire(boundary: Boundary, wire: Any) -> None:
 def test_the_document(tmp_path: Path) -> None:
     """Header, effects, footer."""
     plan = plan_of(Notify(1), expires=datetime(2100, 1, 1, tzinfo=UTC))
-    plan.save(tmp_path / "plan.json")
-    head, effect, foot = lines_of(tmp_path / "plan.json")
+    plan.save(tmp_path / "effects.plan")
+    head, effect, foot = lines_of(tmp_path / "effects.plan")
     assert head == {
         "airlock_plan": 1,
         "created": plan.created.isoformat(),

@@ -93,9 +93,9 @@ def test_many_follow_ups(tmp_path: Path) -> None:
     wire = Wire()
     entries = [PlanEntry(i, Envelope(Chain(200))) for i in range(2)]
     Plan(written(((one, write_entry(wire, one)) for one in entries), None), wire).save(
-        tmp_path / "plan.json"
+        tmp_path / "effects.plan"
     )
     expands = Expands(Chain, lambda one: [Audit(str(i)) for i in range(10 * one.n)])
     wiring = container(chain=expands, audit=HandlesBatch(Audit, ignore))
-    applied = Boundary(wiring).apply(Plan.load(tmp_path / "plan.json"))
+    applied = Boundary(wiring).apply(Plan.load(tmp_path / "effects.plan"))
     assert applied.counts == {"delivered": 4_002}

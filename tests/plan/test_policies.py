@@ -46,7 +46,7 @@ from tests.plan.vocabulary import (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "plan.json"
+    return tmp_path / "effects.plan"
 
 
 def emitting(handled: list[Any], *emitted: Any, **options: Any) -> Boundary:

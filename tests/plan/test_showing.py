@@ -110,8 +110,8 @@ def test_no_golden_text_is_left_over() -> None:
 
 def test_a_plan_is_shown_as_the_one_that_was_saved(tmp_path: Path) -> None:
     plan = with_causes()
-    assert str(saved(plan, tmp_path / "plan.json")) == str(plan)
-    assert repr(Plan.load(tmp_path / "plan.json")) == repr(plan)
+    assert str(saved(plan, tmp_path / "effects.plan")) == str(plan)
+    assert repr(Plan.load(tmp_path / "effects.plan")) == repr(plan)
 
 
 # -- differences ----------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def intents(entries: tuple[Any, ...]) -> list[Any]:
 
 def test_a_plan_does_not_differ_from_itself(tmp_path: Path) -> None:
     plan = plan_of(Notify(1), Notify(1), Charge(1, "4111"), wire=CIPHERED)
-    for other in (plan, saved(plan, tmp_path / "plan.json")):
+    for other in (plan, saved(plan, tmp_path / "effects.plan")):
         found = plan.diff(other)
         assert not found
         assert (found.added, found.removed, found.unchanged, found.reordered) == ((), (), 3, False)
@@ -187,7 +187,7 @@ def test_headers_of_scopes_make_a_difference() -> None:
     assert made("acme").diff(made("umbrella"))
 
 
-@pytest.mark.parametrize("other", [None, "plan.json", 5, [Notify(1)], Plan])
+@pytest.mark.parametrize("other", [None, "effects.plan", 5, [Notify(1)], Plan])
 def test_a_difference_is_from_a_plan(other: Any) -> None:
     with pytest.raises(DeclarationError, match="diff takes a Plan"):
         plan_of(Notify(1)).diff(other)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from airlock import Intent, Json, field, intent, replace
+from airlock import Intent, Json, asdict, field, intent, replace
 from tests.typing.vocabulary import Box, Charge, Http, Notify, SendMail, Urgent, refund, restock
 
 notify = Notify(1)
@@ -47,6 +47,9 @@ replace(3)  # E: mypy=type-var pyright=reportArgumentType
 replace(Notify)  # E: mypy=type-var pyright=reportArgumentType
 urgent: Urgent = replace(notify)  # E: mypy=assignment pyright=reportAssignmentType
 other: Charge = replace(notify)  # E: mypy=assignment pyright=reportAssignmentType
+asdict(3)  # E: mypy=arg-type pyright=reportArgumentType
+asdict(Notify)  # E: mypy=arg-type pyright=reportArgumentType
+asdict(notify, True)  # E: mypy=call-arg pyright=reportCallIssue
 Json([1]).text = "2"  # E: mypy=misc pyright=reportAttributeAccessIssue
 
 # -- what is an Intent ----------------------------------------------------------------------------
@@ -78,6 +81,11 @@ class Fields:
     wrong_factory: tuple[int, ...] = field(factory=list)  # E: mypy=arg-type pyright=reportAssignmentType
     wrong_flag: int = field(sensitive="yes")  # E: mypy=call-overload pyright=reportArgumentType
     unknown: int = field(secret=True)  # E: mypy=call-overload pyright=reportCallIssue
+    made_inside: int = field(default=3, init=False)  # E: mypy=call-overload pyright=reportCallIssue
+    ordered: int = field(default=3, order=True)  # E: mypy=call-overload pyright=reportCallIssue
+    set_later: int = field(default=3, on_setattr=None)  # E: mypy=call-overload pyright=reportCallIssue
+    wrong_validator: int = field(default=3, validator=7)  # E: mypy=call-overload pyright=reportArgumentType
+    wrong_converter: int = field(default=3, converter=str)  # E: mypy=arg-type pyright=reportAssignmentType
     both: int = field(default=3, factory=int)  # E: mypy=call-overload pyright=reportCallIssue
 
 

@@ -6,7 +6,9 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any, assert_type
 
-from airlock import Intent, Json, field, intent, replace
+import attrs
+
+from airlock import Intent, Json, asdict, field, intent, replace
 from tests.typing.vocabulary import Box, Charge, Notify, SendMail, Urgent, refund, restock
 
 notify = Notify(7)
@@ -37,6 +39,10 @@ seen = {notify: 1, Box(3): 2}
 assert_type(replace(notify, order_id=8), Notify)
 assert_type(replace(Urgent(1), why="x"), Urgent)
 
+# asdict takes any of them.
+assert_type(asdict(charge), dict[str, Any])
+asdict(restock.intent(1), sensitive=True)
+
 # Every one is an Intent; so are those of effect functions.
 some: Intent = notify
 several: list[Intent] = [notify, charge, Box(3), restock.intent(1), refund.intent("4111")]
@@ -61,6 +67,9 @@ def described(value: Notify | Charge | SendMail) -> str:
 described(notify)
 
 
+def not_blank(instance: Any, attribute: attrs.Attribute[str], value: str) -> None: ...
+
+
 @intent
 class Fields:
     """What ``field`` gives its annotation."""
@@ -71,6 +80,14 @@ class Fields:
     insisting: list[int] = field(hash=False, factory=list)
     aliased: str = field(alias="named", default="")
     body: Json = field(default=Json(None))
+    checked: int = field(default=1, validator=attrs.validators.instance_of(int))
+    both: int = field(default=1, validator=[attrs.validators.ge(0), attrs.validators.le(9)])
+    own: str = field(default="", validator=not_blank)
+    converted: str = field(default="", converter=str.lower)
+    as_tuple: tuple[int, ...] = field(default=(), converter=tuple)
+    twice: str = field(default="", converter=[str.strip, str.lower])
+    shown: str = field(default="", repr=lambda text: text[:3], eq=str.lower)
+    described: str = field(default="", metadata={"unit": "cent"})
 
 
 Fields(1, named="a", insisting=[1], body=Json({"a": 1}))

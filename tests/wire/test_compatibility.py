@@ -80,9 +80,8 @@ def document(*, version: int = 1, **hints: Any) -> dict[str, Any]:
         defaulted = isinstance(hint, list)
         secret = isinstance(hint, set)
         [namespace["__annotations__"][name]] = hint if defaulted or secret else [hint]
-        namespace[name] = field(
-            kw_only=True, hash=False, sensitive=secret, **({"default": None} if defaulted else {})
-        )
+        options: dict[str, Any] = {"default": None} if defaulted else {}
+        namespace[name] = field(kw_only=True, hash=False, sensitive=secret, **options)
     cls: Any = intent(kind="wire.evolving", version=version)(type("Evolving", (), namespace))
     return Wire([cls]).schemas()
 
@@ -284,9 +283,8 @@ def evolving(fields: dict[str, Any]) -> Any:
     namespace: dict[str, Any] = {"__annotations__": {}, "__module__": __name__}
     for name, (hint, defaulted, secret) in fields.items():
         namespace["__annotations__"][name] = hint
-        namespace[name] = field(
-            kw_only=True, hash=False, sensitive=secret, **({"default": None} if defaulted else {})
-        )
+        options: dict[str, Any] = {"default": None} if defaulted else {}
+        namespace[name] = field(kw_only=True, hash=False, sensitive=secret, **options)
     return intent(kind="wire.evolved")(type("Evolved", (), namespace))
 
 

@@ -332,8 +332,8 @@ def test_an_effect_function_has_an_intent_on_the_wire() -> None:
     assert WIRE.loads(text) == v.notify.intent(3, urgent=True)
 
 
-def test_local_classes_are_resolved_as_they_were_declared() -> None:
-    """Their annotations speak of names that only the function knows."""
+def declare_locally() -> tuple[Any, Any]:
+    """Classes of a function that has ended."""
 
     @intent(kind="wire.local-line")
     class LocalLine:
@@ -342,22 +342,29 @@ def test_local_classes_are_resolved_as_they_were_declared() -> None:
     @intent(kind="wire.local")
     class Local:
         line: LocalLine
-        later: Later | None = None
+        later: LaterOn | None = None  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+    return LocalLine, Local
+
+
+def test_local_classes_are_resolved_as_they_were_declared() -> None:
+    """Their annotations speak of names that only the function knows, and of some to come."""
+    line, local = declare_locally()
 
     @intent(kind="wire.later")
     class Later:
         number: int
 
-    order = Local(LocalLine("a"), None)
+    order = local(line("a"), None)
     wire = Wire()
-    with pytest.raises(UnencodableError, match=r"later: it has the type Later \| None"):
+    with pytest.raises(UnencodableError, match=r"later: it has the type LaterOn \| None"):
         wire.dumps(order)
     wire = Wire()
-    globals()["Later"] = Later
+    globals()["LaterOn"] = Later
     try:
         assert wire.loads(wire.dumps(order)) == order
     finally:
-        del globals()["Later"]
+        del globals()["LaterOn"]
 
 
 @pytest.mark.parametrize("value", [v.Small, 5, "text", v.Line("a", 1), None])

@@ -15,6 +15,7 @@ from airlock.cli.graph import graph
 from airlock.cli.handlers import handlers
 from airlock.cli.intents import intents
 from airlock.cli.plans import plan
+from airlock.cli.refusing import refuse_effects
 from airlock.cli.run import run
 from airlock.cli.schema import schema
 
@@ -22,23 +23,35 @@ __all__ = ["airlock"]
 
 EPILOG = """\b
 Exit codes:
-  0  fine
-  1  something was found: problems, differences, effects or programs that failed
-  2  wrong usage, or a target that cannot be loaded
-  3  refused: nothing was applied
-  4  effects may have happened, and nobody said what to do about them
+    0  fine
+    1  something was found: problems, differences, effects or programs that failed
+    2  wrong usage, or a target that cannot be loaded
+    3  refused: nothing was applied
+    4  effects may have happened, and nobody said what to do about them
+    5  you were asked, and said no
+  130  interrupted
 """
 
 
 @click.group(cls=Failing, epilog=EPILOG)
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="airlock-effects", prog_name="airlock")
-def airlock(traceback: bool) -> None:  # noqa: FBT001 - an option
+@click.pass_context
+def airlock(context: click.Context, traceback: bool) -> None:  # noqa: ARG001, FBT001 - an option, which Failing reads
     """Side effects as values: check and show the wiring, and review effects before they happen.
 
     A BOUNDARY is named as module:name, from the current folder: shop.effects:boundary. It may also
     be a function that returns one.
     """
+    if context.invoked_subcommand not in _RUN_EFFECTS:
+        refuse_effects(f"airlock {context.invoked_subcommand}")
+
+
+_RUN_EFFECTS = ("run", "demo")
+"""Commands that do not only look: one holds all effects of a program, one has effects of its own.
+
+`plan apply` and `plan resume` allow effects once everything is loaded.
+"""
 
 
 for command in (check, intents, handlers, graph, schema, plan, run, demo, completion):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from airlock.cli.failing import MAYBE_DONE, REFUSED, Failure
+from airlock.cli.failing import DECLINED, MAYBE_DONE, REFUSED, Failure, answered
 from airlock.cli.output import json_option, print_json
 from airlock.cli.reading import FILE, loaded_from, reading
+from airlock.cli.refusing import allow_effects
 from airlock.cli.targets import boundary_of
 from airlock.errors import ApplyError, MaybeDoneError
 
@@ -85,20 +87,30 @@ def _apply(
     as_json: bool,
     **how: Any,
 ) -> None:
+    from airlock.plan.opening import preview  # noqa: PLC0415 - loads cattrs and sqlite3
+
     found = boundary_of(boundary)
     loaded = loaded_from(file, wire, modules)
     if digest is not None and digest != loaded.digest:
         raise Failure(f"{file} is not the plan that was asked for: it is {loaded.digest}.", REFUSED)
-    _confirm(loaded, yes=yes)
-    request = {name: value or None for name, value in how.items() if name != "expired"}
+    request: dict[str, Any] = {
+        name: value or None for name, value in how.items() if name != "expired"
+    }
     request |= {"expired": how["expired"], "maybe_done": maybe_done}
     failed = None
     try:
+        if not yes:
+            _confirm(loaded, preview(found._engine, loaded, **request))  # noqa: SLF001 - what apply itself begins with
+        allow_effects()
         applied = _run(found, loaded, request)
+    except KeyboardInterrupt as interrupt:
+        if not isinstance(interrupt.__context__, click.Abort):  # some of it may have been done
+            click.echo(f"\n`airlock plan show {file}` lists how far it came.", err=True)
+        raise
     except MaybeDoneError as error:
         listed = "".join(f"\n  {effect}" for effect in error.effects)
         hint = f"Nothing ran now. Look whether they did, then: airlock plan resume {file} --boundary {boundary}"
-        raise Failure(f"{error.plan} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
+        raise Failure(f"{error.what} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
     except ApplyError as error:
         if error.applied is None:
             raise
@@ -112,9 +124,7 @@ def _apply(
 
 def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
     """Apply a plan, while the resources of the container are open."""
-    from airlock.signatures import is_async  # noqa: PLC0415
-
-    if not any(is_async(binding.target) for binding in found.handlers.values()):
+    if not any(binding.awaited() for binding in found.handlers.values()):
         with found:
             return found.apply(loaded, **request)
     import asyncio  # noqa: PLC0415 - slow to import
@@ -126,14 +136,18 @@ def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
     return asyncio.run(run())
 
 
-def _confirm(loaded: Plan, *, yes: bool) -> None:
-    if yes:
-        return
+def _confirm(loaded: Plan, chosen: Counter[str]) -> None:
+    """Ask whether to do what is chosen, and not done yet."""
     if not sys.stdin.isatty():
         raise Failure("nobody is here to be asked: say --yes to apply the plan.")
     click.echo(loaded.summary(), err=True)
-    if not click.confirm("Apply it?", err=True):
-        raise click.exceptions.Exit(REFUSED)
+    number = chosen.total()
+    question = "Apply it?"
+    if number != len(loaded):
+        listed = ", ".join(f"{many:,} {kind}" for kind, many in chosen.items())
+        question = f"Apply {number:,} of {len(loaded):,}" + (f" ({listed})?" if listed else "?")
+    if not answered(click.confirm, question, err=True):
+        raise click.exceptions.Exit(DECLINED)
 
 
 def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
@@ -144,7 +158,8 @@ def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
             "--maybe-done done or --maybe-done retry.",
             MAYBE_DONE,
         )
-    answer = click.prompt(
+    answer = answered(
+        click.prompt,
         f"{entry.index}  {entry}\nIt was in flight when the program died. Is it done, or is it to be "
         "done (again)?",
         type=click.Choice(["done", "retry"]),

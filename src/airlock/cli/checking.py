@@ -19,7 +19,7 @@ def check(boundary: str, sync: bool, as_json: bool) -> None:  # noqa: FBT001 - o
     """Check that every declared intent has a handler that fits. For CI: exits with 1 if not."""
     found = boundary_of(boundary).check(sync=sync)
     if as_json:
-        kinds = ("unhandled", "unused", "misfits", "conflicts")
+        kinds = ("unhandled", "unused", "misfits", "undefined", "fields", "conflicts")
         print_json({"ok": found.ok, **{kind: list(getattr(found, kind)) for kind in kinds}})
     else:
         click.echo(str(found))

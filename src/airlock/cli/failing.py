@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from airlock.errors import (
 )
 
 __all__ = [
+    "DECLINED",
     "FOUND",
     "INTERRUPTED",
     "MAYBE_DONE",
@@ -26,12 +28,14 @@ __all__ = [
     "USAGE",
     "Failing",
     "Failure",
+    "answered",
     "code_of",
     "told",
 ]
 
-FOUND, USAGE, REFUSED, MAYBE_DONE = 1, 2, 3, 4
+FOUND, USAGE, REFUSED, MAYBE_DONE, DECLINED = 1, 2, 3, 4, 5
 INTERRUPTED = 130
+"""As a shell has it: 128 and the number of SIGINT."""
 
 
 class Failure(click.ClickException):
@@ -54,6 +58,9 @@ class Failing(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)  # below the ^C of the terminal
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # somebody reads no further, and click knows what to do
             raise
         except (AirlockError, OSError) as error:
@@ -62,10 +69,26 @@ class Failing(click.Group):
             raise Failure(told(error), code_of(error)) from error
 
 
+def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
+    """Return the answer to a question.
+
+    Raises:
+        Exit: there will be no answer, for the input has ended.
+        KeyboardInterrupt: it was interrupted; click makes one error of both.
+    """
+    try:
+        return ask(question, **options)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            click.echo(err=True)
+            raise click.exceptions.Exit(DECLINED) from None
+        raise KeyboardInterrupt from None
+
+
 def told(error: Exception) -> str:
     """An error in words, with what to do about it in a shell."""
     if isinstance(error, PlanError) and type(error) in _HINTS:
-        return f"{error.plan} {error.problem}. {_HINTS[type(error)]}"
+        return f"{error.what} {error.problem}. {_HINTS[type(error)]}"
     for argument, option in _OPTIONS.items():
         if str(error).startswith(argument):
             return option + str(error).removeprefix(argument)

@@ -35,12 +35,11 @@ def handlers(boundary: str, as_json: bool) -> None:  # noqa: FBT001 - an option
 
 def _described(boundary: Boundary, binding: Binding) -> dict[str, Any]:
     from airlock.dispatch import dispatch_of  # noqa: PLC0415
-    from airlock.signatures import is_async  # noqa: PLC0415
 
     return {
         "kind": spec_of(binding.intent_type).kind,
         "handler": binding.name,
-        "async": is_async(binding.target),
+        "async": binding.awaited() is not None,
         "batch": binding.batch,
         "size": binding.size,
         "retried": binding.retry is not None,

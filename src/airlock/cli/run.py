@@ -74,15 +74,20 @@ def run(  # noqa: PLR0917 - click gives them by name
     """Run a program, let none of its effects happen, and make a plan of them.
 
     Threads and every boundary are included; other processes that it starts are not. The program is
-    given after two hyphens: airlock run --plan out.json -- migrate.py --all
+    given after two hyphens, as to Python: airlock run --plan out.plan -- migrate.py --all, or
+    -- -m shop.migrate --all
     """
     from airlock.plan import holding  # noqa: PLC0415
 
-    writer = wire_of(wire)  # looked for before the program runs, as is the folder
+    if program == "-m" and not as_module:  # after the two hyphens, as Python takes it
+        if not arguments:
+            raise click.UsageError("-m needs the name of a module.")
+        as_module, program, arguments = True, arguments[0], arguments[1:]
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise Failure(f"{path} cannot be written: name a file in a folder that exists.")
-    held = holding(wire=writer)
+    held = holding()
     held.__enter__()  # and never left: nothing happens as long as this process lives
+    held.write_with(wire_of(wire))  # loaded here: its module may be the program's, with effects
     codes: list[int] = []
 
     def finish() -> None:

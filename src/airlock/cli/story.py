@@ -81,7 +81,7 @@ def tell() -> None:
         process(1, effects)
     click.echo(f"    {effects.report.summary()}")
     with TemporaryDirectory() as folder:
-        _plans(Path(folder, "plan.json"))
+        _plans(Path(folder, "plan.plan"))
 
 
 def _plans(path: Path) -> None:

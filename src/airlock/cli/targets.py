@@ -1,4 +1,7 @@
-"""Targets on the command line: ``module:name``."""
+"""Targets on the command line: ``module:name``.
+
+To load one is to run the user's code. No effect of that happens: see ``refusing``.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +140,7 @@ def _failed(what: str, error: BaseException) -> Failure:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(("<frozen importlib", importlib.__file__ or "-"))
-        and not frame.filename.startswith(str(Path(__file__).parent))
+        and not frame.filename.startswith(_AIRLOCK)
     ]
     shown = "".join(traceback.format_list(frames))
     said = "".join(traceback.format_exception_only(error))
@@ -145,3 +148,6 @@ def _failed(what: str, error: BaseException) -> Failure:
     if type(error).__module__ == "django.core.exceptions" and SETTINGS not in os.environ:
         hint = f"\n{SETTINGS} is not set. Set it to the module of your settings: then Django is set up first."
     return Failure(f"{what}:\n{shown}{said}".rstrip() + hint)
+
+
+_AIRLOCK = str(Path(__file__).parents[1])

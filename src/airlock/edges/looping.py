@@ -11,7 +11,6 @@ from typing import Any, NoReturn, TypeVar
 
 from airlock.boundary import Boundary
 from airlock.edges.connections import Threads, afresh_connections, is_waited_for
-from airlock.signatures import is_async
 
 __all__ = ["beside", "has_async", "in_loop", "run"]
 
@@ -20,7 +19,7 @@ T = TypeVar("T")
 
 def has_async(boundary: Boundary) -> bool:
     """Return True if a handler of the boundary is async."""
-    return any(is_async(binding.target) for binding in boundary.handlers.values())
+    return any(binding.awaited() for binding in boundary.handlers.values())
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

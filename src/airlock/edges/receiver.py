@@ -15,7 +15,7 @@ from airlock.edges.connections import afresh_connections, fresh_connections
 from airlock.edges.looping import has_async, in_loop, run
 from airlock.effects.registry import describe
 from airlock.effects.report import Report
-from airlock.errors import NotHereError, SettingError, UnhandledIntentError, WireError
+from airlock.errors import SettingError, UndeclaredHereError, UnhandledIntentError, WireError
 from airlock.release import OnFlushError, check_on_flush_error
 from airlock.wire import Envelope, Wire
 
@@ -104,7 +104,7 @@ class Receiver:
             message: as ``QueueDispatch.send`` was given it.
 
         Raises:
-            NotHereError: its kind or version is not declared here, or the boundary cannot be made,
+            UndeclaredHereError: its kind or version is not declared here, or the boundary cannot be made,
                 which is logged: keep the message, and try again later.
             WireError: nobody will ever read it.
         """
@@ -120,7 +120,7 @@ class Receiver:
             attempt: which try this is, from 1.
 
         Raises:
-            NotHereError: it has no handler here: keep the message, and try again later.
+            UndeclaredHereError: it has no handler here: keep the message, and try again later.
             Exception: as ``boundary.deliver`` does.
         """
         with _being_made():
@@ -137,7 +137,7 @@ class Receiver:
         """``read`` a message and ``deliver`` it.
 
         Raises:
-            NotHereError: as either does.
+            UndeclaredHereError: as either does.
             WireError: as ``read`` does.
             Exception: as ``deliver`` does.
         """
@@ -164,7 +164,7 @@ class Receiver:
             if not error.unknown:
                 raise
             problem = f"its {error.path.removeprefix('$.')} {error.problem}"
-            raise NotHereError(_named(error.kind, error.version), problem) from error
+            raise UndeclaredHereError(_named(error.kind, error.version), problem) from error
 
 
 class _Process:
@@ -236,7 +236,7 @@ def _being_made() -> Iterator[None]:
     except Exception as error:  # whatever it is, no intent is to blame
         log.exception("the boundary of this worker cannot be made")
         problem = f"its boundary cannot be made: {type(error).__name__}: {error}".rstrip(".")
-        raise NotHereError("a message", problem) from error
+        raise UndeclaredHereError("a message", problem) from error
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def _handled(envelope: Envelope) -> Iterator[None]:
         if report is None or all(entry.id != envelope.id for entry in report):
             raise  # a handler's own
         problem = f"there is no handler for {', '.join(error.intents)}"
-        raise NotHereError(_named(envelope.kind, envelope.version), problem) from error
+        raise UndeclaredHereError(_named(envelope.kind, envelope.version), problem) from error
 
 
 def _named(kind: str | None, version: int | None) -> str:

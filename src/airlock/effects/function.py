@@ -13,7 +13,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
-from airlock.effects.intent import Intent, build_intent, field
+from airlock.effects.intent import Around, Intent, build_intent, field
 from airlock.effects.place import caller, shown
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, DirectCallError, FieldError, NotAnIntentError
@@ -131,7 +131,7 @@ def effect(function: Callable[P, R_co], /) -> EffectFunction[P, R_co]:
             "method or an object with __call__ is registered as the handler of an @intent."
         )
     place = caller()
-    names = dict(sys._getframe(1).f_locals)
+    names = Around(sys._getframe(1), **function.__globals__)
     dependencies = tuple(
         name for name, p in inspect.signature(function).parameters.items() if p.default is _NEEDS
     )
@@ -153,7 +153,7 @@ def effect(function: Callable[P, R_co], /) -> EffectFunction[P, R_co]:
         version=1,
         kw_only=False,
         place=place,
-        names={**function.__globals__, **names},
+        names=names,
     )
     made = EffectFunction[P, R_co](function, intent_type, dependencies)
     fields = tuple(namespace["__annotations__"])

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform, overload
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from itertools import takewhile
+from operator import attrgetter
+from types import FrameType
+from typing import (
+    Any,
+    ClassVar,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    get_origin,
+    overload,
+)
 
 import attrs
 
 from airlock.effects.fast_init import speed_up
+from airlock.effects.fields import Unresolved, fields_of, has_fields
 from airlock.effects.json import Json
 from airlock.effects.place import Place, declaration, shown
 from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
+from airlock.effects.stable import stable_repr
 from airlock.effects.values import problems
 from airlock.errors import (
     DeclarationError,
@@ -19,7 +36,18 @@ from airlock.errors import (
     NotAnIntentError,
 )
 
-__all__ = ["Intent", "admit", "build_intent", "field", "intent", "replace", "resolve_late"]
+__all__ = [
+    "Around",
+    "Intent",
+    "admit",
+    "asdict",
+    "build_intent",
+    "field",
+    "field_error",
+    "intent",
+    "replace",
+    "resolve_late",
+]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="type[Any]")
@@ -37,19 +65,25 @@ class Intent(Protocol):
 
 IntentT = TypeVar("IntentT", bound=Intent)
 
+_Validator: TypeAlias = Callable[[Any, "attrs.Attribute[T]", T], object]
+_Converter: TypeAlias = (
+    "Callable[[Any], T] | attrs.Converter[Any, T] | Sequence[Callable[[Any], Any]]"
+)
 
-_unresolved: dict[type[Any], Mapping[str, Any]] = {}
+
+_unresolved: dict[type[Any], Around] = {}
+"""Classes with annotations that name what was not there yet, and where they were declared."""
 
 
 @overload
 def field(
     *,
     default: T,
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T] | None = ...,
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
@@ -59,11 +93,11 @@ def field(
 def field(
     *,
     factory: Callable[[], T],
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T] | None = ...,
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
@@ -72,24 +106,42 @@ def field(
 @overload
 def field(
     *,
-    validator: Any = ...,
-    converter: Any = ...,
-    repr: Any = ...,
+    validator: _Validator[T] | Sequence[_Validator[T]] | None = ...,
+    converter: _Converter[T],
+    repr: bool | Callable[[Any], str] = ...,
     hash: bool | None = ...,
-    eq: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
+    kw_only: bool = ...,
+    alias: str | None = ...,
+    metadata: Mapping[Any, Any] | None = ...,
+    sensitive: bool = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    validator: _Validator[Any] | Sequence[_Validator[Any]] | None = ...,
+    converter: None = ...,
+    repr: bool | Callable[[Any], str] = ...,
+    hash: bool | None = ...,
+    eq: bool | Callable[[Any], Any] | None = ...,
     kw_only: bool = ...,
     alias: str | None = ...,
     metadata: Mapping[Any, Any] | None = ...,
     sensitive: bool = ...,
 ) -> Any: ...
 def field(*, sensitive: bool = False, **options: Any) -> Any:
-    """``attrs.field``, with ``sensitive=True``.
+    """``attrs.field`` for intents, with ``sensitive=True``.
 
     Args:
         sensitive: the value is shown as ``<hidden>`` in ``repr``, and so in reports, logs and
             diffs; handlers get it.
-        **options: as ``attrs.field`` takes them. ``hash=False`` leaves the field out of the hash,
-            and out of the check that its type is immutable.
+        **options: default, factory, validator, converter, repr, hash, eq, kw_only, alias and
+            metadata, as ``attrs.field`` takes them. ``hash=False`` leaves the field out of the hash,
+            and out of the check that its type is immutable. Type checkers want arguments of the
+            field's type, so a converter has to take these.
+
+    Raises:
+        DeclarationError: another option: an intent is frozen, unordered, and made of its arguments.
 
     Example:
         >>> @intent
@@ -98,10 +150,30 @@ def field(*, sensitive: bool = False, **options: Any) -> Any:
         >>> ChargeCard("4111 1111 1111 1111")
         ChargeCard(card=<hidden>)
     """
+    for name in options:
+        if name not in _OPTIONS:
+            raise DeclarationError(
+                f"airlock.field({name}=...): {_REFUSED.get(name, 'there is no such option')}. It takes "
+                f"{', '.join(_OPTIONS)} and sensitive."
+            )
     if sensitive:
         options["repr"] = _hidden
         options["metadata"] = {**(options.get("metadata") or {}), "airlock.sensitive": True}
     return attrs.field(**options)
+
+
+_OPTIONS = (
+    *("default", "factory", "validator", "converter", "repr"),
+    *("hash", "eq", "kw_only", "alias", "metadata"),
+)
+_REFUSED = {
+    "init": "an intent is made of its arguments, on the wire too: compute the value before, in a "
+    "classmethod, or give a default",
+    "order": "intents have no order",
+    "on_setattr": "intents are frozen",
+    "type": "annotate the field",
+    "cmp": "write eq",
+}
 
 
 def _hidden(_: object) -> str:
@@ -145,7 +217,7 @@ def intent(
         SendConfirmationEmail(order_id=42, to='a@example.org')
     """
     place = declaration()
-    names = _names_at(2)
+    names = Around(sys._getframe(1))
 
     def declare(cls: type[T]) -> type[T]:
         return build_intent(
@@ -155,11 +227,6 @@ def intent(
     return declare if cls is None else declare(cls)
 
 
-def _names_at(depth: int) -> Mapping[str, Any]:
-    """The local names where the class is declared, for annotations that speak of them."""
-    return dict(sys._getframe(depth).f_locals)
-
-
 def build_intent(
     cls: type[T],
     *,
@@ -167,10 +234,11 @@ def build_intent(
     version: int,
     kw_only: bool,
     place: Place,
-    names: Mapping[str, Any],
+    names: Around,
 ) -> type[T]:
     """Check a plain class, make it an attrs class, and register it."""
     _check_class(cls, kind, version, place)
+    _check_names(cls, place)
     try:
         built: Any = attrs.frozen(
             cls,
@@ -184,12 +252,21 @@ def build_intent(
             f"{cls.__qualname__} (declared at {shown(place)}): {error} Annotate each "
             "field: name: type = airlock.field(...)."
         ) from None
+    except (TypeError, ValueError) as error:  # of attrs, or of the layout of a base class
+        raise DeclarationError(
+            f"{cls.__qualname__} (declared at {shown(place)}) cannot be an intent: {error}."
+        ) from error
     spec = IntentSpec(kind or f"{cls.__module__}.{cls.__qualname__}", version, place)
-    _check_names(built, cls, place)
-    unresolved = _check_types(built, names, place)
+    _check_private(built, place)
+    _check_decorated(built, place)
+    _check_inherited(built, place)
+    _check_hash(built, place)
+    problem = _problem(built, names, place)
+    if problem is not None and not problem.later:
+        raise problem.error
     register(built, spec)
     type.__setattr__(built, "__intent__", spec)
-    if unresolved:
+    if problem is not None:
         _unresolved[built] = names
     else:
         KNOWN.add(built)
@@ -213,10 +290,23 @@ def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
             f"{name} {where} is an exception or a metaclass, not a value. "
             "Declare a class of its own, with what is to be told as fields."
         )
+    if issubclass(cls, _CONTENTS):
+        raise DeclarationError(
+            f"{name} {where} has a base class with a value of its own, which is no field. Declare a "
+            "class without it, with that value as a field."
+        )
+    if hasattr(cls, "__post_init__"):
+        raise DeclarationError(
+            f"{name} {where} has __post_init__, which only dataclasses call. Name it "
+            "__attrs_post_init__, or check values with airlock.field(validator=...)."
+        )
     if not (kind is None or (isinstance(kind, str) and kind)):
         raise DeclarationError(f"kind of {name} {where} must be a non-empty str, not {kind!r}.")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise DeclarationError(f"version of {name} {where} must be an int from 1, not {version!r}.")
+
+
+_CONTENTS = (tuple, list, dict, set, frozenset, str, bytes, bytearray, int, float, complex, Enum)
 
 
 def _json_fields(_: type[Any], fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
@@ -236,12 +326,24 @@ def _is_json(instance: Any, attribute: attrs.Attribute[Any], value: object) -> N
         )
 
 
-def _check_names(built: Any, cls: type[Any], place: Place) -> None:
+def _check_names(cls: type[Any], place: Place) -> None:
+    for name in inspect.get_annotations(cls):
+        if not name.strip("_"):
+            raise FieldError(
+                cls.__qualname__,
+                name,
+                "has no name",
+                "Rename it; for keyword-only fields write @intent(kw_only=True).",
+                shown(place),
+            )
+
+
+def _check_private(built: Any, place: Place) -> None:
     for attribute in attrs.fields(built):
         name = attribute.name
         if name.startswith("_") and attribute.alias == name.lstrip("_"):
             raise FieldError(
-                cls.__qualname__,
+                built.__qualname__,
                 name,
                 "is private, and type checkers disagree about the name of its argument",
                 f"Rename it to {name.lstrip('_')!r}, or write {name}: ... = "
@@ -250,39 +352,110 @@ def _check_names(built: Any, cls: type[Any], place: Place) -> None:
             )
 
 
-def _check_types(built: Any, names: Mapping[str, Any], place: Place) -> bool:
-    """Check the types of all fields; return whether one could not be resolved yet."""
-    unresolved = False
+def _check_decorated(built: Any, place: Place) -> None:
+    """Refuse ``@text.validator`` and ``@text.default``: type checkers take ``text`` for its value."""
+    methods = [value for value in vars(built).values() if inspect.isfunction(value)]
     for attribute in attrs.fields(built):
-        if attribute.hash is False or attribute.eq is False:
+        validators = getattr(attribute.validator, "_validators", (attribute.validator,))
+        factory = getattr(attribute.default, "factory", None)
+        for used, option in ((validators, "validator=..."), ((factory,), "factory=...")):
+            if any(method is one for method in methods for one in used):
+                raise FieldError(
+                    built.__qualname__,
+                    attribute.name,
+                    "gets its validator or default from a method of the class, which no type checker "
+                    "understands",
+                    f"Write airlock.field({option}) with a function that is defined above the class.",
+                    shown(place),
+                )
+
+
+def _check_inherited(built: Any, place: Place) -> None:
+    """Refuse base classes with annotations that do not become fields: dataclasses, plain classes."""
+    known = {attribute.name for attribute in attrs.fields(built)}
+    for base in built.__mro__[1:]:
+        if base.__module__ in _OF_PYTHON:
             continue
-        hint = _resolve(attribute.type, built, names)
-        if hint is _LATER:
-            unresolved = True
-            continue
-        object.__setattr__(attribute, "type", hint)  # as attrs.resolve_types does
-        for problem in problems(hint):
-            raise FieldError(
-                built.__qualname__,
-                attribute.name + problem.path,
-                problem.text,
-                problem.hint,
-                shown(place),
+        lost = [
+            name
+            for name, hint in inspect.get_annotations(base).items()
+            if name not in known and not _is_class_var(hint) and not _is_above(built, base, name)
+        ]
+        if lost:
+            made = "dataclass" if "__dataclass_fields__" in vars(base) else "class"
+            raise DeclarationError(
+                f"{built.__qualname__} (declared at {shown(place)}) inherits {', '.join(lost)} of the "
+                f"{made} {base.__qualname__}, and would not have what is annotated there: only "
+                "intents and attrs classes pass their fields on. Make it an @intent, repeat the field "
+                "here, or annotate what belongs to the class as ClassVar."
             )
-    return unresolved
 
 
-_LATER = object()
+_OF_PYTHON = frozenset({"builtins", "typing", "typing_extensions", "abc", "collections.abc"})
 
 
-def _resolve(hint: Any, built: type[Any], names: Mapping[str, Any]) -> Any:
-    if not isinstance(hint, str):
-        return hint
-    module = vars(sys.modules[built.__module__]) if built.__module__ in sys.modules else {}
-    try:
-        return eval(hint, {**module}, {**names, built.__name__: built})  # noqa: S307 - the user's own annotation
-    except Exception:  # noqa: BLE001 - a name that is not there yet; whatever else it is, the type checker says it
-        return _LATER
+def _is_class_var(hint: Any) -> bool:
+    if isinstance(hint, str):
+        return re.match(r"(\w+\.)?ClassVar\b", hint) is not None
+    return hint is ClassVar or get_origin(hint) is ClassVar
+
+
+def _is_above(built: type[Any], base: type[Any], name: str) -> bool:
+    """Return True if a class nearer than ``base`` defines an attribute: a property, say."""
+    nearer = takewhile(lambda cls: cls is not base, built.__mro__)
+    return any(name in vars(cls) for cls in nearer)
+
+
+def _check_hash(built: Any, place: Place) -> None:
+    if built.__hash__ is None:
+        raise DeclarationError(
+            f"{built.__qualname__} (declared at {shown(place)}) defines __eq__ and no __hash__, so "
+            "that it cannot be hashed. Define both; or neither, and leave out of the comparison what "
+            "does not matter: airlock.field(eq=False)."
+        )
+
+
+@attrs.frozen
+class _Found:
+    """A field that may not be; or, ``later``, one about which nothing can be known yet."""
+
+    error: FieldError
+    later: bool
+
+
+def _problem(built: Any, names: Around, place: Place) -> _Found | None:
+    """Resolve the types of all fields, as far as they can be, and look for one that may not be."""
+    found: list[_Found] = []
+    around = names()
+    for attribute, field in zip(attrs.fields(built), fields_of(built, around), strict=True):
+        if not isinstance(field.type, Unresolved) and attribute.type is not None:
+            object.__setattr__(attribute, "type", field.type)  # as attrs.resolve_types does
+        if not field.compared:
+            continue
+        for problem in problems(field.type, names=around):
+            path = field.name + problem.path
+            error = FieldError(built.__qualname__, path, problem.text, problem.hint, shown(place))
+            found.append(_Found(error, problem.later))
+    return min(found, key=attrgetter("later"), default=None)
+
+
+class Around:
+    """The names around a declaration, now and whenever it is asked.
+
+    In a function those of its frame, also of what it defines later, as long as it runs.
+    """
+
+    def __init__(self, frame: FrameType, **others: Any) -> None:
+        self._code = frame.f_code
+        is_function = frame.f_locals is not frame.f_globals
+        self._names = dict(frame.f_locals) if is_function else frame.f_globals
+        self._others = others
+
+    def __call__(self) -> Mapping[str, Any]:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not self._code:
+            frame = frame.f_back
+        return {**self._others, **self._names, **({} if frame is None else frame.f_locals)}
 
 
 def admit(value: Any) -> None:
@@ -296,10 +469,8 @@ def admit(value: Any) -> None:
         FieldError: its class has a field that may not be.
     """
     cls: type[Any] = type(value)
-    if cls in _unresolved:
-        _check_types(cls, _unresolved[cls], spec_of(cls).place)
-        del _unresolved[cls]
-        KNOWN.add(cls)
+    if (error := field_error(cls)) is not None:
+        raise error
     if cls in KNOWN:
         return
     if isinstance(value, type) and value in KNOWN:
@@ -328,14 +499,68 @@ def admit(value: Any) -> None:
     )
 
 
+def field_error(cls: type[Any]) -> FieldError | None:
+    """What is wrong with a field of an intent class, now that every name can be known; or None.
+
+    A type that cannot be found even now is wrong.
+    """
+    if cls not in _unresolved:
+        return None
+    problem = _problem(cls, _unresolved[cls], spec_of(cls).place)
+    if problem is None:
+        del _unresolved[cls]
+        KNOWN.add(cls)
+    return None if problem is None else problem.error
+
+
 def resolve_late(cls: type[Any]) -> None:
-    """Resolve annotations that spoke of what was not declared yet, as far as it is by now.
+    """Resolve annotations that name what was not declared yet, as far as it is by now.
 
     Raises:
         FieldError: a field may not be what its annotation turns out to say.
     """
     if cls in _unresolved:
-        _check_types(cls, _unresolved[cls], spec_of(cls).place)
+        problem = _problem(cls, _unresolved[cls], spec_of(cls).place)
+        if problem is not None and not problem.later:
+            raise problem.error
+
+
+def asdict(value: Intent, /, *, sensitive: bool = False) -> dict[str, Any]:
+    """An intent as a dict, for a template, a log or a JSON library.
+
+    Values that are made of fields (intents, attrs classes, dataclasses, named tuples) become dicts
+    too, ``Json`` its document, tuples and frozensets lists; everything else stays as it is.
+
+    Args:
+        value: an intent.
+        sensitive: whether sensitive fields are in it; they are left out otherwise, however deep.
+
+    Raises:
+        DeclarationError: it is no intent.
+
+    Example:
+        >>> asdict(SendEmail("a@example.org"))
+        {'to': 'a@example.org'}
+    """
+    spec_of(type(value))
+    made: dict[str, Any] = _plain(value, sensitive=sensitive)
+    return made
+
+
+def _plain(value: Any, *, sensitive: bool) -> Any:
+    if isinstance(value, Json):
+        return value.value
+    if has_fields(type(value)):
+        return {
+            field.name: _plain(getattr(value, field.name), sensitive=sensitive)
+            for field in fields_of(type(value))
+            if sensitive or not field.sensitive
+        }
+    if isinstance(value, frozenset):
+        return [_plain(item, sensitive=sensitive) for item in sorted(value, key=stable_repr)]
+    if isinstance(value, tuple):
+        return [_plain(item, sensitive=sensitive) for item in value]
+    return value
 
 
 def replace(value: IntentT, /, **changes: Any) -> IntentT:

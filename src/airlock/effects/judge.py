@@ -8,10 +8,10 @@ from typing import Any
 from airlock.effects.policy import PolicyLike, View, decision
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
 
-__all__ = ["BadVerdicts", "ask"]
+__all__ = ["BadVerdictsError", "ask"]
 
 
-class BadVerdicts(Exception):  # noqa: N818 - internal; the boundary turns it into a PolicyError
+class BadVerdictsError(Exception):  # internal; the boundary turns it into a PolicyError
     """A policy answered nonsense; the text says how."""
 
 
@@ -22,22 +22,24 @@ def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
         One verdict for each intent of the view, or None if all of them are ALLOW.
 
     Raises:
-        BadVerdicts: it answered anything else.
+        BadVerdictsError: it answered anything else.
         Exception: whatever the policy raised.
     """
     answer: Any = decision(policy)(view)
     size = len(view)
     if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
-        raise BadVerdicts(f"answered {type(answer).__qualname__} instead of a sequence of verdicts")
+        raise BadVerdictsError(
+            f"answered {type(answer).__qualname__} instead of a sequence of verdicts"
+        )
     if len(answer) != size:
-        raise BadVerdicts(f"answered {len(answer)} verdicts for {size} intents")
+        raise BadVerdictsError(f"answered {len(answer)} verdicts for {size} intents")
     if list(answer).count(ALLOW) == size:
         return None
     for i, verdict in enumerate(answer):
         if verdict is ALLOW or verdict is DROP or verdict is HOLD:
             continue
         if not isinstance(verdict, Verdict):
-            raise BadVerdicts(f"answered {verdict!r} for intent {i} instead of a verdict")
+            raise BadVerdictsError(f"answered {verdict!r} for intent {i} instead of a verdict")
         _check_merge(answer, i, verdict, view)
     return answer
 
@@ -45,16 +47,16 @@ def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
 def _check_merge(answer: Sequence[Verdict], i: int, verdict: Verdict, view: View) -> None:
     into: Any = verdict.into
     if not isinstance(into, int) or not 0 <= into < len(answer) or into == i:
-        raise BadVerdicts(
+        raise BadVerdictsError(
             f"merged intent {i} into {into!r}, which is not another intent it was shown"
         )
     if answer[into] is not ALLOW and answer[into] is not HOLD:
-        raise BadVerdicts(
+        raise BadVerdictsError(
             f"merged intent {i} into {into}, whose own verdict is {answer[into]!r}, so nothing "
             "would stand for it"
         )
     if view.merge_key(i) != view.merge_key(into):
-        raise BadVerdicts(
+        raise BadVerdictsError(
             f"merged intent {i} into {into}, which was emitted with other options, headers or "
             "overrides, or is held where this one is not (see View.merge_key)"
         )

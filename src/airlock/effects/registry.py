@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import Any
 
 import attrs
@@ -98,8 +99,9 @@ def _source(cls: type[Any]) -> tuple[str, str]:
 def located(value: Any) -> str:
     """``describe``, with the place of the code where that is known."""
     code = getattr(value, "__code__", None)
-    place = f" ({shown((code.co_filename, code.co_firstlineno))})" if code else ""
-    return describe(value) + place
+    if type(code) is not CodeType:  # that of a mock only says so
+        return describe(value)
+    return f"{describe(value)} ({shown((code.co_filename, code.co_firstlineno))})"
 
 
 def describe(value: Any) -> str:

@@ -13,10 +13,12 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
+
+from airlock.effects.fields import Unresolved, bare, fields_of
 
 __all__ = ["Problem", "problems"]
 
@@ -25,12 +27,14 @@ __all__ = ["Problem", "problems"]
 class Problem:
     """What is wrong with a type, and what to write instead.
 
-    ``path`` leads from the field into nested values (``.lines[].tags``).
+    ``path`` leads from the field into nested values (``.lines[].tags``). With ``later`` it is that a
+    type cannot be found, and may be when more is defined.
     """
 
     text: str
     hint: str
     path: str = ""
+    later: bool = False
 
 
 _VALUES: frozenset[Any] = frozenset(
@@ -72,24 +76,51 @@ _MUTABLE: dict[Any, str] = {
     memoryview: "Use bytes.",
 }
 _INSIST = "To insist, use airlock.field(hash=False), which leaves the field out of the hash."
+_FIND = (
+    "Import the name where the program runs, not only under `if TYPE_CHECKING:`, and define it before "
+    "the first emission."
+)
+_WRITE = "Write a type."
+_OWN = (
+    "Annotate what belongs to the class as typing.ClassVar[...]; for keyword-only fields write "
+    "@intent(kw_only=True); what is computed from arguments is computed by a classmethod."
+)
 _MODEL = "Pass its id, and load it in the handler."
 _CODE = "Intents are data: say what should happen, and let the handler hold the code."
 
 
-def problems(hint: Any, path: str = "") -> Iterator[Problem]:
+def problems(
+    hint: Any, path: str = "", names: Mapping[str, Any] | None = None
+) -> Iterator[Problem]:
     """What stands against ``hint`` as the type of a field; nothing if it is a value type.
 
     What cannot be known from the type alone (``Any``, a protocol, a type variable) is accepted.
+
+    Args:
+        hint: as ``fields_of`` returns it.
+        path: from the field to it.
+        names: what local names mean in the classes that it leads to.
 
     Example:
         >>> [p.text for p in problems(tuple[list[int], ...])]
         ['has the mutable type list[int]']
     """
-    yield from _problems(hint, path, set())
+    yield from _problems(hint, path, _Seen(names))
 
 
-def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
-    hint = _bare(hint, seen)
+class _Seen(set[Any]):
+    """The classes and aliases that were looked at, and the local names that their annotations know."""
+
+    def __init__(self, names: Mapping[str, Any] | None) -> None:
+        super().__init__()
+        self.names = names
+
+
+def _problems(hint: Any, path: str, seen: _Seen) -> Iterator[Problem]:
+    if isinstance(hint, Unresolved):
+        yield _unresolved(hint, path)
+        return
+    hint = bare(hint, seen)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or origin is typing.Literal:
         return
@@ -98,11 +129,8 @@ def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
             yield from _problems(argument, path, seen)
         return
     kind = origin or hint
-    if kind in _MUTABLE:
-        yield Problem(f"has the mutable type {_name(hint)}", f"{_MUTABLE[kind]} {_INSIST}", path)
-        return
-    if kind is type or kind is collections.abc.Callable or kind is types.FunctionType:
-        yield Problem(f"is code ({_name(hint)})", _CODE, path)
+    if problem := _outright(kind, hint, path):
+        yield problem
         return
     if isinstance(kind, type) and kind not in seen:
         seen.add(kind)
@@ -112,47 +140,36 @@ def _problems(hint: Any, path: str, seen: set[Any]) -> Iterator[Problem]:
             yield from _problems(argument, f"{path}[]", seen)
 
 
-def _bare(hint: Any, seen: set[Any]) -> Any:
-    """Without what says nothing about mutability: Annotated, Final, NewType, a type alias.
-
-    Of an alias that was seen already, which may hold itself, there is nothing more to say.
-    """
-    while True:
-        if typing.get_origin(hint) in (typing.Annotated, typing.Final, typing.ClassVar):
-            hint = typing.get_args(hint)[0]
-        elif isinstance(hint, typing.NewType):
-            hint = hint.__supertype__
-        elif not _is_alias(hint):
-            return hint
-        elif hint in seen:
-            return Any
-        else:
-            seen.add(hint)
-            hint = _meant(hint)
+def _unresolved(hint: Unresolved, path: str) -> Problem:
+    text = f"has the annotation {hint.annotation!r}, which cannot be resolved ({hint.problem})"
+    return Problem(text, f"{_FIND if hint.later else _WRITE} {_INSIST}", path, hint.later)
 
 
-def _is_alias(hint: Any) -> bool:
-    """Whether it is an alias of PEP 695, or a generic one with its arguments."""
-    return "TypeAliasType" in (type(hint).__name__, type(typing.get_origin(hint)).__name__)
+def _outright(kind: Any, hint: Any, path: str) -> Problem | None:
+    """What stands against a type whatever its arguments are."""
+    if _is_no_field(kind):
+        return Problem(f"is no field ({_name(hint)})", _OWN, path)
+    if kind in _MUTABLE:
+        return Problem(f"has the mutable type {_name(hint)}", f"{_MUTABLE[kind]} {_INSIST}", path)
+    if kind is type or kind is collections.abc.Callable or kind is types.FunctionType:
+        return Problem(f"is code ({_name(hint)})", _CODE, path)
+    return None
 
 
-def _meant(alias: Any) -> Any:
-    """What an alias stands for."""
-    origin = typing.get_origin(alias)
-    if origin is None:
-        return alias.__value__
-    chosen = dict(zip(origin.__type_params__, typing.get_args(alias), strict=False))
-    value = origin.__value__
-    variables = getattr(value, "__parameters__", ())
-    return value[tuple(chosen.get(one, one) for one in variables)] if variables else value
+def _is_no_field(kind: Any) -> bool:
+    """Return True for ``InitVar`` and ``KW_ONLY``, and for a ``ClassVar`` that attrs took for a field."""
+    names = {getattr(kind, "__name__", ""), type(kind).__name__}
+    module = {getattr(kind, "__module__", ""), type(kind).__module__}
+    return kind is typing.ClassVar or bool(
+        "dataclasses" in module and names & {"InitVar", "KW_ONLY", "_KW_ONLY_TYPE"}
+    )
 
 
-def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Problem]:
+def _class_problems(cls: type[Any], path: str, seen: _Seen) -> Iterator[Problem]:
     if model := _orm(cls):
         yield Problem(f"is an ORM model ({cls.__qualname__}, {model})", f"{_MODEL} {_INSIST}", path)
     elif issubclass(cls, tuple):
-        for name, hint in _hints(cls).items():
-            yield from _problems(hint, f"{path}.{name}", seen)
+        yield from _members(cls, path, seen)
     elif any(map(_is_value, cls.__mro__)) or issubclass(cls, frozenset):
         return
     elif getattr(cls, "__hash__", None) is None:
@@ -169,31 +186,18 @@ def _class_problems(cls: type[Any], path: str, seen: set[Any]) -> Iterator[Probl
             f"Use a frozen attrs class, or pass an id. {_INSIST}",
             path,
         )
-    elif attrs.has(cls):
-        compared = [a.name for a in attrs.fields(cls) if a.hash or (a.hash is None and a.eq)]
-        yield from _members(cls, compared, path, seen)
-    elif hasattr(cls, "__dataclass_fields__"):
-        fields = cls.__dataclass_fields__.values()
-        compared = [f.name for f in fields if f.hash or (f.hash is None and f.compare)]
-        yield from _members(cls, compared, path, seen)
+    else:
+        yield from _members(cls, path, seen)
 
 
 def _is_value(base: type[Any]) -> bool:
     return base in _VALUES or base.__module__.partition(".")[0] in _VALUE_MODULES
 
 
-def _members(cls: type[Any], members: list[str], path: str, seen: set[Any]) -> Iterator[Problem]:
-    hints = _hints(cls)
-    for name in members:
-        if name in hints:
-            yield from _problems(hints[name], f"{path}.{name}", seen)
-
-
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(cls, localns={cls.__name__: cls}, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # not resolvable from outside: nothing to say
-        return {}
+def _members(cls: type[Any], path: str, seen: _Seen) -> Iterator[Problem]:
+    for field in fields_of(cls, seen.names):
+        if field.compared:
+            yield from _problems(field.type, f"{path}.{field.name}", seen)
 
 
 def _abstract(cls: type[Any]) -> bool:

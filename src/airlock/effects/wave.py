@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airlock.effects.causation import NO_CAUSE, Ancestor, Causation
 from airlock.effects.flat import Flat, Span
-from airlock.effects.judge import BadVerdicts, ask
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.effects.options import NO_HEADERS
 from airlock.effects.policy import Policy, PolicyLike, View, shown_policy
 from airlock.effects.region import Region
@@ -197,7 +197,7 @@ class Wave:
             return ask(policy, view)
         except EmittedInPolicyError as error:
             raise EmittedInPolicyError(error.what, shown_policy(policy)) from error
-        except BadVerdicts as bad:
+        except BadVerdictsError as bad:
             raise PolicyError(shown_policy(policy), region.described(), str(bad)) from None
         except Exception as error:
             raise PolicyError(

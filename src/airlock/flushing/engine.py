@@ -18,7 +18,6 @@ from airlock.flushing.flush import Flush
 from airlock.observers import Observer, Observers
 from airlock.overrides import checked_overrides
 from airlock.scope import Scope
-from airlock.signatures import is_async
 from airlock.stages import How
 from airlock.wiring import Binding
 
@@ -82,7 +81,7 @@ class Engine:
         """
         for cls in set(map(type, intents)):
             binding = self.binding(cls)
-            if binding is not None and is_async(binding.target):
+            if binding is not None and binding.awaited():
                 raise AsyncHandlerError(binding.name, cls.__qualname__, True)  # noqa: FBT003 - a fact
 
     def checked_overrides(self, overrides: Mapping[Any, Any]) -> Mapping[type[Any], Any]:

@@ -18,7 +18,7 @@ import attrs
 from airlock.context import here, in_asyncio
 from airlock.dispatch import INLINE, Delivery, Dispatcher, Runs, running
 from airlock.effects.place import shown
-from airlock.effects.registry import spec_of
+from airlock.effects.registry import located, spec_of
 from airlock.effects.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
@@ -83,7 +83,7 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
             "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
             "Here leave it 1: the handlers of a flush then run one after the other."
         )
-    needing, asking = _classes(wave, overrides)
+    needing, asking = _classes(flush, wave, overrides, awaits=awaits)
     classes = needing | asking if asking else needing
     if wave.options:
         _check_options(flush, wave)
@@ -94,6 +94,7 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
         if dispatch is not INLINE:
             if cls in needing:  # what an override stands for is not carried
                 dispatch.check(cls)
+                _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
                 call = flush.handing_over.get(dispatch)
                 if call is None:
                     call = _handing_over(flush, dispatch, awaits=awaits)
@@ -118,6 +119,8 @@ def _handler(
     """Return the handler of a class, with its dependencies."""
     handler = flush.resolved.get(cls)
     if handler is None:
+        _check_interceptors(flush, cls, binding.name, awaits=awaits)
+        binding.refuse_lacking(awaits=awaits)
         handler = binding.provide()
         if isawaitable(handler):
             if not awaits:
@@ -144,17 +147,52 @@ def _order(cls: type[Any]) -> str:
     return cls.__qualname__
 
 
-def _classes(wave: Wave, overrides: Overrides | None) -> tuple[set[type[Any]], set[type[Any]]]:
-    """The classes that need a handler, and those whose overrides may call on to one."""
+def _classes(
+    flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool
+) -> tuple[set[type[Any]], set[type[Any]]]:
+    """Return the classes that need a handler, and those whose overrides may call on to one.
+
+    Raises:
+        AsyncHandlerError: an override must be awaited, and the flush is sync.
+    """
     allowed = wave.allowed()
     if overrides is None:
         if allowed is None:
             return wave.classes, set()
         return {type(wave.intents[i]) for i in allowed}, set()
     needing, asking = set[type[Any]](), set[type[Any]]()
+    checked = set[Link]()
     for i in range(len(wave.intents)) if allowed is None else allowed:
-        (asking if overrides.of(i) else needing).add(type(wave.intents[i]))
+        cls, link = type(wave.intents[i]), overrides.of(i)
+        if link is None:
+            needing.add(cls)
+        elif link.reaches_handler:
+            asking.add(cls)
+        while link is not None and link not in checked:
+            checked.add(link)
+            given = link.override.given
+            _check_fit(given, cls, located(given), awaits=awaits)
+            _check_interceptors(flush, cls, located(given), awaits=awaits)
+            link = link.outer
     return needing, asking - needing
+
+
+def _check_interceptors(flush: Flush, cls: type[Any], handler: str, *, awaits: bool) -> None:
+    for interceptor in flush.engine.interceptors:
+        needs = f"for its interceptor {located(interceptor)}"
+        _check_fit(interceptor, cls, handler, needs, awaits=awaits)
+
+
+def _check_fit(
+    function: Any, cls: type[Any], handler: str, needs: str = "", *, awaits: bool
+) -> None:
+    """Refuse what must be awaited, in a sync flush.
+
+    Raises:
+        AsyncHandlerError: it must be.
+    """
+    if not awaits and is_async(function):
+        raise AsyncHandlerError(handler, cls.__qualname__, False, needs)  # noqa: FBT003 - a fact
 
 
 def _check_options(flush: Flush, wave: Wave) -> None:

@@ -13,9 +13,9 @@ from airlock.boundary import Boundary
 from airlock.edges import QueueDispatch, Receiver
 from airlock.errors import (
     MissingExtraError,
-    NotHereError,
     SettingError,
     UnavailableError,
+    UndeclaredHereError,
     WireError,
 )
 from airlock.wire import Envelope, Wire
@@ -165,7 +165,7 @@ def deliver(message: str) -> None:
     task = _Worker.task or {}
     try:
         envelope = _Worker.receiver.read(message)
-    except NotHereError as error:
+    except UndeclaredHereError as error:
         return _keep(task, message, error)
     except WireError as error:
         log.error("task %s can never be delivered: %r", task.get("name"), error)  # noqa: TRY400
@@ -173,7 +173,7 @@ def deliver(message: str) -> None:
         raise
     try:
         _Worker.receiver.deliver(envelope, attempt=_attempt(task))
-    except NotHereError as error:
+    except UndeclaredHereError as error:
         _keep(task, message, error)
 
 

@@ -14,9 +14,9 @@ from airlock.boundary import Boundary
 from airlock.edges import QueueDispatch, Receiver
 from airlock.errors import (
     MissingExtraError,
-    NotHereError,
     SettingError,
     UnavailableError,
+    UndeclaredHereError,
     WireError,
 )
 from airlock.wire import Envelope, Wire
@@ -174,20 +174,20 @@ def _deliver(context: Any, message: str) -> None:
     """Deliver one message through the boundary that ``deliver_task`` was given.
 
     Raises:
-        NotHereError: this worker cannot deliver it, and the backend knows no ``run_after``.
+        UndeclaredHereError: this worker cannot deliver it, and the backend knows no ``run_after``.
         WireError: the message cannot be read.
         Exception: as the handler does.
     """
     try:
         envelope = _Worker.receiver.read(message)
-    except NotHereError as error:
+    except UndeclaredHereError as error:
         return _keep(context, message, error)
     except WireError as error:
         log.error("task %s can never be delivered: %r", context.task_result.id, error)  # noqa: TRY400
         raise
     try:
         _Worker.receiver.deliver(envelope, attempt=context.attempt)
-    except NotHereError as error:
+    except UndeclaredHereError as error:
         _keep(context, message, error)
 
 

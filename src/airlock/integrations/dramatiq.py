@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airlock.boundary import Boundary
 from airlock.edges import QueueDispatch, Receiver
-from airlock.errors import MissingExtraError, NotHereError, UnavailableError, WireError
+from airlock.errors import MissingExtraError, UnavailableError, UndeclaredHereError, WireError
 from airlock.wire import Envelope, Wire
 
 try:
@@ -151,14 +151,14 @@ def deliver_task(
         message: Any = CurrentMessage.get_current_message()
         try:
             envelope = receiver.read(text)
-        except NotHereError as error:
+        except UndeclaredHereError as error:
             keep(error)
         except WireError as error:
             log.error("%s can never be delivered: %r", message.message_id, error)  # noqa: TRY400
             raise
         try:
             receiver.deliver(envelope, attempt=message.options.get("retries", 0) + 1)
-        except NotHereError as error:
+        except UndeclaredHereError as error:
             keep(error)
 
     throws = options.get("throws") or ()  # a type of error, or a tuple

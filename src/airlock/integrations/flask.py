@@ -16,7 +16,6 @@ from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, MissingExtraError, SettingError
 from airlock.release import OnFlushError, Release
 from airlock.scope import Scope
-from airlock.signatures import is_async
 
 try:
     from flask import Flask, Request, got_request_exception, request
@@ -140,7 +139,7 @@ def _warn_of_async(app: Flask, boundary: Boundary) -> None:
     found = [
         f"{binding.name} (of {cls.__qualname__})"
         for cls, binding in boundary.handlers.items()
-        if is_async(binding.target) and dispatch_of(boundary.dispatch, cls) is INLINE
+        if binding.awaited() and dispatch_of(boundary.dispatch, cls) is INLINE
     ]
     if found:
         log.warning(

@@ -18,9 +18,9 @@ from airlock.edges import QueueDispatch, Receiver
 from airlock.edges.looping import in_loop
 from airlock.errors import (
     MissingExtraError,
-    NotHereError,
     SettingError,
     UnavailableError,
+    UndeclaredHereError,
     WireError,
 )
 from airlock.wire import Envelope, Wire
@@ -180,14 +180,14 @@ def deliver_task(
     def deliver(text: str, task: Any) -> None:
         try:
             envelope = receiver.read(text)
-        except NotHereError as error:
+        except UndeclaredHereError as error:
             keep(task, error)
         except WireError:
             task.retries = 0  # there is no use in them
             raise
         try:
             receiver.deliver(envelope, attempt=task.default_retries - task.retries + 1)
-        except NotHereError as error:
+        except UndeclaredHereError as error:
             keep(task, error)
 
     deliver.__module__ = module

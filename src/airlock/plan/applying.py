@@ -108,6 +108,7 @@ class Application:
         self._progress = progress
         self._fail_fast = fail_fast
         self._before = 0
+        self._left_out = 0
         self._counts = Counter[str]()
         self._errors: list[Exception] = []
         self._numbers: Sequence[int] = ()
@@ -143,6 +144,10 @@ class Application:
         yield from self._resolve(sample(self._plan, self._choice))
         settle(self._plan, self._journal, self._stage.engine, self._maybe_done)
         self._before = self._journal.count_done(len(self._plan))
+        if not self._choice.is_all:
+            done = self._journal.done(0, len(self._plan) - 1)
+            left = (entry for entry in self._plan if entry.index not in done)
+            self._left_out = sum(not self._choice.has(entry) for entry in left)
         for chunk in self._planned():
             yield from self._run(chunk)
         yield from self._follow_ups()
@@ -240,7 +245,7 @@ class Application:
         self._counts.update(state for _, state, _ in states)
         self._counts.update(one.state for one in emitted if one.state != "emitted")
         done = sum(self._counts.values()) + self._before
-        self._progress(done, max(done, self._journal.following))
+        self._progress(done, max(done, self._journal.following - self._left_out))
 
     def _emitted(self, wave: Wave | None) -> Iterator[FollowUp]:
         """Follow-ups, as far as the regions that their handler opened decide about them."""

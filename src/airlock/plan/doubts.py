@@ -13,7 +13,7 @@ from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry
 from airlock.plan.journal import JournalFile
 
-__all__ = ["MaybeDone", "check_maybe_done", "settle"]
+__all__ = ["MaybeDone", "check_maybe_done", "refuse_doubtful", "settle"]
 
 Answer = Literal["done", "retry"]
 MaybeDone = Answer | Callable[[PlanEntry], Answer] | None
@@ -63,6 +63,21 @@ def settle(plan: Plan, journal: JournalFile, engine: Engine, maybe_done: MaybeDo
             if answer == "done"
             else (number, "allowed", None)
         )
+    _refuse(plan, doubtful)
+    journal.end(decided)
+
+
+def refuse_doubtful(plan: Plan, journal: JournalFile, engine: Engine) -> None:
+    """Refuse a plan with effects that were in flight, where nobody decides about them.
+
+    Raises:
+        MaybeDoneError: it has some.
+    """
+    in_flight = (entry for _, entry in _in_flight(plan, journal))
+    _refuse(plan, [entry for entry in in_flight if not _is_idempotent(entry, engine)])
+
+
+def _refuse(plan: Plan, doubtful: list[PlanEntry]) -> None:
     if doubtful:
         raise MaybeDoneError(
             plan.name,
@@ -73,7 +88,6 @@ def settle(plan: Plan, journal: JournalFile, engine: Engine, maybe_done: MaybeDo
             "handler be called again without asking.",
             tuple(f"{entry.index}  {entry}" for entry in doubtful),
         )
-    journal.end(decided)
 
 
 def _is_idempotent(entry: PlanEntry, engine: Engine) -> bool:

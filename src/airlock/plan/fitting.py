@@ -29,6 +29,11 @@ class Choice:
     kinds: frozenset[str] | None = None
     indices: frozenset[int] | None = None
 
+    @property
+    def is_all(self) -> bool:
+        """Whether every effect is chosen."""
+        return self.kinds is None and self.indices is None
+
     def has(self, entry: PlanEntry) -> bool:
         """Whether an effect is chosen."""
         return (self.kinds is None or entry.kind in self.kinds) and (

@@ -32,14 +32,14 @@ class Holder(Recorder):
             end the program would have committed what belongs to it.
     """
 
-    __slots__ = ("_fit", "_wire", "emissions", "kept", "refused")
+    __slots__ = ("_fit", "emissions", "kept", "refused", "wire")
 
     exclusive = True
 
     def __init__(self, wire: Wire) -> None:
         self.emissions: list[Emission] = []
         self.kept: list[Any] = []
-        self._wire = wire
+        self.wire = wire
         self._fit: set[type[Any]] = set()
         self.refused = False
 
@@ -47,7 +47,7 @@ class Holder(Recorder):
         cls = type(intent)
         if cls not in self._fit:
             try:
-                self._wire.check(cls)
+                self.wire.check(cls)
             except UnencodableError as error:
                 self.refused = True
                 error.add_note(f"refused at its emission: no plan could hold it, under {self!r}")
@@ -89,10 +89,8 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
     """
 
     def __init__(self, *, wire: Wire | None = None) -> None:
-        if wire is not None and not isinstance(wire, Wire):
-            raise DeclarationError(f"holding(wire=...) takes a Wire, not {describe(wire)}.")
-        self._wire = Wire() if wire is None else wire
-        self._holder = Holder(self._wire)
+        self._holder = Holder(Wire())
+        self.write_with(wire)
         self._enclosure = enclose(self._holder, process=True)
 
     def __enter__(self) -> Self:
@@ -106,6 +104,19 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
         trace: TracebackType | None,
     ) -> Literal[False]:
         return self._enclosure.__exit__(kind, error, trace)
+
+    def write_with(self, wire: Wire | None) -> None:
+        """Write the plan with a wire that is made inside the block.
+
+        Args:
+            wire: for all that is emitted from here on, and for the plan; None for a plain one.
+
+        Raises:
+            DeclarationError: ``wire`` is none.
+        """
+        if wire is not None and not isinstance(wire, Wire):
+            raise DeclarationError(f"holding(wire=...) takes a Wire, not {describe(wire)}.")
+        self._holder.wire = Wire() if wire is None else wire
 
     @property
     def refused(self) -> bool:
@@ -134,7 +145,7 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
             if lacking is None:
                 raise error
             lacking.append(error)
-        return plan_of(self._held(), expires, self._wire, lacking)
+        return plan_of(self._held(), expires, self._holder.wire, lacking)
 
     def _held(self) -> Iterator[tuple[Wave, int]]:
         for emission in self._holder.emissions:

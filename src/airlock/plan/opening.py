@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,8 @@ from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
 from airlock.plan.applying import Application
 from airlock.plan.document import Plan
-from airlock.plan.doubts import MaybeDone, check_maybe_done
-from airlock.plan.fitting import chosen, refuse_expired
+from airlock.plan.doubts import MaybeDone, check_maybe_done, refuse_doubtful
+from airlock.plan.fitting import chosen, refuse_expired, sample
 from airlock.plan.progress import Progress, reporting
 from airlock.plan.staging import Stage
 from airlock.plan.telling import journal_of
@@ -21,7 +22,7 @@ from airlock.plan.telling import journal_of
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine
 
-__all__ = ["Request", "application"]
+__all__ = ["Request", "application", "preview"]
 
 
 class Request(TypedDict, total=False):
@@ -75,3 +76,33 @@ def application(
             progress=told,
             fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
         )
+
+
+def preview(
+    engine: Engine,
+    plan: Plan,
+    *,
+    kinds: Iterable[Any] | None = None,
+    indices: Iterable[int] | None = None,
+    maybe_done: MaybeDone = None,
+    journal: str | os.PathLike[str] | None = None,
+    expired: bool = False,
+) -> Counter[str]:
+    """Count by kind which effects an application would do now, for somebody who is to agree.
+
+    What is to be refused is refused here, so that nobody is asked about it.
+
+    Raises:
+        Exception: as ``application`` does; and as applying does, but for its handlers.
+    """
+    choice = chosen(plan, kinds, indices)
+    refuse_expired(plan, expired=expired)
+    sample(plan, choice)
+    beside = plan.journal if journal is None else Path(journal)
+    done = set[int]()
+    if beside is not None and beside.exists():
+        with journal_of(plan, beside) as opened:
+            if maybe_done is None:
+                refuse_doubtful(plan, opened, engine)
+            done = opened.done(0, len(plan) - 1)
+    return Counter(entry.kind for entry in plan if choice.has(entry) and entry.index not in done)

@@ -18,7 +18,7 @@ import attrs
 
 from airlock.boundary import Boundary
 from airlock.context import judge
-from airlock.effects.judge import BadVerdicts, ask
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.effects.options import Options
 from airlock.effects.policy import PolicyLike, View, guard_of, seats, shown_policy
 from airlock.effects.registry import describe
@@ -222,7 +222,7 @@ class _Laws:
             judge(lambda: found.append(ask(asked, view)))
         except EmittedInPolicyError as error:
             raise self._broken(_SILENT, scene, error) from error
-        except BadVerdicts as bad:
+        except BadVerdictsError as bad:
             law = _MERGES if "View.apart" in str(bad) else _ANSWERS
             raise self._broken(law, scene, f"It {bad}.") from None
         except Exception as error:

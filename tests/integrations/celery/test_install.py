@@ -30,11 +30,15 @@ from kombu.exceptions import OperationalError
 import airlock
 from airlock import Boundary, Dedupe, Drop, Hold, Refuse
 from airlock.edges import scopeless
-from airlock.errors import NoScopeError, RefusedError, SettingError
+from airlock.errors import (
+    NoScopeError,
+    RefusedError,
+    SettingError,
+    SignatureError,
+    UnreleasedResultError,
+)
 from airlock.integrations.celery import CeleryDispatch
-from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.installing import Installed, install
-from airlock.integrations.celery.results import UnreleasedResultError
 from airlock.integrations.celery.sending import SendTasks
 from airlock.integrations.celery.signatures import CallTask, calling
 from airlock.integrations.sqlite3 import connect, on_commit

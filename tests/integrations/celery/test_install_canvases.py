@@ -10,7 +10,7 @@ import pytest
 from celery import Task, chain, chord, group
 
 from airlock import Dedupe
-from airlock.integrations.celery.documents import SignatureError
+from airlock.errors import SignatureError
 from airlock.integrations.celery.installing import Installed, install
 from airlock.integrations.celery.signatures import CallTask
 from tests.integrations.celery.shops import Shop

@@ -16,7 +16,8 @@ from celery import Celery, chain, chord, group
 from kombu.exceptions import ContentDisallowed, EncodeError
 
 from airlock import Boundary, Dedupe, Drop, Hold
-from airlock.integrations.celery.documents import SignatureError, thaw
+from airlock.errors import SignatureError
+from airlock.integrations.celery.documents import thaw
 from airlock.integrations.celery.sending import SendTasks
 from airlock.integrations.celery.signatures import CallTask, calling
 from airlock.wire import Envelope, Wire

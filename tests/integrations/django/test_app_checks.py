@@ -8,13 +8,14 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from dependency_injector import containers, providers
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client, override_settings
 
 import airlock
-from airlock import Boundary
+from airlock import Boundary, Handles
 from airlock.check import Check
 from airlock.effects.registry import declared
 from airlock.integrations.django.migrating import RunCallback
@@ -66,6 +67,17 @@ def test_handlers_that_must_be_awaited() -> None:
     assert messages["airlock.W002"].hint
 
 
+def takes(note: Note, client: object) -> None: ...
+
+
+def test_a_dependency_that_nothing_supplies() -> None:
+    class Unset(containers.DeclarativeContainer):
+        client: Any = providers.Dependency()
+        note = Handles(Note, takes, client=client)
+
+    assert "`client` is not defined" in told(BOUNDARY=Whole(Unset()))["airlock.W008"].msg
+
+
 def test_another_distribution_of_that_name(whole: Boundary, monkeypatch: Any) -> None:
     monkeypatch.setattr("airlock.boundary.conflicts", lambda: ("airlock-py is there too",))
     assert told(BOUNDARY=whole)["airlock.W003"].msg == "airlock-py is there too"
@@ -113,7 +125,7 @@ BINDING = [
 def test_the_middleware_is_outside_of_what_another_one_binds(whole: Boundary, path: str) -> None:
     """A language, a time zone, a tenant, a user, an id: in what others write, too."""
     outside = told(MIDDLEWARE, SESSION, path, BOUNDARY=whole)
-    assert f"stands before {path}: handlers" in outside["airlock.W008"].msg
+    assert f"stands before {path}: handlers" in outside["airlock.W009"].msg
     assert told(SESSION, path, MIDDLEWARE, BOUNDARY=whole) == {}
 
 

@@ -20,11 +20,10 @@ from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 
 from airlock import Json
-from airlock.errors import DeclarationError
-from airlock.facts import facts
+from airlock.errors import DeclarationError, SignatureError
 from airlock.integrations.celery.canvases import leaves, names_in, plain, unfinished
 
-__all__ = ["BY_NAME", "SignatureError", "freeze", "given_id", "thaw"]
+__all__ = ["BY_NAME", "freeze", "given_id", "thaw"]
 
 AnySignature = Signature[Any]
 
@@ -38,18 +37,6 @@ BY_NAME = "by_name"
 UNKNOWN = "unknown"
 """Says of a signature which of its tasks are not registered where it was made: Celery sends those
 with the app's defaults, and nobody can say what else they want."""
-
-
-@facts
-class SignatureError(DeclarationError):
-    """A call of a task that cannot be kept for later."""
-
-    what: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.problem}. {self.hint}"
 
 
 def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Json:

@@ -21,10 +21,9 @@ from airlock.boundary import Boundary
 from airlock.context import here
 from airlock.edges.observing import Observations
 from airlock.effects.registry import describe
-from airlock.errors import SettingError
+from airlock.errors import SettingError, SignatureError
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.buffering import Buffering, check_sends
-from airlock.integrations.celery.documents import SignatureError
 from airlock.integrations.celery.hooks import Hooks, catch, uncaught
 from airlock.integrations.celery.signatures import CallTask, name_of
 from airlock.integrations.celery.waiting import watch

@@ -16,28 +16,12 @@ from celery.result import AsyncResult, ResultSet
 
 from airlock.effects.report import ReportEntry
 from airlock.effects.wave import Outcome
-from airlock.errors import AirlockError, ScopeStateError
-from airlock.facts import facts
+from airlock.errors import ScopeStateError, UnreleasedResultError
 from airlock.integrations.celery.documents import thaw
 from airlock.integrations.celery.signatures import CallTask
 from airlock.scope import Scope
 
-__all__ = ["Release", "UnreleasedResultError", "released_first", "result_of", "sent"]
-
-
-@facts
-class UnreleasedResultError(AirlockError):
-    """The result of a task was asked for that was not sent, or never will be.
-
-    It is no ``TimeoutError``: who catches those tries again, and would do so for ever.
-    """
-
-    what: str
-    problem: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.problem}. {self.hint}."
+__all__ = ["Release", "released_first", "result_of", "sent"]
 
 
 class Release:
@@ -74,7 +58,8 @@ class Release:
             return
         problem = self._problem()
         if problem is not None:
-            raise UnreleasedResultError(f"the task of {self.intent!r}", *problem)
+            text, hint = problem
+            raise UnreleasedResultError(f"the task of {self.intent!r}", text, f"{hint}.")
 
     def _problem(self) -> tuple[str, str] | None:
         entry = self._entry()

@@ -13,7 +13,7 @@ from celery.exceptions import Reject, Retry
 from celery.signals import worker_process_shutdown, worker_shutdown
 
 from airlock.edges import Receiver
-from airlock.errors import NotHereError, SettingError, WireError
+from airlock.errors import SettingError, UndeclaredHereError, WireError
 from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
 from airlock.integrations.celery.keeping import keeping
 from airlock.integrations.celery.publishing import Producers
@@ -91,7 +91,7 @@ def deliver_task(
         "shared": False,
     }
     # Reading it again changes nothing; and what is kept, or put back, is not tried again at once.
-    never = (WireError, NotHereError, Reject, *options.pop("dont_autoretry_for", ()))
+    never = (WireError, UndeclaredHereError, Reject, *options.pop("dont_autoretry_for", ()))
     base = keeping(options.pop("base", None) or app.Task)
     more: dict[str, Any] = {**usual, **options, "dont_autoretry_for": never, OWN: True}
     decorate: Any = app.task(bind=True, name=name, base=base, **more)
@@ -146,7 +146,7 @@ class Deliverer:
         """Decode a message, and run the handler."""
         try:
             self._receiver.receive(message, attempt=task.request.retries + 1)
-        except NotHereError as error:
+        except UndeclaredHereError as error:
             self._keep(task, error)
 
     def _keep(self, task: Any, why: Exception) -> NoReturn:

@@ -86,6 +86,9 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
             text,
             "Only async requests await their effects: under WSGI and in commands it is refused.",
         )
+    for text in found.undefined:
+        hint = "Give the container what is missing, or override the provider."
+        yield _message(Warning, 8, text, hint)
     for text in found.conflicts:
         yield _message(Warning, 3, text, "Only one of the two can be imported.")
 
@@ -104,12 +107,12 @@ def _around() -> Iterator[CheckMessage]:
     if inside:
         yield _message(
             Warning,
-            8,
+            9,
             f"settings.MIDDLEWARE: {PATH!r} stands before {', '.join(inside)}: handlers of a request "
             "run after these, and what they bind (a tenant, a language, a user, an id) may be unbound "
             "by then.",
             "Put it after them. If no handler reads what they bind, silence this: "
-            'SILENCED_SYSTEM_CHECKS = ["airlock.W008"].',
+            'SILENCED_SYSTEM_CHECKS = ["airlock.W009"].',
         )
 
 

@@ -21,7 +21,7 @@ from django.db import connection
 from airlock import Boundary, Options
 from airlock.edges import Receiver
 from airlock.effects.report import Report
-from airlock.errors import NotHereError, UnsupportedOptionError
+from airlock.errors import UndeclaredHereError, UnsupportedOptionError
 from airlock.testing.queues import Job, QueueContract, QueueHarness
 from airlock.testing.queues.worker import Note
 from airlock.wire import Wire
@@ -208,5 +208,7 @@ class TestBesides:
         task = SimpleNamespace(get_backend=lambda: SimpleNamespace(supports_defer=False))
         function: Any = django_tasks.deliver.func
         context = SimpleNamespace(attempt=1, task_result=SimpleNamespace(task=task, id="1"))
-        with pytest.raises(NotHereError, match=r"Call deliver_task\(boundary\) in ready\(\)"):
+        with pytest.raises(
+            UndeclaredHereError, match=r"Call deliver_task\(boundary\) in ready\(\)"
+        ):
             function(context, "text")
