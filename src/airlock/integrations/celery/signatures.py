@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.app.task import Task
 from celery.canvas import Signature
@@ -20,7 +20,8 @@ class InContext:
     """What a buffered call has beside its value, in this process: the context it was made in."""
 
     __slots__ = ("context",)
-    context: Context  # not set of those that were emitted as values, copied, or read from a wire
+    if TYPE_CHECKING:  # it is no field
+        context: Context  # not set of those that were emitted as values, copied, or read from a wire
 
 
 @intent(kind="celery.signature", version=1)
