@@ -68,6 +68,7 @@ class Block(EffectBuffer):
         "_independent",
         "_keep",
         "_observers",
+        "_over",
         "_policy",
         "_problems",
         "_report",
@@ -114,6 +115,7 @@ class Block(EffectBuffer):
         self._fail_fast = fail_fast
         self._observers = tuple(observers)
         self._watched = False
+        self._over = 0  # so many regions right below it are over, see Scope._open_below
         self._cause = cause
         self._arrival = arrival
         self._problems: tuple[Exception, ...] = ()

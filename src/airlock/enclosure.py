@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from types import TracebackType
 from typing import Any, Literal
 
 from airlock.context import (
     JUDGING,
+    NOWHERE,
     ScopelessRegion,
     guards_of,
     here,
+    in_force,
     leave,
     outside,
     outwards,
     running_task,
+    shared,
 )
-from airlock.effects.emission import Recorder
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
@@ -72,7 +73,7 @@ def leave_block(region: Region, owner: Any, error: BaseException | None) -> Scop
 class RegionBlock:
     """A ``with`` block that is a region: of the current scope, or around scopes to come.
 
-    An exception that leaves the block throws away what was emitted in it, as for a nested scope.
+    It says whether or by whom something is handled, and keeps what was emitted, however it ends.
 
     Args:
         kind: what it is called in messages.
@@ -99,13 +100,18 @@ class RegionBlock:
         self._overrides = overrides
         self._encloses = encloses
         self._value = value
-        self._region: Region | None = None
+        self.region: Region | None = None
         self._task: Any = None
 
     def __enter__(self) -> Any:
-        if self._region is not None:
+        self.open()
+        return self._value
+
+    def open(self) -> Region:
+        """Open the region, and make it current."""
+        if self.region is not None:
             raise ScopeStateError(
-                self._region.described(), "was entered before", "Make a new one for each block."
+                self.region.described(), "was entered before", "Make a new one for each block."
             )
         now = here.get()
         if now is JUDGING:
@@ -129,21 +135,22 @@ class RegionBlock:
         )
         if parent is not None:
             parent.adopt(made)
-        self._region = made
+        self.region = made
         self._task = running_task()
         here.set(made)
-        return self._value
+        if self._encloses:
+            _land_in_scopes_around(made)
+        return made
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
-        made = self._region
+        made = self.region
         if made is not None:
             order = leave_block(made, self._task, error)
-            reason = None if succeeded(error) else error
-            for region in (made.landings or {}).values():
-                end_block(region, reason)
-            end_block(made, reason)
+            for region in list((made.landings or {}).values()):
+                region.close("its block has ended")
+            made.close("its block has ended")
             if order is not None:
                 raise order
         return False
@@ -171,6 +178,24 @@ def region(policy: PolicyLike) -> RegionBlock:
     return RegionBlock("region", here.get, policies=seats(policy))
 
 
+def _land_in_scopes_around(enclosure: Region) -> None:
+    """Give an enclosure a region in each scope that it is opened in, but for its own.
+
+    So these scopes know that it is open, whoever asks.
+    """
+    own = enclosure.scope
+    trees = set() if own is None else {own.outermost}
+    passed: list[Region] = []
+    for region in outwards(enclosure):
+        if region.is_closed:
+            continue
+        if region.scope is not None and region.scope.outermost not in trees:
+            trees.add(region.scope.outermost)
+            landed(passed, region)
+        if region.encloses:
+            passed.append(region)
+
+
 def landed(enclosures: Sequence[Region], around: Region) -> Region:
     """Where something goes that happens in ``enclosures``, and belongs to a scope around them.
 
@@ -186,14 +211,14 @@ def landed(enclosures: Sequence[Region], around: Region) -> Region:
 def landing(enclosure: Region, around: Region) -> Region:
     """The region that an enclosure has below a region opened before it, for what is emitted there.
 
-    It opens with the first emission, and ends with the enclosure's block.
+    It ends with the enclosure's block.
     """
     if enclosure.landings is None:
         enclosure.landings = {}
     region = enclosure.landings.get(around)
     if region is None:
         place = enclosure.place or caller()
-        region = enclosure.landings[around] = Region(
+        region = Region(
             enclosure.kind,
             scope=around.scope,
             up=around,
@@ -203,11 +228,8 @@ def landing(enclosure: Region, around: Region) -> Region:
             place=place,
         )
         around.adopt(region)
+        enclosure.landings[around] = region
     return region
-
-
-_process: list[enclose] = []
-_process_lock = threading.Lock()
 
 
 class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
@@ -236,10 +258,9 @@ class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
         )
 
     def __enter__(self) -> None:
-        self._block.__enter__()
+        region = self._block.open()
         if self._shared:
-            with _process_lock:
-                _process.append(self)
+            shared.append(region)
 
     def __exit__(
         self,
@@ -247,9 +268,8 @@ class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
-        if self._shared:
-            with _process_lock:
-                _process[:] = [other for other in _process if other is not self]
+        if self._shared and self._block.region in shared:
+            shared.remove(self._block.region)
         return self._block.__exit__(kind, error, trace)
 
 
@@ -258,25 +278,15 @@ def _current_scope_region() -> Region | None:
     return None if now.scope is None or now.is_closed else now
 
 
-def process_policies(known: Iterable[PolicyLike]) -> tuple[PolicyLike, ...]:
-    """The policies of process-wide enclosures, but for those that are ``known``.
-
-    An exclusive recorder leaves alone what another one records: tests that run side by side.
-    """
-    if not _process:
+def process_policies(known: Sequence[PolicyLike]) -> tuple[PolicyLike, ...]:
+    """Return the policies of the enclosures of the whole process, but for those that are known."""
+    if not shared:
         return ()
-    seen, recorded = set[int](), False
-    for policy in known:
-        seen.add(id(policy))
-        recorded = recorded or _is_exclusive(policy)
-    return tuple(
-        policy
-        for shared in tuple(_process)
-        if not (recorded and any(map(_is_exclusive, shared.policies)))
-        for policy in shared.policies
-        if id(policy) not in seen
-    )
+    seen = set(map(id, known))
+    around = in_force(NOWHERE, known)
+    return tuple(p for one in around for p in one.enclosures if id(p) not in seen)
 
 
-def _is_exclusive(policy: PolicyLike) -> bool:
-    return isinstance(policy, Recorder) and policy.exclusive
+def is_shared(region: Region) -> bool:
+    """Return True if a region has the policies of an enclosure of the whole process, no others."""
+    return region.enclosures != () and any(region.enclosures is one.enclosures for one in shared)

@@ -23,7 +23,7 @@ from airlock.errors import ClosedRegionError
 if TYPE_CHECKING:
     from airlock.effects.policy import PolicyLike
 
-__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "marked"]
+__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "is_over", "marked"]
 
 Guard = Callable[[Any], None]
 
@@ -200,7 +200,8 @@ class GuardedRegion(Region):
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)
-        self.stamp()
+        if intents:  # else a scope would wait for the end of a transaction, for nothing
+            self.stamp()
         start = len(self)
         list.extend(self, intents)
         for position in range(start, len(self)):
@@ -243,6 +244,17 @@ class ClosedRegion(Region):
 
 Mark = Mapping[Region, int]
 """How much each region of a tree held at some moment."""
+
+
+def is_over(region: Region) -> bool:
+    """Return True if the block of a region has ended, and those of all regions in it."""
+    stack = [region]
+    while stack:
+        region = stack.pop()
+        if not region.is_closed:
+            return False
+        stack += [child for _, child in region.children or ()]
+    return True
 
 
 def marked(root: Region) -> Mark:
