@@ -22,6 +22,7 @@ from airlock.effects.place import Place, opened
 from airlock.effects.policy import PolicyLike, View, guard_of, shown_policy
 from airlock.effects.region import Guard, Region
 from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.effects.wave import chain
 from airlock.errors import (
     AirlockError,
     EmittedInPolicyError,
@@ -210,7 +211,8 @@ def leave(region: Region, *, owner: Any = None) -> None:
     Raises:
         ScopeOrderError: it is not current here, or its task is still at work. Nothing has changed.
     """
-    now = here.get()
+    current = here.get()
+    now = own(current)
     task = running_task()
     if owner is not None and task is not None and owner is not task and _at_work(owner):
         raise ScopeOrderError(
@@ -230,6 +232,55 @@ def leave(region: Region, *, owner: Any = None) -> None:
         )
         raise ScopeOrderError(region.described(), now.described(), hint)
     here.set(outside(region))
+    if current is not now:  # the step goes on, in what is around the region
+        here.set(again(current, outside(region)))
+        end_step(current)
+
+
+def own(region: Region) -> Region:
+    """Return the region itself, or the one that it is current instead of."""
+    while region.instead_of is not None:
+        region = region.instead_of[0]
+    return region
+
+
+def again(region: Region, around: Region) -> Region:
+    """Return a region like that of a generator's step, below another one of the same scope."""
+    if region.instead_of is None or around.scope is None or around.is_closed:
+        return around
+    below, enclosure = region.instead_of
+    return enclosed(again(below, around), enclosure)
+
+
+def end_step(region: Region) -> None:
+    """Close the region of a generator's step: the enclosures may not hold for the next one."""
+    while region.instead_of is not None:
+        region.close("its step has ended")
+        region = region.instead_of[0]
+
+
+def enclosed(region: Region, enclosure: Region) -> Region:
+    """Open a region that is current instead of another one, under an enclosure opened after it.
+
+    Args:
+        region: of a generator; it may know the enclosure, if it was opened in another step.
+        enclosure: of its consumer.
+    """
+    known = {id(policy) for around in chain(region) for policy in around.enclosures}
+    policies = tuple(policy for policy in enclosure.enclosures if id(policy) not in known)
+    made = Region(
+        enclosure.kind,
+        scope=region.scope,
+        up=region,
+        outer=region,
+        enclosures=policies,
+        guards=guards_of(policies, enclosure.kind, enclosure.place or ""),
+        segment=region.segment,
+        place=enclosure.place,
+    )
+    made.instead_of = region, enclosure
+    region.adopt(made)
+    return made
 
 
 def in_force(now: Region, known: Iterable[PolicyLike] = ()) -> list[Region]:

@@ -15,6 +15,7 @@ from airlock.effects.policy import PolicyLike
 from airlock.effects.region import Region
 from airlock.effects.registry import describe, spec_of
 from airlock.effects.wave import Wave, chain
+from airlock.enclosure import below_enclosures
 from airlock.errors import DeclarationError, DeliveryError
 from airlock.policies import OncePerChain, chain_policies
 from airlock.release import begun
@@ -170,7 +171,7 @@ class Attempt:
         region = Region(
             "handler",
             scope=wave.root.scope,
-            up=wave.home(last),
+            up=below_enclosures(wave.home(last), outer),
             outer=outer,
             segment=begun(wave.root.segment),
         )

@@ -23,6 +23,7 @@ from airlock.context import (
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
+from airlock.effects.wave import chain
 from airlock.errors import EmittedInPolicyError, ScopeOrderError, ScopeStateError
 from airlock.release import end_block
 
@@ -208,6 +209,27 @@ def landed(enclosures: Sequence[Region], around: Region) -> Region:
     return around
 
 
+def below_enclosures(region: Region, now: Region) -> Region:
+    """Return the region that a handler's emissions go into: below the enclosures that are in force.
+
+    Args:
+        region: of what the handler runs for. It may have ended, and may know some of them.
+        now: the current region.
+    """
+    for enclosure in reversed(unknown(region, now)):
+        region = landing(enclosure, region)
+    return region
+
+
+def unknown(region: Region, now: Region) -> list[Region]:
+    """Return the enclosures in force that a region is not under, innermost first."""
+    found = in_force(now)
+    if not found:
+        return found
+    known = [policy for around in chain(region) for policy in around.enclosures]
+    return in_force(now, known)
+
+
 def landing(enclosure: Region, around: Region) -> Region:
     """The region that an enclosure has below a region opened before it, for what is emitted there.
 
@@ -227,7 +249,8 @@ def landing(enclosure: Region, around: Region) -> Region:
             segment=around.segment,
             place=place,
         )
-        around.adopt(region)
+        if not around.is_closed:
+            around.adopt(region)
         enclosure.landings[around] = region
     return region
 
@@ -235,8 +258,10 @@ def landing(enclosure: Region, around: Region) -> Region:
 class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
     """Put a policy around everything in the block: every scope of every boundary.
 
-    For tests, dry runs and bans. It is the outermost policy of each scope opened inside; an intent
-    emitted inside into a scope opened before is under it as well.
+    For tests, dry runs and bans. It is the outermost policy of each scope opened inside, and of
+    whatever else is emitted inside: into a scope opened before, by handlers whatever set off their
+    flush (a commit, ``report.resume()``), by generators. Where no scope is open, what it drops is
+    dropped.
 
     Args:
         policy: what must hold.

@@ -50,6 +50,8 @@ class Region(list[Any]):
         stamps: ``(from this position on, segment)``, only under a transactional release.
         discarded: what decided that it is thrown away; None while it is kept.
         landings: of an enclosure: the regions it has in scopes around it, by the region around each.
+        instead_of: of a region that is current for one step of a generator: the generator's own, and
+            the enclosure of its consumer.
         kind: what it is called in messages.
         place: where it was opened.
         cause: the position of the intent whose handler emits here; -1 outside of handlers.
@@ -65,6 +67,7 @@ class Region(list[Any]):
         "enclosures",
         "guards",
         "headers",
+        "instead_of",
         "kind",
         "landings",
         "options",
@@ -120,6 +123,7 @@ class Region(list[Any]):
         self.cause = -1
         self.running: Any = None
         self.landings: dict[Region, Region] | None = None
+        self.instead_of: tuple[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.emissions: dict[int, Emission] | None = None
         self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
