@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -22,7 +23,7 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.effects.report import Report
-from airlock.enclosure import landed, leave_block, process_policies, succeeded
+from airlock.enclosure import is_interrupt, landed, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
     ReleaseError,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from airlock.observers import Observer
 
 __all__ = ["Block"]
+
+log = logging.getLogger("airlock")
 
 UNOPENED = Region("scope")
 """Of every scope that has not been entered. It stays empty."""
@@ -318,7 +321,10 @@ class Block(EffectBuffer):
             kept = not captured or (self._keep or succeeded)(error)
         except BaseException as raised:
             end_block(self.region, raised)
-            raise
+            if not (is_interrupt(error) and isinstance(raised, Exception)):
+                raise
+            log.exception("%r left a block, and goes on; its keep hook failed", error)
+            return
         end_block(self.region, None if kept else (error or "its keep hook"))
 
     def _must_be_open(self) -> None:

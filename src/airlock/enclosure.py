@@ -35,6 +35,11 @@ def succeeded(error: BaseException | None) -> bool:
     return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Return True for Ctrl-C, a cancellation, the end of a generator, an exit that is no success."""
+    return not (isinstance(error, Exception) or succeeded(error))
+
+
 ABANDONED = "the end of the block around it"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from airlock.effects.flat import Flat
 from airlock.effects.report import Report
-from airlock.enclosure import succeeded
+from airlock.enclosure import is_interrupt, succeeded
 from airlock.errors import (
     NoTransactionError,
 )
@@ -220,7 +220,7 @@ class Lifetime(Harvest):
             kept, why = (self._keep or succeeded)(error), error or "its keep hook"
         except Exception as raised:
             if self.release is None:
-                if self.work is not None:
+                if self.work is not None or is_interrupt(error):
                     self.discard(raised)
                 raise
             kept, why, self._problems = False, raised, (raised,)
@@ -276,16 +276,10 @@ def goes_on(error: BaseException | None, failure: Exception) -> bool:
     An interrupt does, whatever failed: who has sent it waits for it. Any other error does if only
     the transaction is missing, which is likely to be its fault.
     """
-    interrupted = not (error is None or isinstance(error, Exception) or succeeded(error))
-    if error is None or not (interrupted or isinstance(failure, NoTransactionError)):
+    if not is_interrupt(error) and (error is None or not isinstance(failure, NoTransactionError)):
         return False
     if isinstance(failure, NoTransactionError):
         log.error("%s", failure)
     else:
-        log.error(
-            "%r left a block whose effects failed; scope.report has them all, and "
-            "report.resume() runs what is left",
-            error,
-            exc_info=failure,
-        )
+        log.error("%r left a block, and goes on; besides, %s", error, failure, exc_info=failure)
     return True
