@@ -77,6 +77,7 @@ class Block(EffectBuffer):
         "_report",
         "_task",
         "_watched",
+        "closing",
         "engine",
         "failed_late",
         "release",
@@ -124,6 +125,7 @@ class Block(EffectBuffer):
         self._problems: tuple[Exception, ...] = ()
         self._report: Report | None = None
         self._task: Any = None
+        self.closing = False  # a generator of ``scoped`` that it is around is being closed
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
         # Names the unit of work that a framework runs in it. Then nobody can flush it again.
@@ -296,7 +298,8 @@ class Block(EffectBuffer):
             return
         self._must_be_open()
         order = leave_block(self.region, self._task, error)
-        self._closed(error)
+        abandoned = order is not None and isinstance(error, GeneratorExit)
+        self._closed(None if abandoned else error)
         if order is not None:
             raise order
 

@@ -24,7 +24,7 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.effects.wave import chain
-from airlock.errors import EmittedInPolicyError, ScopeOrderError, ScopeStateError
+from airlock.errors import EmittedInPolicyError, ScopeError, ScopeOrderError, ScopeStateError
 from airlock.release import end_block
 
 __all__ = ["RegionBlock", "enclose", "landed", "region", "succeeded"]
@@ -48,14 +48,16 @@ def abandon(region: Region) -> None:
     end_block(region, ABANDONED, f"{ABANDONED} closed it")
 
 
-def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeOrderError | None:
+def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeError | None:
     """Leave a region at the end of its block, even if regions inside were left open.
 
     Those are closed, and what they hold is thrown away unless a transaction decides about it, so
-    that they do not stay current.
+    that they do not stay current. But those in the block of an abandoned generator are its
+    consumer's, and so may be what the block holds: it must be kept.
 
     Returns:
-        The error to raise about them; None if there were none, or the block failed anyway.
+        The error to raise about them; None if there were none, or the block failed anyway. With a
+        ``GeneratorExit`` it says that the block is that of an abandoned generator.
 
     Raises:
         ScopeOrderError: the region is not around the current one, or its task is still at work:
@@ -67,13 +69,36 @@ def leave_block(region: Region, owner: Any, error: BaseException | None) -> Scop
         inside = list(takewhile(lambda inner: inner is not region, outwards(here.get())))
         if not inside or outside(inside[-1]) is not region:
             raise
+        if _is_abandoned(region, error):
+            inside[-1].outer = outside(region)
+            return order
         for inner in inside:
             abandon(inner)
         here.set(outside(region))
         if error is None:
             return order
         error.add_note(str(order))
+        return None
+    if (region or region.children) and _is_abandoned(region, error):
+        return ScopeStateError(
+            region.described(),
+            "was left by a plain generator that was abandoned, and what its consumer emitted in the "
+            "meantime went into it",
+            "All of it is kept. Leave the block before the yield, or decorate the generator with "
+            "@boundary.scoped().",
+        )
     return None
+
+
+def _is_abandoned(region: Region, error: BaseException | None) -> bool:
+    """Return True if a generator is closed whose block took what its consumer had a scope for.
+
+    Generators of ``@boundary.scoped()`` have nothing current in their consumer.
+    """
+    if not isinstance(error, GeneratorExit) or outside(region).scope is None:
+        return False
+    scopes = (around.scope for around in outwards(region))
+    return not any(scope is not None and scope.closing for scope in scopes)
 
 
 class RegionBlock:

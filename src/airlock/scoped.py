@@ -89,6 +89,11 @@ class _Inside:
         finally:
             self._leave(consumer)
 
+    def closing(self, close: Callable[..., Any]) -> Callable[..., Any]:
+        """Note that the generator is being closed, which leaves its blocks by ``GeneratorExit``."""
+        self._scope.closing = True
+        return close
+
     def end(self, error: BaseException | None = None) -> None:
         """Leave the scope."""
         consumer = self._enter(emits=False)
@@ -140,7 +145,7 @@ def _around_generator(
                 try:
                     sent = yield value
                 except GeneratorExit:
-                    inside.step(generator.close)
+                    inside.step(inside.closing(generator.close))
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = inside.step(generator.throw, error)
@@ -168,7 +173,7 @@ def _around_async_generator(
                 try:
                     sent = yield value
                 except GeneratorExit:
-                    await inside.astep(generator.aclose)
+                    await inside.astep(inside.closing(generator.aclose))
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = await inside.astep(generator.athrow, error)

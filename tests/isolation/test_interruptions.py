@@ -322,8 +322,8 @@ def test_an_exit_that_says_success_does_not_hide_that_effects_failed() -> None:
 
 def test_any_other_error_is_the_context_of_the_failure() -> None:
     with pytest.raises(airlock.FlushError) as raised, keeping(Boundary({Note: refuse})):
-        _emit_and(lambda: {}["order"])
-    assert isinstance(raised.value.__context__, KeyError)
+        _emit_and(lambda: int("order"))
+    assert isinstance(raised.value.__context__, ValueError)
 
 
 def test_a_scoped_generator_that_is_closed_ends_silently_though_its_effects_fail(
