@@ -23,6 +23,7 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.effects.report import Report
+from airlock.effects.wave import Wave
 from airlock.enclosure import is_interrupt, landed, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
@@ -77,6 +78,7 @@ class Block(EffectBuffer):
         "_report",
         "_task",
         "_watched",
+        "_within",
         "closing",
         "engine",
         "failed_late",
@@ -121,6 +123,7 @@ class Block(EffectBuffer):
         self._watched = False
         self._over = 0  # so many regions right below it are over, see Scope._open_below
         self._cause = cause
+        self._within: tuple[Wave, tuple[int, ...]] | None = None  # of the handler that opens it
         self._arrival = arrival
         self._problems: tuple[Exception, ...] = ()
         self._report: Report | None = None
@@ -160,6 +163,7 @@ class Block(EffectBuffer):
             self._captor = enclosing.scope.outermost
             if passed:  # each encloses a part of that scope, this one included
                 enclosing, around = landed(passed, enclosing), ()
+        self._within = None if captured else handled(now)
         segment: Callable[[], object] | None = None
         if self.release is not None:
             segment = self.release.segment
@@ -338,6 +342,21 @@ class Block(EffectBuffer):
 
     def _wrong(self, problem: str, hint: str) -> NoReturn:
         raise ScopeStateError(self.region.described(), problem, hint)
+
+
+def handled(now: Region) -> tuple[Wave, tuple[int, ...]] | None:
+    """Return what the handler runs for that runs here: a wave, and positions in it.
+
+    None if no handler runs here, as in work that has outlived it, or only a dispatcher, which has
+    the causes in its envelopes.
+    """
+    for region in outwards(now):
+        if region.running is not None:
+            if region.is_closed:
+                return None
+            attempt = region.as_parent().running
+            return (attempt.wave, attempt.positions) if attempt.inline else None
+    return None
 
 
 def _nested_release() -> ReleaseError:

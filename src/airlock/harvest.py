@@ -8,6 +8,7 @@ from weakref import ref
 
 from airlock.block import Block
 from airlock.context import guards_of
+from airlock.effects.causation import NO_CAUSE
 from airlock.effects.flat import Flat
 from airlock.effects.region import Region
 from airlock.effects.wave import Wave, chain
@@ -100,6 +101,11 @@ class Harvest(Block):
     def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
         wave = Wave(0, self.region, flat, classes=classes)
         wave.origin = self._cause
+        if self._within is not None:
+            wave.within = self._within
+            if self._cause is NO_CAUSE:
+                before, positions = self._within
+                wave.origin = before.origin_of(positions[-1])
         if self._arrival is not None:
             wave.arrived = True
             wave.tries = dict.fromkeys(range(len(wave.intents)), self._arrival - 1)

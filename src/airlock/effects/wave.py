@@ -80,6 +80,8 @@ class Wave:
         discarded: what failed attempts emitted: ``(intents, reason, cause)``.
         seen: the classes of what was emitted by its handlers.
         origin: what led to the block in other processes.
+        within: the wave and the positions of what a handler ran for when it opened the scope, as one
+            of its own; None for other scopes.
         origins: what led to single intents there, by position, where that differs.
         arrived: it was handed over to this process, so that its handlers run here.
     """
@@ -115,6 +117,7 @@ class Wave:
         self.seen: set[type[Any]] = set()
         self.origin: Causation = NO_CAUSE if parent is None else parent.origin
         self.origins: dict[int, Causation] = {}
+        self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
         self._classes = classes
         self._ids: dict[int, UUID] = {}
@@ -196,7 +199,7 @@ class Wave:
         return lambda index: self.context(live[index])
 
     def _remoteness(self, live: Any) -> Any:
-        if not self.origin.ancestors and not self.origins:
+        if not self.origin.ancestors and not self.origins and self.within is None:
             return None
         return lambda index: self.origin_of(live[index]).ancestors
 
@@ -229,10 +232,16 @@ class Wave:
         """All that caused the intent at ``position``, the nearest first; of a batch, every member."""
         wave: Wave = self
         level = [position]
-        while wave.parent is not None:
-            causes = dict.fromkeys(wave.causes[at] for at in level)
-            wave = wave.parent
-            level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
+        while True:
+            if wave.parent is not None:
+                causes = dict.fromkeys(wave.causes[at] for at in level)
+                wave = wave.parent
+                level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
+            elif wave.within is not None:
+                wave, positions = wave.within
+                level = [*reversed(positions)]
+            else:
+                return
             for member in level:
                 yield wave.intents[member]
 
@@ -246,13 +255,24 @@ class Wave:
     @property
     def depth(self) -> int:
         """How many handlers stand before these intents, those in other processes included."""
-        return self.number + self.origin.depth
+        return self.depth_after(self.origin)
+
+    def depth_after(self, origin: Causation) -> int:
+        """Return how many handlers stand before intents of this wave that have such an origin."""
+        opened = 0 if self.within is None else self.within[0].depth + 1
+        return self.number + max(origin.depth, opened)
 
     def lineage(self, position: int) -> Iterator[Any]:
         """Its direct cause, the direct cause of that, and so on."""
         wave: Wave = self
-        while wave.parent is not None:
-            position, wave = wave.causes[position], wave.parent
+        while True:
+            if wave.parent is not None:
+                position, wave = wave.causes[position], wave.parent
+            elif wave.within is not None:
+                wave, positions = wave.within
+                position = positions[-1]
+            else:
+                return
             yield wave.intents[position]
 
     def home(self, position: int) -> Region:
@@ -379,6 +399,7 @@ class Wave:
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
         wave.origin = self.origin
         wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
+        wave.within = self.within
         wave.arrived = self.arrived
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
