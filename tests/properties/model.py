@@ -78,7 +78,7 @@ class Node:
     encloses: bool = False
     content: list[Item | Node] = attrs.Factory(list)
     landings: dict[Node, Node] = attrs.Factory(dict)
-    doom: Exception | None = None
+    doom: BaseException | None = None
     report: Report | None = None
 
     def outwards(self) -> Iterator[Node]:
@@ -120,7 +120,7 @@ class Item:
     home: Node
     ordering_key: str | None = None
     segment: Segment | None = None
-    unsaid: Exception | None = None
+    unsaid: BaseException | None = None
     causes: tuple[Item, ...] = ()
     wave: int = 0
     outcome: Outcome = Outcome.PENDING
