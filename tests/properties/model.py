@@ -65,7 +65,8 @@ class Boundary:
 class Node:
     """A region. That of a scope has a boundary, and an outermost one ``delivers``.
 
-    That of an enclosure has ``landings`` in the regions of scopes that were opened before it.
+    That of an enclosure has ``landings`` in the regions of scopes that were opened before it. One
+    that ``keeps`` is not thrown away with an error.
     """
 
     up: Node | None = None
@@ -76,6 +77,7 @@ class Node:
     delivers: bool = False
     database: Database | None = None
     encloses: bool = False
+    keeps: bool = False
     content: list[Item | Node] = attrs.Factory(list)
     landings: dict[Node, Node] = attrs.Factory(dict)
     doom: BaseException | None = None

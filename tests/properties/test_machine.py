@@ -116,18 +116,26 @@ class Programs(RuleBasedStateMachine):
         chosen=st.just("") | policies,
         independent=st.sampled_from((False, False, False, True)),
         transactional=st.booleans(),
+        keeps=st.sampled_from((False, False, True)),
     )
-    def open_scope(self, name: str, chosen: str, independent: bool, transactional: bool) -> None:
+    def open_scope(
+        self, name: str, chosen: str, independent: bool, transactional: bool, keeps: bool = False
+    ) -> None:
         told = self.told[name]
         nested = not independent and any(b.node.belongs_to(told) for b in self.blocks)
         transactional = transactional and not nested and not self.asynchronous
         node = self.world.open_scope(
-            told, RULES.get(chosen, ()), independent, self.database if transactional else None
+            told,
+            RULES.get(chosen, ()),
+            independent,
+            self.database if transactional else None,
+            keeps=keeps,
         )
         scope = self.real[name].scope(
             policy=policy(chosen),
             independent=independent,
             release=self.transactions if transactional else None,
+            keep=(lambda _: True) if keeps else None,
         )
         self._enter(Block(scope, node, scope))
         if node.delivers:
@@ -160,7 +168,7 @@ class Programs(RuleBasedStateMachine):
         block = self.blocks.pop()
         error = None if fails is None else fails(f"block {len(self.blocks)}")
         expected = self.world.leave(error)
-        if isinstance(error, Interrupt):
+        if isinstance(error, Interrupt) or (error and expected == "NoTransactionError"):
             expected = ""
         self.ended += [block] if block.scope is not None else []
         kind = type(error) if error else None
@@ -292,6 +300,35 @@ class Programs(RuleBasedStateMachine):
         left = len(reports.real.failed) + len(reports.real.pending)
         self.reports.append(Reports(expected, made[0], left_before=left))
         self._compare()
+
+    # -- stories that chance would seldom tell -----------------------------------------------------
+
+    @precondition(lambda self: len(self.blocks) < MAX_BLOCKS)
+    @rule(several=st.lists(works, min_size=1, max_size=3))
+    def interrupted_after_its_work(self, several: list[Work]) -> None:
+        """It is kept all the same, and may fail."""
+        self.open_scope("one", "", independent=True, transactional=False, keeps=True)
+        for work in several:
+            self.emit(work, None, None)
+        self.leave(fails=Interrupt)
+
+    @precondition(lambda self: len(self.blocks) < MAX_BLOCKS)
+    @rule(several=st.lists(works, min_size=1, max_size=3), chosen=single_policies)
+    def flushed_in_an_enclosure(self, several: list[Work], chosen: str) -> None:
+        """By a commit after its block; or, where handlers are async, by a resume."""
+        self.open_scope("one", "", independent=True, transactional=True)
+        if self._in_transaction(0):
+            self.begin()
+        for work in several:
+            self.emit(work, None, None)
+        self.leave(fails=None)
+        self.enclose(chosen)
+        if self._in_transaction(1):
+            self.end_transaction(commits=True)
+        fresh = [reports for reports in self.reports if not reports.resumed]
+        if fresh:
+            self.resume(len(fresh) - 1)
+        self.leave(fails=None)
 
     # -- what always holds ------------------------------------------------------------------------
 

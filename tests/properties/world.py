@@ -34,6 +34,8 @@ class World:
         rules: Sequence[Rule],
         independent: bool,
         database: Database | None,
+        *,
+        keeps: bool = False,
     ) -> Node:
         around, passed = self._outwards(lambda node: node.belongs_to(boundary))
         enclosing = tuple(rule for node in passed for rule in node.enclosing)
@@ -45,6 +47,7 @@ class World:
             enclosing,
             boundary=boundary,
             delivers=not nested,
+            keeps=keeps,
             database=around.root.database if nested and around and around.root else database,
         )
         return self._open(node, around if nested else None)
@@ -152,7 +155,7 @@ class World:
         root = node.root
         if root is None:
             return ""
-        if error is not None and node.boundary is not None:
+        if error is not None and node.boundary is not None and not node.keeps:
             self._fail(node, error)
         if not node.delivers or node.boundary is None:
             return ""
