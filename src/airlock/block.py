@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -23,8 +24,8 @@ from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
 from airlock.effects.report import Report
-from airlock.effects.wave import chain
-from airlock.enclosure import landed, leave_block, process_policies, succeeded
+from airlock.effects.wave import Wave, chain
+from airlock.enclosure import is_interrupt, landed, leave_block, process_policies, succeeded
 from airlock.errors import (
     EmittedInPolicyError,
     ReleaseError,
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Block"]
 
+log = logging.getLogger("airlock")
+
 UNOPENED = Region("scope")
 """Of every scope that has not been entered. It stays empty."""
 
@@ -70,11 +73,14 @@ class Block(EffectBuffer):
         "_independent",
         "_keep",
         "_observers",
+        "_over",
         "_policy",
         "_problems",
         "_report",
         "_task",
         "_watched",
+        "_within",
+        "closing",
         "engine",
         "failed_late",
         "inside",
@@ -117,11 +123,14 @@ class Block(EffectBuffer):
         self._fail_fast = fail_fast
         self._observers = tuple(observers)
         self._watched = False
+        self._over = 0  # so many regions right below it are over, see Scope._open_below
         self._cause = cause
+        self._within: tuple[Wave, tuple[int, ...]] | None = None  # of the handler that opens it
         self._arrival = arrival
         self._problems: tuple[Exception, ...] = ()
         self._report: Report | None = None
         self._task: Any = None
+        self.closing = False  # a generator of ``scoped`` that it is around is being closed
         # Told of an error of a flush that a commit set off after the block, in place of the log.
         self.failed_late: Callable[[Exception], None] | None = None
         # Made around the flush: a framework's context, in which handlers may use what it offers.
@@ -158,6 +167,7 @@ class Block(EffectBuffer):
             self._captor = enclosing.scope.outermost
             if passed:  # each encloses a part of that scope, this one included
                 enclosing, around = landed(passed, enclosing), ()
+        self._within = None if captured else handled(now)
         segment: Callable[[], object] | None = None
         if self.release is not None:
             segment = self.release.segment
@@ -301,7 +311,8 @@ class Block(EffectBuffer):
             return
         self._must_be_open()
         order = leave_block(self.region, self._task, error)
-        self._closed(error)
+        abandoned = order is not None and isinstance(error, GeneratorExit)
+        self._closed(None if abandoned else error)
         if order is not None:
             raise order
 
@@ -326,7 +337,10 @@ class Block(EffectBuffer):
             kept = not captured or (self._keep or succeeded)(error)
         except BaseException as raised:
             end_block(self.region, raised)
-            raise
+            if not (is_interrupt(error) and isinstance(raised, Exception)):
+                raise
+            log.exception("%r left a block, and goes on; its keep hook failed", error)
+            return
         end_block(self.region, None if kept else (error or "its keep hook"))
 
     def _must_be_open(self) -> None:
@@ -350,6 +364,21 @@ def may_bring_a_release(around: Region | None) -> bool:
         if region.kind == "scope" and region.scope.release is not None:
             return False
     return False
+
+
+def handled(now: Region) -> tuple[Wave, tuple[int, ...]] | None:
+    """Return what the handler runs for that runs here: a wave, and positions in it.
+
+    None if no handler runs here, as in work that has outlived it, or only a dispatcher, which has
+    the causes in its envelopes.
+    """
+    for region in outwards(now):
+        if region.running is not None:
+            if region.is_closed:
+                return None
+            found: tuple[Wave, tuple[int, ...]] | None = region.running.handled(region.cause)
+            return found
+    return None
 
 
 def _nested_release() -> ReleaseError:

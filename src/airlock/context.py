@@ -13,13 +13,24 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec
 
 from airlock.effects.buffer import extend, put
+from airlock.effects.emission import Recorder
 from airlock.effects.function import EffectFunction, intent_of
 from airlock.effects.intent import Intent
+from airlock.effects.judge import BadVerdictsError, ask
 from airlock.effects.options import Options
 from airlock.effects.place import Place, opened
-from airlock.effects.policy import PolicyLike, guard_of
+from airlock.effects.policy import PolicyLike, View, guard_of, shown_policy
 from airlock.effects.region import Guard, Region
-from airlock.errors import EmittedInPolicyError, NoScopeError, RefusedError, ScopeOrderError
+from airlock.effects.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.effects.wave import chain
+from airlock.errors import (
+    AirlockError,
+    EmittedInPolicyError,
+    NoScopeError,
+    PolicyError,
+    RefusedError,
+    ScopeOrderError,
+)
 
 __all__ = ["emit", "emit_all", "enqueue"]
 
@@ -27,19 +38,27 @@ P = ParamSpec("P")
 
 
 class ScopelessRegion(Region):
-    """Where no scope is open: it takes nothing. An ``enclose`` outside of scopes is one too."""
+    """Where no scope is open. An ``enclose`` outside of scopes is one too.
+
+    What enclosures drop is dropped; anything else is refused, for it has no scope.
+    """
 
     __slots__ = ()
 
     def append(self, intent: Any, /) -> None:
-        if not fallbacks:
-            raise NoScopeError(f"cannot emit {intent!r}")
-        fallbacks[-1](intent, None)
+        self._take(intent, None)
 
     def put(self, intent: Any, options: Options) -> None:
-        if not fallbacks:
-            raise NoScopeError(f"cannot emit {intent!r}")
-        fallbacks[-1](intent, options)
+        self._take(intent, options)
+
+    def _take(self, intent: Any, options: Options | None) -> None:
+        for region in outwards(self):
+            if region.is_closed and not region.encloses:  # of a scope that is over
+                region.append(intent)
+        if fallbacks:
+            fallbacks[-1](intent, options)
+        else:
+            judge(lambda: drop_or_refuse(intent, in_force(self)))
 
     def extend(self, intents: Any, /) -> None:
         for intent in intents:
@@ -67,6 +86,9 @@ class JudgingRegion(ScopelessRegion):
         raise EmittedInPolicyError("open a region or scope")
 
 
+shared: list[Region] = []
+"""The enclosures of the whole process that are in force, the outermost first."""
+
 fallbacks: list[Callable[[Any, Options | None], None]] = []
 """What takes intents where no scope is open, in the whole process; the last one does."""
 
@@ -86,7 +108,7 @@ def emit(intent: Intent, /, options: Options | None = None) -> None:
         options: id, delay, keys and headers of this emission.
 
     Raises:
-        NoScopeError: no scope is open in this thread or task.
+        NoScopeError: no scope is open in this thread or task, and no enclosure drops the intent.
         NotAnIntentError: it is a class, a callable, or another value.
         ClosedRegionError: the scope is over, or the handler that started this work has ended.
         EmittedInPolicyError: called from a policy.
@@ -189,7 +211,8 @@ def leave(region: Region, *, owner: Any = None) -> None:
     Raises:
         ScopeOrderError: it is not current here, or its task is still at work. Nothing has changed.
     """
-    now = here.get()
+    current = here.get()
+    now = own(current)
     task = running_task()
     if owner is not None and task is not None and owner is not task and _at_work(owner):
         raise ScopeOrderError(
@@ -204,10 +227,124 @@ def leave(region: Region, *, owner: Any = None) -> None:
             "into its caller: decorate it with @boundary.scoped()."
             if inside
             else "It was entered in another thread, task or context: leave it there. (A generator "
-            "abandoned inside a scope is finished by the garbage collector, anywhere: close it.)"
+            "abandoned inside a scope is finished by the garbage collector, anywhere: close it. A "
+            "generator that is a dependency of FastAPI has one context only if it is `async def`.)"
         )
         raise ScopeOrderError(region.described(), now.described(), hint)
     here.set(outside(region))
+    if current is not now:  # the step goes on, in what is around the region
+        here.set(again(current, outside(region)))
+        end_step(current)
+
+
+def own(region: Region) -> Region:
+    """Return the region itself, or the one that it is current instead of."""
+    while region.instead_of is not None:
+        region = region.instead_of[0]
+    return region
+
+
+def again(region: Region, around: Region) -> Region:
+    """Return a region like that of a generator's step, below another one of the same scope."""
+    if region.instead_of is None or around.scope is None or around.is_closed:
+        return around
+    below, enclosure = region.instead_of
+    return enclosed(again(below, around), enclosure)
+
+
+def end_step(region: Region) -> None:
+    """Close the region of a generator's step: the enclosures may not hold for the next one."""
+    while region.instead_of is not None:
+        region.close("its step has ended")
+        region = region.instead_of[0]
+
+
+def enclosed(region: Region, enclosure: Region) -> Region:
+    """Open a region that is current instead of another one, under an enclosure opened after it.
+
+    Args:
+        region: of a generator; it may know the enclosure, if it was opened in another step.
+        enclosure: of its consumer.
+    """
+    known = {id(policy) for around in chain(region) for policy in around.enclosures}
+    policies = tuple(policy for policy in enclosure.enclosures if id(policy) not in known)
+    made = Region(
+        enclosure.kind,
+        scope=region.scope,
+        up=region,
+        outer=region,
+        enclosures=policies,
+        guards=guards_of(policies, enclosure.kind, enclosure.place or ""),
+        segment=region.segment,
+        place=enclosure.place,
+    )
+    made.instead_of = region, enclosure
+    region.adopt(made)
+    return made
+
+
+def in_force(now: Region, known: Iterable[PolicyLike] = ()) -> list[Region]:
+    """Return the open enclosures around a region and those of the process, innermost first.
+
+    An exclusive recorder leaves alone what another one records: tests that run side by side.
+
+    Args:
+        now: the current region.
+        known: policies that are in force already; their enclosures are left out.
+    """
+    found = [region for region in outwards(now) if region.encloses and not region.is_closed]
+    seen = set(map(id, known))
+    recorded = any(map(_is_exclusive, known))
+    for region in reversed(shared):
+        if region not in found and not (recorded and any(map(_is_exclusive, region.enclosures))):
+            found.append(region)
+    return [region for region in found if not all(id(p) in seen for p in region.enclosures)]
+
+
+def _is_exclusive(policy: PolicyLike) -> bool:
+    return isinstance(policy, Recorder) and policy.exclusive
+
+
+def drop_or_refuse(intent: Any, enclosures: Sequence[Region]) -> None:
+    """Drop an intent that was emitted where no scope is open, if an enclosure says so.
+
+    Args:
+        intent: to judge.
+        enclosures: the innermost first. Recordings among them are not asked: they follow an
+            intent to what becomes of it in its scope.
+
+    Raises:
+        NoScopeError: it is allowed or held.
+        RefusedError: an enclosure refuses it.
+        PolicyError: a policy of one raised, or answered nonsense.
+    """
+    holding: PolicyLike | None = None
+    for region in enclosures:
+        for guard in guards_of(region.enclosures, region.kind, region.place or ""):
+            guard(intent)
+        for policy in region.enclosures:
+            if _is_exclusive(policy):
+                continue
+            verdict = _verdict(policy, intent, region, held=holding is not None)
+            if verdict is DROP:
+                return
+            if verdict is HOLD and holding is None:
+                holding = policy
+    raise NoScopeError(
+        f"cannot emit {intent!r}", "" if holding is None else f"{shown_policy(holding)} holds it"
+    )
+
+
+def _verdict(policy: PolicyLike, intent: Any, region: Region, *, held: bool) -> Verdict:
+    try:
+        answer = ask(policy, View([intent], holding=lambda _: held))
+    except AirlockError:
+        raise
+    except BadVerdictsError as bad:
+        raise PolicyError(shown_policy(policy), region.described(), str(bad)) from None
+    except Exception as error:
+        raise PolicyError(shown_policy(policy), region.described(), f"raised {error!r}") from error
+    return ALLOW if answer is None else answer[0]
 
 
 def running_task() -> Any:

@@ -100,13 +100,13 @@ class Delivery:
     def causation(self) -> Causation:
         """Its causes for other processes: kinds and digests of at most 256 of them, the nearest."""
         origin = self._wave.origin_of(self._position)
-        if self._wave.parent is None:
+        if self._wave.parent is None and self._wave.within is None:
             return origin
         causes = islice(self.ancestors, FARTHEST)
         policies = tuple(chain_policies(self._policies()))
         here_ = (_ancestor(cause, policies) for cause in causes)
         known = dict.fromkeys((*here_, *origin.ancestors))
-        return Causation(self._wave.number + origin.depth, tuple(known)[:FARTHEST])
+        return Causation(self._wave.depth_after(origin), tuple(known)[:FARTHEST])
 
     def _policies(self) -> Iterator[PolicyLike]:
         for region in chain(self._wave.home(self._position)):

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from types import TracebackType
 from typing import Any, Literal
 
 from airlock.context import (
     JUDGING,
+    NOWHERE,
     ScopelessRegion,
     guards_of,
     here,
+    in_force,
     leave,
     outside,
     outwards,
     running_task,
+    shared,
 )
-from airlock.effects.emission import Recorder
 from airlock.effects.place import caller
 from airlock.effects.policy import PolicyLike, seats
 from airlock.effects.region import Region
-from airlock.errors import EmittedInPolicyError, ScopeOrderError, ScopeStateError
+from airlock.effects.wave import chain
+from airlock.errors import EmittedInPolicyError, ScopeError, ScopeOrderError, ScopeStateError
 from airlock.release import end_block
 
 __all__ = ["RegionBlock", "enclose", "landed", "region", "succeeded"]
@@ -33,6 +35,11 @@ def succeeded(error: BaseException | None) -> bool:
     return error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
+def is_interrupt(error: BaseException | None) -> bool:
+    """Return True for Ctrl-C, a cancellation, the end of a generator, an exit that is no success."""
+    return not (isinstance(error, Exception) or succeeded(error))
+
+
 ABANDONED = "the end of the block around it"
 
 
@@ -41,14 +48,16 @@ def abandon(region: Region) -> None:
     end_block(region, ABANDONED, f"{ABANDONED} closed it")
 
 
-def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeOrderError | None:
+def leave_block(region: Region, owner: Any, error: BaseException | None) -> ScopeError | None:
     """Leave a region at the end of its block, even if regions inside were left open.
 
     Those are closed, and what they hold is thrown away unless a transaction decides about it, so
-    that they do not stay current.
+    that they do not stay current. But those in the block of an abandoned generator are its
+    consumer's, and so may be what the block holds: it must be kept.
 
     Returns:
-        The error to raise about them; None if there were none, or the block failed anyway.
+        The error to raise about them; None if there were none, or the block failed anyway. With a
+        ``GeneratorExit`` it says that the block is that of an abandoned generator.
 
     Raises:
         ScopeOrderError: the region is not around the current one, or its task is still at work:
@@ -60,19 +69,42 @@ def leave_block(region: Region, owner: Any, error: BaseException | None) -> Scop
         inside = list(takewhile(lambda inner: inner is not region, outwards(here.get())))
         if not inside or outside(inside[-1]) is not region:
             raise
+        if _is_abandoned(region, error):
+            inside[-1].outer = outside(region)
+            return order
         for inner in inside:
             abandon(inner)
         here.set(outside(region))
         if error is None:
             return order
         error.add_note(str(order))
+        return None
+    if (region or region.children) and _is_abandoned(region, error):
+        return ScopeStateError(
+            region.described(),
+            "was left by a plain generator that was abandoned, and what its consumer emitted in the "
+            "meantime went into it",
+            "All of it is kept. Leave the block before the yield, or decorate the generator with "
+            "@boundary.scoped().",
+        )
     return None
+
+
+def _is_abandoned(region: Region, error: BaseException | None) -> bool:
+    """Return True if a generator is closed whose block took what its consumer had a scope for.
+
+    Generators of ``@boundary.scoped()`` have nothing current in their consumer.
+    """
+    if not isinstance(error, GeneratorExit) or outside(region).scope is None:
+        return False
+    scopes = (around.scope for around in outwards(region))
+    return not any(scope is not None and scope.closing for scope in scopes)
 
 
 class RegionBlock:
     """A ``with`` block that is a region: of the current scope, or around scopes to come.
 
-    An exception that leaves the block throws away what was emitted in it, as for a nested scope.
+    It says whether or by whom something is handled, and keeps what was emitted, however it ends.
 
     Args:
         kind: what it is called in messages.
@@ -99,13 +131,18 @@ class RegionBlock:
         self._overrides = overrides
         self._encloses = encloses
         self._value = value
-        self._region: Region | None = None
+        self.region: Region | None = None
         self._task: Any = None
 
     def __enter__(self) -> Any:
-        if self._region is not None:
+        self.open()
+        return self._value
+
+    def open(self) -> Region:
+        """Open the region, and make it current."""
+        if self.region is not None:
             raise ScopeStateError(
-                self._region.described(), "was entered before", "Make a new one for each block."
+                self.region.described(), "was entered before", "Make a new one for each block."
             )
         now = here.get()
         if now is JUDGING:
@@ -129,21 +166,22 @@ class RegionBlock:
         )
         if parent is not None:
             parent.adopt(made)
-        self._region = made
+        self.region = made
         self._task = running_task()
         here.set(made)
-        return self._value
+        if self._encloses:
+            _land_in_scopes_around(made)
+        return made
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> Literal[False]:
-        made = self._region
+        made = self.region
         if made is not None:
             order = leave_block(made, self._task, error)
-            reason = None if succeeded(error) else error
-            for region in (made.landings or {}).values():
-                end_block(region, reason)
-            end_block(made, reason)
+            for region in list((made.landings or {}).values()):
+                region.close("its block has ended")
+            made.close("its block has ended")
             if order is not None:
                 raise order
         return False
@@ -171,6 +209,24 @@ def region(policy: PolicyLike) -> RegionBlock:
     return RegionBlock("region", here.get, policies=seats(policy))
 
 
+def _land_in_scopes_around(enclosure: Region) -> None:
+    """Give an enclosure a region in each scope that it is opened in, but for its own.
+
+    So these scopes know that it is open, whoever asks.
+    """
+    own = enclosure.scope
+    trees = set() if own is None else {own.outermost}
+    passed: list[Region] = []
+    for region in outwards(enclosure):
+        if region.is_closed:
+            continue
+        if region.scope is not None and region.scope.outermost not in trees:
+            trees.add(region.scope.outermost)
+            landed(passed, region)
+        if region.encloses:
+            passed.append(region)
+
+
 def landed(enclosures: Sequence[Region], around: Region) -> Region:
     """Where something goes that happens in ``enclosures``, and belongs to a scope around them.
 
@@ -183,17 +239,38 @@ def landed(enclosures: Sequence[Region], around: Region) -> Region:
     return around
 
 
+def below_enclosures(region: Region, now: Region) -> Region:
+    """Return the region that a handler's emissions go into: below the enclosures that are in force.
+
+    Args:
+        region: of what the handler runs for. It may have ended, and may know some of them.
+        now: the current region.
+    """
+    for enclosure in reversed(unknown(region, now)):
+        region = landing(enclosure, region)
+    return region
+
+
+def unknown(region: Region, now: Region) -> list[Region]:
+    """Return the enclosures in force that a region is not under, innermost first."""
+    found = in_force(now)
+    if not found:
+        return found
+    known = [policy for around in chain(region) for policy in around.enclosures]
+    return in_force(now, known)
+
+
 def landing(enclosure: Region, around: Region) -> Region:
     """The region that an enclosure has below a region opened before it, for what is emitted there.
 
-    It opens with the first emission, and ends with the enclosure's block.
+    It ends with the enclosure's block.
     """
     if enclosure.landings is None:
         enclosure.landings = {}
     region = enclosure.landings.get(around)
     if region is None:
         place = enclosure.place or caller()
-        region = enclosure.landings[around] = Region(
+        region = Region(
             enclosure.kind,
             scope=around.scope,
             up=around,
@@ -202,19 +279,19 @@ def landing(enclosure: Region, around: Region) -> Region:
             segment=around.segment,
             place=place,
         )
-        around.adopt(region)
+        if not around.is_closed:
+            around.adopt(region)
+        enclosure.landings[around] = region
     return region
-
-
-_process: list[enclose] = []
-_process_lock = threading.Lock()
 
 
 class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
     """Put a policy around everything in the block: every scope of every boundary.
 
-    For tests, dry runs and bans. It is the outermost policy of each scope opened inside; an intent
-    emitted inside into a scope opened before is under it as well.
+    For tests, dry runs and bans. It is the outermost policy of each scope opened inside, and of
+    whatever else is emitted inside: into a scope opened before, by handlers whatever set off their
+    flush (a commit, ``report.resume()``), by generators. Where no scope is open, what it drops is
+    dropped.
 
     Args:
         policy: what must hold.
@@ -236,10 +313,9 @@ class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
         )
 
     def __enter__(self) -> None:
-        self._block.__enter__()
+        region = self._block.open()
         if self._shared:
-            with _process_lock:
-                _process.append(self)
+            shared.append(region)
 
     def __exit__(
         self,
@@ -247,9 +323,8 @@ class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
-        if self._shared:
-            with _process_lock:
-                _process[:] = [other for other in _process if other is not self]
+        if self._shared and self._block.region in shared:
+            shared.remove(self._block.region)
         return self._block.__exit__(kind, error, trace)
 
 
@@ -258,25 +333,15 @@ def _current_scope_region() -> Region | None:
     return None if now.scope is None or now.is_closed else now
 
 
-def process_policies(known: Iterable[PolicyLike]) -> tuple[PolicyLike, ...]:
-    """The policies of process-wide enclosures, but for those that are ``known``.
-
-    An exclusive recorder leaves alone what another one records: tests that run side by side.
-    """
-    if not _process:
+def process_policies(known: Sequence[PolicyLike]) -> tuple[PolicyLike, ...]:
+    """Return the policies of the enclosures of the whole process, but for those that are known."""
+    if not shared:
         return ()
-    seen, recorded = set[int](), False
-    for policy in known:
-        seen.add(id(policy))
-        recorded = recorded or _is_exclusive(policy)
-    return tuple(
-        policy
-        for shared in tuple(_process)
-        if not (recorded and any(map(_is_exclusive, shared.policies)))
-        for policy in shared.policies
-        if id(policy) not in seen
-    )
+    seen = set(map(id, known))
+    around = in_force(NOWHERE, known)
+    return tuple(p for one in around for p in one.enclosures if id(p) not in seen)
 
 
-def _is_exclusive(policy: PolicyLike) -> bool:
-    return isinstance(policy, Recorder) and policy.exclusive
+def is_shared(region: Region) -> bool:
+    """Return True if a region has the policies of an enclosure of the whole process, no others."""
+    return region.enclosures != () and any(region.enclosures is one.enclosures for one in shared)

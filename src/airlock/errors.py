@@ -13,6 +13,7 @@
     │   ├── NoScopeError
     │   ├── NotAnIntentError        a class, a callable, an undecorated subclass, any other value
     │   ├── ClosedRegionError       the scope or region is over, or the handler has ended
+    │   ├── OpenElsewhereError      a policy is open in the scope, in another thread or context
     │   ├── EmittedInPolicyError
     │   ├── OptionError
     │   └── RefusedError            a ``Refuse`` policy
@@ -76,7 +77,7 @@ __all__ = [
     "ExpectationError", "FieldError", "FlushError", "HandlerCancelledError",
     "HandlerSignatureError", "JournalError",
     "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
+    "NotAnIntentError", "OpenElsewhereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
     "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError", "RefusedError",
     "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError", "ScopeStateError",
     "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError",
@@ -168,14 +169,23 @@ class EmissionError(AirlockError):
 
 @facts
 class NoScopeError(EmissionError, LookupError):
-    """No scope is open in this context."""
+    """No scope is open in this context.
+
+    ``held``: which enclosure would hold the intent, if one would.
+    """
 
     what: str
+    held: str = ""
 
     def __str__(self) -> str:
+        why = (
+            f"{self.held}, but no scope is open in this thread or task, so nobody could make a plan "
+            "of it"
+            if self.held
+            else "no scope is open in this thread or task, so nothing would ever decide about it"
+        )
         return (
-            f"{self.what}: no scope is open in this thread or task, so nothing would ever decide "
-            "about it. Open one around the work: `with boundary.scope(): ...` (a new thread or "
+            f"{self.what}: {why}. Open one around the work: `with boundary.scope(): ...` (a new thread or "
             "greenlet starts without one; an asyncio task inherits its parent's), or pass an "
             "EffectBuffer to the code and emit into that."
         )
@@ -206,6 +216,28 @@ class ClosedRegionError(EmissionError):
             f"cannot emit {self.what} into {self.region}: {self.why}. Nothing was recorded. "
             "Emit before the block ends; work that outlives it (a background task, a thread) "
             "opens a scope of its own."
+        )
+
+
+@facts
+class OpenElsewhereError(EmissionError):
+    """Emitted through a scope from a context that its open regions are not current in.
+
+    Whether their policies and overrides are meant to hold for it cannot be known.
+    """
+
+    what: str
+    scope: str
+    region: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot {self.what} through {self.scope} here: {self.region} is open in it, but not in "
+            "this thread or context, so it is unknown whether it holds for this too. Nothing was "
+            "recorded. To take it along, run the work in a copy of the context: "
+            "`pool.submit(contextvars.copy_context().run, work, effects)` (asyncio.to_thread does "
+            "so; a dependency of FastAPI does when it is `async def`). Or open the policy as a "
+            "nested scope, `with boundary.scope(policy=...) as inner`, and pass `inner`."
         )
 
 

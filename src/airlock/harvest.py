@@ -8,12 +8,14 @@ from typing import Any
 from weakref import ref
 
 from airlock.block import Block
+from airlock.context import guards_of
+from airlock.effects.causation import NO_CAUSE
 from airlock.effects.flat import Flat
 from airlock.effects.region import Region
 from airlock.effects.wave import Wave, chain
 from airlock.enclosure import abandon, process_policies
 from airlock.errors import NoTransactionError, OpenRegionsError
-from airlock.release import Fate, described, has_fate, stranded_only, stranding, unended
+from airlock.release import Fate, below, described, has_fate, stranded_only, stranding, unended
 from airlock.stages import CAPTURED, CLOSED, FLUSHING, WAITING, How
 
 __all__ = ["Harvest"]
@@ -46,7 +48,7 @@ class Harvest(Block):
             self._wrong(self.state.value, "A scope is flushed once, after exit().")
         if self.release is not None and unended(self.region):
             self._wrong(WAITING.value, "It is flushed by the commit.")
-        self.region.enclosures += process_policies(self.region.enclosures)
+        self._enclose()
         flat = Flat(self.region, keeps=stranding)
         if flat.open:
             how["problems"] += (self._abandon(flat.open),)
@@ -66,6 +68,17 @@ class Harvest(Block):
         classes = None if flat.discarded else self.region.seen
         return [self._wave(flat, classes)], how
 
+    def _enclose(self) -> None:
+        """Put enclosures of the process around the scope that have begun since it was opened."""
+        known = [policy for around in chain(self.region) for policy in around.enclosures]
+        found = process_policies(known)
+        if not found:
+            return
+        self.region.enclosures += found
+        guards = guards_of(found, "enclosure", "the whole process")
+        for region in below(self.region) if guards else ():  # for what their handlers emit
+            region.guards += guards
+
     def _abandon(self, regions: list[Region]) -> OpenRegionsError:
         """Close regions that somebody left open below it.
 
@@ -84,6 +97,11 @@ class Harvest(Block):
     def _wave(self, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
         wave = Wave(0, self.region, flat, classes=classes)
         wave.origin = self._cause
+        if self._within is not None:
+            wave.within = self._within
+            if self._cause is NO_CAUSE:
+                before, positions = self._within
+                wave.origin = before.origin_of(positions[-1])
         if self._arrival is not None:
             wave.arrived = True
             wave.tries = dict.fromkeys(range(len(wave.intents)), self._arrival - 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from airlock.effects.flat import Flat
 from airlock.effects.report import Report
-from airlock.enclosure import succeeded
+from airlock.enclosure import is_interrupt, succeeded
 from airlock.errors import (
     NoTransactionError,
 )
@@ -107,7 +107,9 @@ class Lifetime(Harvest):
         """Flush or discard, after ``exit``: what the end of a ``with`` block does.
 
         Without a release the ``keep`` hook decides, and by default whether there was an error.
-        With one the transaction decides, now or when it ends.
+        With one the transaction decides, now or when it ends. What goes wrong in that never takes
+        the place of an interrupt that leaves the block (Ctrl-C, a cancellation): it is logged, and
+        the report has it.
 
         Raises:
             FlushError: some effects failed.
@@ -117,19 +119,21 @@ class Lifetime(Harvest):
             OpenRegionsError: a region below is still open, and nothing ran. (Where a commit or a
             framework sets it off, nobody can flush the scope again, and the rest was delivered.)
         """
-        if not self._idle(error) and self._due(error):
-            try:
+        try:
+            if not self._idle(error) and self._due(error):
                 self.flush()
-            except NoTransactionError as stranded:
-                goes_on(error, stranded)
+        except Exception as failure:
+            if not goes_on(error, failure):
+                raise
 
     async def asettle(self, error: BaseException | None = None) -> None:
         """``settle`` where handlers are async."""
-        if not self._idle(error) and self._due(error):
-            try:
+        try:
+            if not self._idle(error) and self._due(error):
                 await self.aflush()
-            except NoTransactionError as stranded:
-                goes_on(error, stranded)
+        except Exception as failure:
+            if not goes_on(error, failure):
+                raise
 
     def flush(self) -> None:
         """Deliver what the policies allow. A nested scope has nothing of its own to deliver.
@@ -221,7 +225,7 @@ class Lifetime(Harvest):
             kept, why = (self._keep or succeeded)(error), error or "its keep hook"
         except Exception as raised:
             if self.release is None:
-                if self.work is not None:
+                if self.work is not None or is_interrupt(error):
                     self.discard(raised)
                 raise
             kept, why, self._problems = False, raised, (raised,)
@@ -271,8 +275,16 @@ class Lifetime(Harvest):
                 self.region.scope = None
 
 
-def goes_on(error: BaseException | None, stranded: NoTransactionError) -> None:
-    """Let the error go on that leaves the block, and no complaint instead of it."""
-    if error is None:
-        raise stranded
-    log.error("%s", stranded)
+def goes_on(error: BaseException | None, failure: Exception) -> bool:
+    """Return True if the error that leaves the block goes on, and log the failure of its end.
+
+    An interrupt does, whatever failed: who has sent it waits for it. Any other error does if only
+    the transaction is missing, which is likely to be its fault.
+    """
+    if not is_interrupt(error) and (error is None or not isinstance(failure, NoTransactionError)):
+        return False
+    if isinstance(failure, NoTransactionError):
+        log.error("%s", failure)
+    else:
+        log.error("%r left a block, and goes on; besides, %s", error, failure, exc_info=failure)
+    return True

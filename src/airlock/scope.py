@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from airlock.context import JUDGING, here, outwards, region_here
@@ -10,10 +11,10 @@ from airlock.effects.buffer import extend, put
 from airlock.effects.flat import Flat
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
-from airlock.effects.region import Mark, Region
+from airlock.effects.region import Mark, Region, is_over
 from airlock.effects.wave import chain
-from airlock.enclosure import RegionBlock, landed
-from airlock.errors import NoScopeError
+from airlock.enclosure import RegionBlock, is_shared, landed
+from airlock.errors import NoScopeError, OpenElsewhereError
 from airlock.lifetime import Lifetime
 from airlock.release import against
 from airlock.stages import State
@@ -40,11 +41,13 @@ class Scope(Lifetime):
 
         Raises:
             ScopeStateError: the scope has not been entered.
+            OpenElsewhereError: nothing of the scope is current here (in a plain thread), while a
+                region, nested scope, override or enclosure is open in it elsewhere.
             EmissionError: as ``airlock.emit`` does.
         """
         region = region_here()
         if region.scope is not self:
-            put(self._target(), intent, options)
+            put(self._target("emit {!r}", intent), intent, options)
         elif options is not None or type(intent) not in region.seen:
             put(region, intent, options)
         else:
@@ -52,7 +55,7 @@ class Scope(Lifetime):
 
     def emit_all(self, intents: Iterable[Intent], /) -> None:
         """Emit several, after checking all of them; those of a buffer keep their options."""
-        extend(self._target(), intents)
+        extend(self._target("emit intents"), intents)
 
     def flat(self, *, since: Mark | None = None) -> Flat:
         """The scope as one sequence, without what was discarded or rolled back."""
@@ -83,24 +86,59 @@ class Scope(Lifetime):
             ...     effects.emit(NotifyWarehouse(42))
         """
         overrides = self.engine.checked_overrides(handlers)
-        return RegionBlock("override", self._target, overrides=overrides, value=self)
+        around = partial(self._target, "open an override")
+        return RegionBlock("override", around, overrides=overrides, value=self)
 
-    def _target(self) -> Region:
-        """The region an emission through this scope goes to."""
+    def _target(self, what: str, intent: object = None) -> Region:
+        """Return the region that an emission through this scope goes to.
+
+        It is the innermost region of this scope that is current here, below the enclosures that
+        were opened after it. A nested scope that has ended takes nothing more, in handlers
+        either: they emit for the outermost scope.
+        """
         if self.state is State.NEW:
             self._wrong(State.NEW.value, "Emit inside its block: `with scope: ...`.")
         now = here.get()
         if now is JUDGING:
             return now
+        if self.region.is_closed and self._captor is not None:
+            return self.region
         passed: list[Region] = []
-        target = self.region
         for region in outwards(now):
             if region.scope is not None and self._holds(region):
-                target = region
-                break
+                return landed(passed, region) if passed and not region.is_closed else region
             if region.encloses and not region.is_closed:
                 passed.append(region)
-        return landed(passed, target) if passed else target
+        return self._from_elsewhere(what, intent)
+
+    def _from_elsewhere(self, what: str, intent: object) -> Region:
+        """Return the region for an emission from where nothing of this scope is current.
+
+        Enclosures of the whole process hold there as well. Whether others do, nobody can know.
+
+        Raises:
+            OpenElsewhereError: a region that is open in this scope may be meant to hold.
+        """
+        target = self.region
+        if target.is_closed:
+            return target
+        while opened := self._open_below(target):
+            target = opened[0]
+            if len(opened) > 1 or not is_shared(target):
+                raise OpenElsewhereError(
+                    what.format(intent), self.region.described(), target.described()
+                )
+        return target
+
+    def _open_below(self, region: Region) -> list[Region]:
+        """Return the open regions right below one, in the order in which they opened."""
+        children = region.children or ()
+        first = 0
+        if region is self.region:  # what is over stays so, and is looked at once
+            while self._over < len(children) and is_over(children[self._over][1]):
+                self._over += 1
+            first = self._over
+        return [child for _, child in children[first:] if not is_over(child)]
 
     def _is_own(self, region: Region) -> bool:
         return region is self.region or region.scope is self

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from itertools import takewhile
 from typing import Any, TypeVar, cast
 
-from airlock.context import here
+from airlock.context import enclosed, end_step, here, outwards, own
 from airlock.effects.region import Region
+from airlock.enclosure import unknown
 from airlock.scope import Scope
 
 __all__ = ["scoped"]
@@ -57,43 +59,85 @@ def _around_coroutine(
 
 
 class _Inside:
-    """Makes a generator's own region current around each of its steps."""
+    """Makes a generator's own region current around each of its steps.
 
-    def __init__(self) -> None:
-        self._region: Region | None = None
+    A step is inside of whatever is current where it is asked for: enclosures that the consumer has
+    opened meanwhile hold for it, and for handlers if it is the last one.
+
+    Args:
+        scope: of the generator.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        consumer = here.get()
+        self._scope = scope.enter()
+        self._region = scope.region
+        scope.free()
+        here.set(consumer)
 
     def step(self, step: Callable[..., Any], *args: Any) -> Any:
-        outside = self._enter()
+        consumer = self._enter()
         try:
             return step(*args)
         finally:
-            self._leave(outside)
+            self._leave(consumer)
 
     async def astep(self, step: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        outside = self._enter()
+        consumer = self._enter()
         try:
             return await step(*args)
         finally:
-            self._leave(outside)
+            self._leave(consumer)
 
-    def _enter(self) -> Region:
-        outside = here.get()
-        if self._region is not None:
-            here.set(self._region)
-        return outside
+    def closing(self, close: Callable[..., Any]) -> Callable[..., Any]:
+        """Note that the generator is being closed, which leaves its blocks by ``GeneratorExit``."""
+        self._scope.closing = True
+        return close
 
-    def _leave(self, outside: Region) -> None:
-        self._region = here.get()
-        here.set(outside)
+    def end(self, error: BaseException | None = None) -> None:
+        """Leave the scope."""
+        consumer = self._enter(emits=False)
+        try:
+            self._scope.__exit__(None if error is None else type(error), error, None)
+        finally:
+            here.set(consumer)
+
+    async def aend(self, error: BaseException | None = None) -> None:
+        """``end`` where handlers are async."""
+        consumer = self._enter(emits=False)
+        try:
+            await self._scope.__aexit__(None if error is None else type(error), error, None)
+        finally:
+            here.set(consumer)
+
+    def _enter(self, *, emits: bool = True) -> Region:
+        """Make the generator's region current, within the consumer's."""
+        consumer, region, root = here.get(), self._region, self._scope.region
+        if root not in outwards(consumer):  # else a task of its own asks for the next step
+            root.outer = consumer
+        if emits and not region.is_closed:
+            for enclosure in reversed(unknown(root, consumer)):
+                region = enclosed(region, enclosure)
+        here.set(region)
+        return consumer
+
+    def _leave(self, consumer: Region) -> None:
+        """Make the consumer's region current; those that stood in for the generator's are over."""
+        now = here.get()
+        for region in takewhile(lambda one: one is not self._scope.region, outwards(now)):
+            if region.instead_of is None and region.outer is not None:
+                end_step(region.outer)
+                region.outer = own(region.outer)
+        end_step(now)
+        self._region = own(now)
+        here.set(consumer)
 
 
 def _around_generator(
     function: Callable[..., Generator[Any, Any, Any]], open_scope: Callable[[], Scope]
 ) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        inside, scope = _Inside(), open_scope()
-        inside.step(scope.enter)
-        scope.free()
+        inside = _Inside(open_scope())
         generator = function(*args, **kwargs)
         try:
             value = inside.step(next, generator)
@@ -101,17 +145,17 @@ def _around_generator(
                 try:
                     sent = yield value
                 except GeneratorExit:
-                    inside.step(generator.close)
+                    inside.step(inside.closing(generator.close))
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = inside.step(generator.throw, error)
                 else:
                     value = inside.step(generator.send, sent)
         except StopIteration as stop:
-            inside.step(scope.__exit__, None, None, None)
+            inside.end()
             return stop.value
         except BaseException as error:
-            inside.step(scope.__exit__, type(error), error, error.__traceback__)
+            inside.end(error)
             raise
 
     return wrapped
@@ -121,9 +165,7 @@ def _around_async_generator(
     function: Callable[..., AsyncGenerator[Any, Any]], open_scope: Callable[[], Scope]
 ) -> Callable[..., Any]:
     async def wrapped(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        inside, scope = _Inside(), open_scope()
-        inside.step(scope.enter)
-        scope.free()
+        inside = _Inside(open_scope())
         generator = function(*args, **kwargs)
         try:
             value = await inside.astep(generator.__anext__)
@@ -131,16 +173,16 @@ def _around_async_generator(
                 try:
                     sent = yield value
                 except GeneratorExit:
-                    await inside.astep(generator.aclose)
+                    await inside.astep(inside.closing(generator.aclose))
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is raised inside
                     value = await inside.astep(generator.athrow, error)
                 else:
                     value = await inside.astep(generator.asend, sent)
         except StopAsyncIteration:
-            await inside.astep(scope.__aexit__, None, None, None)
+            await inside.aend()
         except BaseException as error:
-            await inside.astep(scope.__aexit__, type(error), error, error.__traceback__)
+            await inside.aend(error)
             raise
 
     return wrapped

@@ -11,7 +11,7 @@ import pytest
 
 import airlock
 from airlock import Boundary, FlushError, Outcome, Scope, intent
-from airlock.errors import CascadeError
+from airlock.errors import CascadeError, ClosedRegionError
 from airlock.testing import FakeHandler
 from tests.boundary.vocabulary import (
     Broken,
@@ -105,8 +105,8 @@ def test_what_a_failing_handler_emitted_is_discarded(handled: list[Any]) -> None
     assert thrown_away.cause.intent == OrderPlaced(1)
 
 
-def test_a_failing_block_in_a_handler_throws_away_its_own(handled: list[Any]) -> None:
-    """The handler caught the error: it has not failed."""
+def test_a_failing_scope_in_a_handler_discards_its_own(handled: list[Any]) -> None:
+    """The handler caught the error: it has not failed. A region discards nothing."""
 
     def place(order: OrderPlaced) -> None:
         airlock.emit(SendEmail("1"))
@@ -121,8 +121,30 @@ def test_a_failing_block_in_a_handler_throws_away_its_own(handled: list[Any]) ->
     boundary = Boundary({OrderPlaced: place, SendEmail: handled.append})
     with boundary.scope() as effects:
         effects.emit(OrderPlaced())
-    assert handled == [SendEmail("1"), SendEmail("4")]
-    assert effects.report.discarded == [SendEmail("2"), SendEmail("3")]
+    assert handled == [SendEmail("1"), SendEmail("2"), SendEmail("4")]
+    assert effects.report.discarded == [SendEmail("3")]
+
+
+@pytest.mark.parametrize("policy", [None, airlock.Allow()], ids=repr)
+@pytest.mark.parametrize("headers", [{}, {"tenant": "a"}], ids=repr)
+@pytest.mark.parametrize("interceptors", [(), (lambda intent, call_next: call_next(intent),)])
+def test_a_handler_emits_through_the_outermost_scope_and_not_through_an_ended_nested_one(
+    policy: airlock.Policy | None, headers: dict[str, str], interceptors: Any, handled: list[Any]
+) -> None:
+    """Whatever the nested scope, in which its cause was emitted, says about that."""
+    refused: list[Exception] = []
+
+    def place(order: OrderPlaced) -> None:
+        with pytest.raises(ClosedRegionError) as raised:
+            inner.emit(SendEmail("inner"))
+        refused.append(raised.value)
+        outer.emit(SendEmail("outer"))
+
+    boundary = Boundary({OrderPlaced: place, SendEmail: handled.append}, interceptors=interceptors)
+    with boundary.scope() as outer, boundary.scope(policy=policy, headers=headers) as inner:
+        inner.emit(OrderPlaced())
+    assert handled == [SendEmail("outer")]
+    assert len(refused) == 1
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 import airlock
-from airlock import Allow, Boundary, Drop, Hold, Limit, Outcome, Refuse, enclose, region
+from airlock import Allow, Boundary, Drop, Hold, Limit, Outcome, Refuse, Scope, enclose, region
 from airlock.errors import DeclarationError, NoScopeError, RefusedError
 from tests.boundary.vocabulary import Broken, Emission, NotifyWarehouse, SendEmail
 
@@ -48,18 +48,44 @@ def test_regions_nest(boundary: Boundary, handled: list[Any]) -> None:
     assert effects.report.held == [NotifyWarehouse(1)]
 
 
-def test_a_region_whose_block_fails_is_thrown_away(boundary: Boundary, handled: list[Any]) -> None:
-    """The rest of the scope stays."""
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda _: region(Allow()),
+        lambda _: enclose(Allow()),
+        lambda _: enclose(Allow(), process=True),
+        lambda effects: effects.override({SendEmail: None}),
+    ],
+    ids=["region", "enclose", "enclose the process", "override"],
+)
+def test_a_block_that_says_whether_or_who_keeps_what_was_emitted_though_it_fails(
+    boundary: Boundary, handled: list[Any], block: Callable[[Scope], Any]
+) -> None:
+    """Only the blocks of scopes decide what is kept; those in it and around it as ever."""
     error = Broken()
     with boundary.scope() as effects:
         effects.emit(NotifyWarehouse(1))
-        with pytest.raises(Broken), region(Allow()):
+        with pytest.raises(Broken), block(effects):
             effects.emit(NotifyWarehouse(2))
+            with boundary.scope():
+                effects.emit(NotifyWarehouse(3))
+            with pytest.raises(Broken), boundary.scope():
+                effects.emit(NotifyWarehouse(4))
+                raise error
+            raise Broken
+        with pytest.raises(Broken), boundary.scope(), block(effects):
+            effects.emit(NotifyWarehouse(5))
             raise error
-        effects.emit(NotifyWarehouse(3))
-    assert handled == [NotifyWarehouse(1), NotifyWarehouse(3)]
+        effects.emit(NotifyWarehouse(6))
+    assert handled == [
+        NotifyWarehouse(1),
+        NotifyWarehouse(2),
+        NotifyWarehouse(3),
+        NotifyWarehouse(6),
+    ]
     assert [(e.intent, e.by) for e in effects.report if e.outcome is Outcome.DISCARDED] == [
-        (NotifyWarehouse(2), error)
+        (NotifyWarehouse(4), error),
+        (NotifyWarehouse(5), error),
     ]
 
 
@@ -278,18 +304,6 @@ def test_an_enclosure_outside_of_scopes_takes_nothing(boundary: Boundary) -> Non
         airlock.emit(NotifyWarehouse())
     with enclose(Allow()), pytest.raises(NoScopeError), region(Allow()):
         pass
-
-
-def test_a_block_of_an_enclosure_that_fails_throws_away_what_was_emitted_in_it(
-    boundary: Boundary, handled: list[Any]
-) -> None:
-    """It is a region of the scope it stands in."""
-    with boundary.scope() as effects:
-        with pytest.raises(Broken), enclose(Allow()):
-            effects.emit(NotifyWarehouse(1))
-            raise Broken
-        effects.emit(NotifyWarehouse(2))
-    assert handled == [NotifyWarehouse(2)]
 
 
 # -- enclose(process=True) ------------------------------------------------------------------------

@@ -75,6 +75,20 @@ def test_a_savepoint_in_one_that_was_rolled_back_is_rolled_back() -> None:
     assert savepoint.nested().fate is Fate.ROLLED_BACK
 
 
+@pytest.mark.parametrize("nothing", [[], airlock.EffectBuffer(), iter(())], ids=repr)
+def test_a_scope_in_which_nothing_was_emitted_waits_for_no_transaction(
+    nothing: Any, boundary: Boundary, done: list[Any]
+) -> None:
+    release = Transactions()
+    release.now = Segment(begun=True)
+    with boundary.scope(release=release) as effects:
+        effects.emit_all(nothing)
+        airlock.emit_all(())
+    assert effects.report.counts == {}
+    release.now.commit()
+    assert done == []
+
+
 def test_a_scope_that_waits_may_be_discarded(
     boundary: Boundary, done: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:

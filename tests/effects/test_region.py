@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import airlock
 from airlock import Allow, Boundary, Drop, Options, Outcome, Refuse, region
 from airlock.effects.flat import Flat
-from airlock.effects.region import ClosedRegion, GuardedRegion, Region, marked
+from airlock.effects.region import ClosedRegion, GuardedRegion, Region, is_over, marked
 from airlock.errors import ClosedRegionError, RefusedError
 from tests.effects.vocabulary import Mail, Notify
 
@@ -23,6 +23,15 @@ DEEP = 5_000
 
 
 # -- through the public door ----------------------------------------------------------------------
+
+
+def test_an_ended_region_is_over_once_all_in_it_are() -> None:
+    outer, inner = Region("region"), Region("region")
+    outer.adopt(inner)
+    outer.close("its block has ended")
+    assert not is_over(outer)
+    inner.close("its block has ended")
+    assert is_over(outer)
 
 
 def test_a_nested_region_stands_where_it_opened() -> None:
@@ -50,9 +59,9 @@ def test_own_and_captured_tell_a_scope_from_those_nested_in_it() -> None:
         assert (inner.own, inner.captured) == ([Notify(3)], [])
 
 
-def test_a_region_that_fails_is_thrown_away_with_the_regions_in_it() -> None:
+def test_a_nested_scope_that_fails_is_thrown_away_with_the_regions_in_it() -> None:
     with boundary.scope() as effects:
-        with contextlib.suppress(ValueError), region(Allow()):
+        with contextlib.suppress(ValueError), boundary.scope():
             airlock.emit(Notify(1))
             with region(Allow()):
                 airlock.emit(Notify(2))
@@ -64,8 +73,8 @@ def test_a_region_that_fails_is_thrown_away_with_the_regions_in_it() -> None:
 
 
 def test_the_innermost_reason_decides_what_is_told_of_the_discarded() -> None:
-    with boundary.scope() as effects, contextlib.suppress(KeyError), region(Allow()):
-        with contextlib.suppress(ValueError), region(Allow()):
+    with boundary.scope() as effects, contextlib.suppress(KeyError), boundary.scope():
+        with contextlib.suppress(ValueError), boundary.scope():
             airlock.emit(Notify(1))
             raise ValueError("inner")
         airlock.emit(Notify(2))

@@ -12,7 +12,6 @@ import pytest
 
 import airlock
 from airlock import (
-    Allow,
     Boundary,
     Dedupe,
     Dispatcher,
@@ -45,21 +44,23 @@ def ship(order: Notify) -> None:
         airlock.emit(Mail("lost"))
         raise ValueError("no stock")
     if order.order_id == 4:
-        with contextlib.suppress(KeyError), region(Allow()):
+        with contextlib.suppress(KeyError), shop.scope():
             airlock.emit(Mail("unsaid"))
             raise KeyError("spoiled")
     airlock.emit(Mail(f"{order.order_id}@example.org"))
 
 
+shop = Boundary(
+    {Notify: ship, Mail: lambda _: None, Charge: lambda _: None},
+    dispatch=Route({Charge: Queue()}),
+    policy=Dedupe(Mail),
+)
+
+
 @pytest.fixture
 def report() -> Report:
     """One intent of every outcome but pending."""
-    boundary = Boundary(
-        {Notify: ship, Mail: lambda _: None, Charge: lambda _: None},
-        dispatch=Route({Charge: Queue()}),
-        policy=Dedupe(Mail),
-    )
-    scope = boundary.scope()
+    scope = shop.scope()
     with pytest.raises(FlushError), scope:
         place_orders(scope)
     return scope.report
@@ -75,7 +76,7 @@ def place_orders(effects: Scope) -> None:
     effects.emit(Mail("a"))
     effects.emit(Notify(3))
     effects.emit(Charge("4111", 12))
-    with contextlib.suppress(LookupError), region(Allow()):
+    with contextlib.suppress(LookupError), shop.scope():
         effects.emit(Mail("thrown away"))
         raise LookupError("oops")
     effects.emit(Notify(4))

@@ -490,7 +490,9 @@ def test_a_type_that_is_no_type_is_left_to_the_type_checker() -> None:
     declare(3)
 
 
-@pytest.mark.parametrize("hint", [dataclasses.InitVar[int], dataclasses.KW_ONLY], ids=["InitVar", "KW_ONLY"])
+@pytest.mark.parametrize(
+    "hint", [dataclasses.InitVar[int], dataclasses.KW_ONLY], ids=["InitVar", "KW_ONLY"]
+)
 def test_what_only_dataclasses_know_is_refused(hint: Any) -> None:
     [problem] = problems(hint)
     assert problem.text.startswith("is no field (")

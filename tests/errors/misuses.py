@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,6 +72,7 @@ from airlock.errors import (
     NoScopeError,
     NotAnIntentError,
     NoTransactionError,
+    OpenElsewhereError,
     OpenRegionsError,
     OptionError,
     PlanError,
@@ -452,6 +454,33 @@ def emit_after_the_scope() -> None:
     with shop().scope() as effects:
         pass
     effects.emit(NotifyWarehouse(7))
+
+
+@raises(OpenElsewhereError)
+def emit_from_a_thread_into_a_scope_with_an_open_region() -> None:
+    with shop().scope() as effects, region(Drop(SendEmail)):
+        _in_thread(lambda: effects.emit(NotifyWarehouse(7)))
+
+
+@raises(OpenElsewhereError)
+def override_from_a_thread_in_a_scope_with_an_open_region() -> None:
+    def override() -> None:
+        with effects.override({SendEmail: None}):
+            pass
+
+    with shop().scope() as effects, region(Drop(SendEmail)):
+        _in_thread(override)
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+@raises(NoScopeError)
+def emit_in_a_hold_outside_of_scopes() -> None:
+    with enclose(Hold()):
+        airlock.emit(NotifyWarehouse(7))
 
 
 @raises(ClosedRegionError)

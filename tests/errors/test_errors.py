@@ -97,9 +97,9 @@ def test_a_flush_error_keeps_its_type_through_split_and_subgroup() -> None:
 
 
 def test_an_error_takes_its_facts_and_no_others() -> None:
-    made: Any = errors.NoScopeError
+    made: Any = errors.ClosedRegionError
     with pytest.raises(TypeError, match="what"):
-        made("one", "too many")
+        made("one", "two", "three", "too many")
 
 
 def test_the_text_of_errors_that_hold_each_other_is_bounded() -> None:

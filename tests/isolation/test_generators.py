@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 
 import airlock
-from airlock import Drop, Scope
-from airlock.errors import NoScopeError, ScopeOrderError, ScopeStateError
-from tests.isolation.vocabulary import Note, Notes
+from airlock import Allow, Boundary, Drop, Scope
+from airlock.errors import NoScopeError, ScopeError, ScopeOrderError, ScopeStateError
+from tests.isolation.vocabulary import Note, Notes, Reply
 
 
 def nothing_is_current() -> None:
@@ -197,6 +198,129 @@ def test_a_plain_generator_abandoned_in_a_region_of_a_scope_does_not_pass_unseen
     assert [type(error) for error in reported] == [ScopeOrderError]
     nothing_is_current()
     assert notes.delivered == []
+
+
+Opens = Callable[[Boundary], AbstractContextManager[object]]
+LEAKS: dict[str, Opens] = {
+    "scope": lambda boundary: boundary.scope(),
+    "region": lambda _: airlock.region(Allow()),
+    "enclosure": lambda _: airlock.enclose(Allow()),
+    "override": lambda _: airlock.current().override({Reply: None}),
+}
+
+
+@pytest.mark.parametrize("end", ["close", "collect"])
+@pytest.mark.parametrize("opens", LEAKS.values(), ids=LEAKS)
+@pytest.mark.parametrize("around", [True, False], ids=["a region of the consumer", "no region"])
+def test_a_plain_generator_that_is_abandoned_takes_nothing_of_its_consumer_with_it(
+    end: str, opens: Opens, around: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is closed while its block is current in the consumer: everybody is told, all is kept."""
+    notes = Notes()
+    boundary = notes.boundary()
+    raised: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: raised.append(what.exc_value))
+
+    def leaking() -> Iterator[None]:
+        with opens(boundary):
+            yield
+
+    with boundary.scope() as effects:
+        generator: Any = leaking()
+        next(generator)
+        airlock.emit(Note("consumer"))
+        with airlock.region(Allow()) if around else nullcontext():
+            airlock.emit(Note("region"))
+            if end == "close":
+                with pytest.raises(ScopeError, match="scoped") as closed:
+                    generator.close()
+                raised.append(closed.value)
+            del generator
+            gc.collect()
+            airlock.emit(Note("after"))
+        assert airlock.current() is effects
+        airlock.emit(Note("end"))
+    nothing_is_current()
+    assert len(raised) == 1
+    assert isinstance(raised[0], ScopeError)
+    assert notes.delivered == ["consumer", "region", "after", "end"]
+
+
+def test_an_independent_scope_of_a_plain_generator_that_is_abandoned_keeps_what_it_has() -> None:
+    """Somebody who has it can flush it, or discard it."""
+    notes = Notes()
+    boundary = notes.boundary()
+    scope = boundary.scope(independent=True)
+
+    def leaking() -> Generator[None]:
+        with scope:
+            yield
+
+    with boundary.scope():
+        generator = leaking()
+        next(generator)
+        airlock.emit(Note("consumer"))
+        with pytest.raises(ScopeStateError, match="abandoned"):
+            generator.close()
+    assert notes.delivered == []
+    scope.flush()
+    assert notes.delivered == ["consumer"]
+
+
+def test_a_plain_generator_with_a_scope_where_no_other_is_open_is_discarded_when_abandoned() -> (
+    None
+):
+    """Its consumer has no scope that could have had something of its own."""
+    notes = Notes()
+    scope = notes.boundary().scope()
+
+    def leaking() -> Generator[None]:
+        with scope:
+            airlock.emit(Note("lost"))
+            yield
+
+    generator = leaking()
+    next(generator)
+    generator.close()
+    nothing_is_current()
+    assert scope.report.discarded == [Note("lost")]
+
+
+def test_an_abandoned_plain_generator_in_whose_block_nothing_was_emitted_passes_unseen() -> None:
+    notes = Notes()
+    boundary = notes.boundary()
+
+    def leaking() -> Generator[None]:
+        with boundary.scope():
+            yield
+
+    with boundary.scope():
+        generator = leaking()
+        next(generator)
+        generator.close()
+        airlock.emit(Note("after"))
+    assert notes.delivered == ["after"]
+
+
+def test_blocks_in_a_scoped_generator_that_is_closed_are_its_own() -> None:
+    """They end as ever: a nested scope is discarded, and nobody is to blame."""
+    notes = Notes()
+    boundary = notes.boundary()
+
+    @boundary.scoped(keep=lambda _: True)
+    def pages() -> Generator[None]:
+        with airlock.region(Allow()):
+            airlock.emit(Note("kept"))
+            with boundary.scope():
+                airlock.emit(Note("discarded"))
+                yield
+
+    with boundary.scope() as effects:
+        steps = pages()
+        next(steps)
+        steps.close()
+    assert notes.delivered == ["kept"]
+    assert effects.report.discarded == [Note("discarded")]
 
 
 # -- async generators -------------------------------------------------------------------------------

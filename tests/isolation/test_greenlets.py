@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -12,7 +14,7 @@ import pytest
 
 import airlock
 from airlock import Boundary, Drop, Outcome
-from airlock.errors import NoScopeError, ScopeOrderError
+from airlock.errors import NoScopeError, OpenElsewhereError, ScopeOrderError
 from tests.isolation.vocabulary import Note, Notes
 
 GREENLETS = 50
@@ -30,6 +32,25 @@ def test_a_greenlet_does_not_inherit_the_scope() -> None:
         airlock.emit(Note("mine"))
         assert effects == [Note("mine")]
     assert notes.delivered == ["mine"]
+
+
+def test_a_greenlet_is_refused_while_a_block_of_the_scope_is_open_elsewhere() -> None:
+    notes = Notes()
+    boundary = notes.boundary()
+    with boundary.scope() as effects:
+        with boundary.scope(policy=Drop()) as inner:
+            for start in (lambda f, *a: gevent.spawn(f, *a).get(), _in_greenlet):
+                with pytest.raises(OpenElsewhereError):
+                    start(effects.emit, Note("past the policy"))
+                start(inner.emit, Note("under it"))
+                start(contextvars.copy_context().run, effects.emit, Note("under it too"))
+        gevent.spawn(effects.emit, Note("after")).get()
+    assert notes.delivered == ["after"]
+    assert effects.report.counts == {Outcome.DELIVERED: 1, Outcome.DROPPED: 4}
+
+
+def _in_greenlet(call: Callable[..., object], *args: object) -> None:
+    greenlet.greenlet(call).switch(*args)
 
 
 def test_what_a_greenlet_opens_is_not_current_elsewhere() -> None:

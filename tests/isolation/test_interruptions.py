@@ -7,13 +7,14 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
+import attrs
 import pytest
 from dependency_injector import containers
 
 import airlock
-from airlock import Boundary, HandlesBatch, Outcome, Report, Scope
+from airlock import Boundary, HandlesBatch, Outcome, Report, Scope, Segment
 from airlock.errors import NoScopeError, ResumeError
 from airlock.testing import FakeHandler
 from tests.isolation.vocabulary import Note, Reply
@@ -179,6 +180,190 @@ def test_a_system_exit_that_says_success_is_one(code: Any, delivered: bool) -> N
     with pytest.raises(SystemExit), boundary.scope(), boundary.scope():
         _emit_and(lambda: sys.exit(code))
     assert ran == (["lost"] if delivered else [])
+
+
+# -- an interrupt that leaves a block whose effects fail --------------------------------------------
+
+
+class Stop(BaseException):
+    """What a framework of its own interrupts with."""
+
+
+def exit_2() -> SystemExit:
+    return SystemExit(2)
+
+
+INTERRUPTS = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, exit_2, Stop)
+
+
+def refuse(_: Note) -> None:
+    raise ConnectionError("no mail server")
+
+
+def unwired(_: airlock.View) -> list[airlock.Verdict]:
+    raise LookupError("no such policy")
+
+
+def hook_that_fails(_: BaseException | None) -> bool:
+    raise LookupError("no such hook")
+
+
+@attrs.define(eq=False)
+class Committed:
+    """A release whose transaction was committed, so that the block is flushed however it ends."""
+
+    on_flush_error: Literal["report", "raise"] = "raise"
+    one: Segment = attrs.Factory(lambda: Segment(begun=True))
+
+    def segment(self) -> Segment:
+        return self.one
+
+
+def keeping(boundary: Boundary) -> Scope:
+    return boundary.scope(keep=lambda _: True)
+
+
+def committed(boundary: Boundary) -> Scope:
+    return boundary.scope(release=Committed())
+
+
+def closing(scope: Scope) -> None:
+    """Emit, and end the transaction, if there is one."""
+    airlock.emit(Note("x"))
+    if isinstance(scope.release, Committed):
+        scope.release.one.commit()
+
+
+FAILURES: dict[str, Callable[[], Boundary]] = {
+    "a handler": lambda: Boundary({Note: refuse}),
+    "no handler": lambda: Boundary({}),
+    "a policy": lambda: Boundary({Note: refuse}, policy=unwired),
+    "fail fast": lambda: Boundary({Note: refuse}, fail_fast=True),
+}
+
+
+@pytest.mark.parametrize("interrupts", INTERRUPTS)
+@pytest.mark.parametrize("failing", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize("opening", [keeping, committed])
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_leaves_a_block_bare_whose_effects_fail(
+    interrupts: Callable[[], BaseException],
+    failing: Callable[[], Boundary],
+    opening: Callable[[Boundary], Scope],
+    nested: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The failure is in the report and in the log."""
+    boundary, interrupt = failing(), interrupts()
+
+    def work() -> None:
+        with effects:
+            closing(effects)
+            with boundary.scope(keep=lambda _: True) if nested else contextlib.nullcontext():
+                raise interrupt
+
+    effects = opening(boundary)
+    with pytest.raises(type(interrupt)) as raised:
+        work()
+    assert raised.value is interrupt
+    assert effects.report.failed or effects.report.pending
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "goes on" in caplog.text
+
+
+@pytest.mark.parametrize("interrupts", INTERRUPTS)
+@pytest.mark.parametrize("opening", [keeping, committed])
+def test_an_interrupt_leaves_an_async_block_bare_whose_effects_fail(
+    interrupts: Callable[[], BaseException],
+    opening: Callable[[Boundary], Scope],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def afail(note: Note) -> None:
+        await asyncio.sleep(0)
+        refuse(note)
+
+    effects = opening(Boundary({Note: afail}))
+    left: list[BaseException] = []
+    interrupt = interrupts()
+
+    async def main() -> None:
+        try:
+            async with effects:
+                closing(effects)
+                raise interrupt
+        except BaseException as error:  # noqa: BLE001 - compared below
+            left.append(error)
+
+    asyncio.run(main())
+    assert left == [interrupt]
+    assert effects.report.failed == [Note("x")]
+    assert "no mail server" in caplog.text
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_leaves_a_block_bare_whose_keep_hook_fails(
+    nested: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then nothing is kept."""
+    boundary = Boundary({Note: lambda _: None})
+    outer = boundary.scope(keep=lambda _: True) if nested else contextlib.nullcontext()
+    effects = boundary.scope(keep=hook_that_fails)
+    with pytest.raises(KeyboardInterrupt), outer, effects:
+        _emit_and(press_ctrl_c)
+    assert effects.report.discarded == [Note("lost")]
+    assert "no such hook" in caplog.text
+
+
+def test_an_exit_that_says_success_does_not_hide_that_effects_failed() -> None:
+    """The program would end as if all was well."""
+    with pytest.raises(airlock.FlushError), Boundary({Note: refuse}).scope():
+        _emit_and(sys.exit)
+
+
+def test_any_other_error_is_the_context_of_the_failure() -> None:
+    with pytest.raises(airlock.FlushError) as raised, keeping(Boundary({Note: refuse})):
+        _emit_and(lambda: int("order"))
+    assert isinstance(raised.value.__context__, ValueError)
+
+
+def test_a_scoped_generator_that_is_closed_ends_silently_though_its_effects_fail(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @Boundary({Note: refuse}).scoped(keep=lambda _: True)
+    def pages() -> Iterator[None]:
+        airlock.emit(Note("x"))
+        yield
+
+    steps: Any = pages()
+    next(steps)
+    steps.close()
+    assert "no mail server" in caplog.text
+
+
+def test_a_timeout_and_a_cancelled_task_are_seen_by_those_who_wait_for_them() -> None:
+    boundary = Boundary({Note: refuse})
+    started = asyncio.Event()
+
+    async def work() -> None:
+        async with keeping(boundary):
+            airlock.emit(Note("x"))
+            started.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work(), 0.01)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await work()
+        started.clear()
+        task = asyncio.create_task(work())
+        await started.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
 
 
 # -- cancellation -----------------------------------------------------------------------------------

@@ -17,12 +17,13 @@ from airlock import Boundary, Dedupe, Drop, Limit, Outcome, Refuse, Scope
 from airlock.errors import (
     ClosedRegionError,
     NoScopeError,
+    OpenElsewhereError,
     OpenRegionsError,
     RefusedError,
     ScopeOrderError,
 )
 from airlock.testing import FakeHandler
-from tests.isolation.vocabulary import Note, Notes
+from tests.isolation.vocabulary import Note, Notes, Reply
 
 THREADS = 50
 SCOPES = 100
@@ -72,13 +73,118 @@ def test_a_thread_may_emit_into_a_scope_it_was_given() -> None:
     assert notes.delivered == ["from afar"]
 
 
-def test_a_thread_that_was_given_a_scope_is_not_in_a_region_of_it() -> None:
-    """Regions are current where they were opened, not where the scope is used."""
+Block = Callable[[Boundary, Scope], contextlib.AbstractContextManager[object]]
+BLOCKS: dict[str, Block] = {
+    "region": lambda _, __: airlock.region(Drop()),
+    "a region that refuses": lambda _, __: airlock.region(Refuse()),
+    "nested scope": lambda boundary, _: boundary.scope(policy=Drop()),
+    "enclosure": lambda _, __: airlock.enclose(Drop()),
+    "override": lambda _, effects: effects.override({Note: None}),
+}
+"""Blocks that keep notes from being delivered as ever."""
+
+Use = Callable[[Scope], object]
+USES: dict[str, Use] = {
+    "emit": lambda effects: effects.emit(Note("afar")),
+    "emit with options": lambda effects: effects.emit(
+        Note("afar"), airlock.Options(ordering_key="k")
+    ),
+    "emit_all": lambda effects: effects.emit_all([Note("afar"), Note("away")]),
+    "override": lambda effects: effects.override({Reply: None}).__enter__(),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_thread_is_refused_while_a_block_of_the_scope_is_open_elsewhere(
+    block: Block, use: Use
+) -> None:
+    """Nobody can know whether the block is meant to hold there; once it has ended, all is clear."""
     notes = Notes()
-    with notes.boundary().scope() as effects, airlock.region(Drop()):
-        assert in_thread(lambda: effects.emit(Note("outside"))) is None
-        effects.emit(Note("inside"))
-    assert notes.delivered == ["outside"]
+    boundary = notes.boundary()
+    with boundary.scope() as effects:
+        for _ in range(3):  # those that are over do not count
+            with block(boundary, effects):
+                pass
+        with block(boundary, effects):
+            refused = in_thread(lambda: use(effects))
+        assert isinstance(refused, OpenElsewhereError)
+        assert "copy_context" in str(refused)
+        assert in_thread(lambda: effects.emit(Note("after"))) is None
+    assert notes.delivered == ["after"]
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_thread_that_follows_the_advice_is_under_the_block(block: Block) -> None:
+    """A copy of the context takes the region along; a nested scope is passed itself."""
+    notes = Notes()
+    boundary = notes.boundary()
+    with boundary.scope() as effects:
+        with block(boundary, effects), ThreadPoolExecutor(1) as pool:
+            copied = contextvars.copy_context()
+            with contextlib.suppress(RefusedError):
+                pool.submit(copied.run, effects.emit, Note("copied")).result()
+        with boundary.scope(policy=Drop()) as inner:
+            assert in_thread(lambda: inner.emit(Note("passed"))) is None
+    assert notes.delivered == []
+
+
+def test_a_thread_is_refused_under_a_block_two_scopes_deep() -> None:
+    notes = Notes()
+    boundary = notes.boundary()
+    with boundary.scope() as effects, boundary.scope() as inner, airlock.region(Drop()):
+        for scope in (effects, inner):
+            assert isinstance(in_thread(lambda s=scope: s.emit(Note("x"))), OpenElsewhereError)  # type: ignore[misc]
+    assert notes.delivered == []
+
+
+def test_a_thread_in_a_scope_of_its_own_is_refused_as_well() -> None:
+    """Nothing of the scope that it was given is current there."""
+    notes = Notes()
+    boundary = notes.boundary()
+
+    def work() -> None:
+        with boundary.scope() as own:
+            own.emit(Note("own"))
+            effects.emit(Note("given"))
+
+    with boundary.scope() as effects, airlock.region(Drop()):
+        assert isinstance(in_thread(work), OpenElsewhereError)
+    assert notes.delivered == []
+
+
+def test_a_thread_in_a_region_that_it_opened_itself_is_under_that_one() -> None:
+    notes = Notes()
+
+    def work() -> None:
+        with effects.override({Note: lambda note: notes.delivered.append(f"faked {note.text}")}):
+            effects.emit(Note("mine"))
+
+    with notes.boundary().scope() as effects:
+        assert in_thread(work) is None
+    assert notes.delivered == ["faked mine"]
+
+
+def test_an_enclosure_opened_in_another_boundarys_scope_is_open_in_the_scopes_around_it() -> None:
+    notes = Notes()
+    with notes.boundary().scope() as effects, notes.boundary().scope(), airlock.enclose(Drop()):
+        assert isinstance(in_thread(lambda: effects.emit(Note("afar"))), OpenElsewhereError)
+        effects.emit(Note("here"))
+    assert notes.delivered == []
+    assert effects.report.dropped == [Note("here")]
+
+
+def test_enclose_of_the_process_holds_for_a_thread_that_was_given_the_scope() -> None:
+    """That one is known to hold there; with a region in it, nobody knows again."""
+    notes = Notes()
+    effects = notes.boundary().scope().enter()
+    with airlock.enclose(Drop(), process=True), airlock.enclose(Drop(Reply), process=True):
+        assert in_thread(lambda: effects.emit(Note("afar"))) is None
+        with airlock.region(Drop()):
+            assert isinstance(in_thread(lambda: effects.emit(Note("x"))), OpenElsewhereError)
+    effects.__exit__(None, None, None)
+    assert effects.report.dropped == [Note("afar")]
+    assert notes.delivered == []
 
 
 def test_a_thread_that_outlives_the_scope_is_refused() -> None:
@@ -242,8 +348,8 @@ def test_an_override_holds_in_its_own_context_only() -> None:
     notes, fake = Notes(), FakeHandler()
     with notes.boundary().scope() as effects, effects.override({Note: fake}):
         effects.emit(Note("here"))
-        assert in_thread(lambda: effects.emit(Note("there"))) is None
-    assert notes.delivered == ["there"]
+        assert isinstance(in_thread(lambda: effects.emit(Note("there"))), OpenElsewhereError)
+    assert notes.delivered == []
     assert fake.intents == [Note("here")]
 
 

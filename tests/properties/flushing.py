@@ -118,7 +118,7 @@ class Delivering:
     def _attempt(self, members: tuple[Item, ...]) -> None:
         for item in members:
             item.attempts += 1
-        attempt = Attempt(members[-1].home, causes=members)
+        attempt = Attempt(self.world.below_enclosures(members[-1].home), causes=members)
         self.world.stack.append(attempt)
         errors = [""] * len(members)
         try:

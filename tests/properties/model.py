@@ -65,7 +65,8 @@ class Boundary:
 class Node:
     """A region. That of a scope has a boundary, and an outermost one ``delivers``.
 
-    That of an enclosure has ``landings`` in the regions of scopes that were opened before it.
+    That of an enclosure has ``landings`` in the regions of scopes that were opened before it. One
+    that ``keeps`` is not thrown away with an error.
     """
 
     up: Node | None = None
@@ -76,9 +77,10 @@ class Node:
     delivers: bool = False
     database: Database | None = None
     encloses: bool = False
+    keeps: bool = False
     content: list[Item | Node] = attrs.Factory(list)
     landings: dict[Node, Node] = attrs.Factory(dict)
-    doom: Exception | None = None
+    doom: BaseException | None = None
     report: Report | None = None
 
     def outwards(self) -> Iterator[Node]:
@@ -120,7 +122,7 @@ class Item:
     home: Node
     ordering_key: str | None = None
     segment: Segment | None = None
-    unsaid: Exception | None = None
+    unsaid: BaseException | None = None
     causes: tuple[Item, ...] = ()
     wave: int = 0
     outcome: Outcome = Outcome.PENDING

@@ -125,6 +125,10 @@ class Rig:
                 raise Spoiled
 
 
+class Interrupt(BaseException):
+    """A block was interrupted."""
+
+
 class Spoiled(Broken):
     """A handler's own block failed."""
 
@@ -212,6 +216,8 @@ def _reason(why: object) -> str:
         return str(why)
     if isinstance(why, Broken) and str(why) and not str(why)[0].islower():
         return str(why)  # of the model: the name of an error
+    if isinstance(why, Interrupt):
+        return str(why)
     if isinstance(why, Exception):
         return type(why).__name__.replace("Spoiled", "Broken")
     return str(why)

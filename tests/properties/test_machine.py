@@ -15,7 +15,7 @@ import airlock
 from airlock import Options, Scope, Segment
 from airlock.release import OnFlushError
 from tests.properties import model
-from tests.properties.rig import Rig, compare, drive, error_of, pause
+from tests.properties.rig import Interrupt, Rig, compare, drive, error_of, pause
 from tests.properties.strategies import (
     boundaries,
     fakes,
@@ -71,6 +71,7 @@ class Programs(RuleBasedStateMachine):
         self.world = World()
         self.blocks: list[Block] = []
         self.roots: list[Block] = []
+        self.ended: list[Block] = []
         self.reports: list[Reports] = []
         self.emissions = 0
 
@@ -115,18 +116,26 @@ class Programs(RuleBasedStateMachine):
         chosen=st.just("") | policies,
         independent=st.sampled_from((False, False, False, True)),
         transactional=st.booleans(),
+        keeps=st.sampled_from((False, False, True)),
     )
-    def open_scope(self, name: str, chosen: str, independent: bool, transactional: bool) -> None:
+    def open_scope(
+        self, name: str, chosen: str, independent: bool, transactional: bool, keeps: bool = False
+    ) -> None:
         told = self.told[name]
         nested = not independent and any(b.node.belongs_to(told) for b in self.blocks)
         transactional = transactional and not nested and not self.asynchronous
         node = self.world.open_scope(
-            told, RULES.get(chosen, ()), independent, self.database if transactional else None
+            told,
+            RULES.get(chosen, ()),
+            independent,
+            self.database if transactional else None,
+            keeps=keeps,
         )
         scope = self.real[name].scope(
             policy=policy(chosen),
             independent=independent,
             release=self.transactions if transactional else None,
+            keep=(lambda _: True) if keeps else None,
         )
         self._enter(Block(scope, node, scope))
         if node.delivers:
@@ -153,11 +162,15 @@ class Programs(RuleBasedStateMachine):
         self._enter(Block(block.scope.override(self.rig.fakes(chosen)), node))
 
     @precondition(lambda self: self.blocks)
-    @rule(fails=st.sampled_from((False, False, True)))
-    def leave(self, fails: bool) -> None:
+    @rule(fails=st.sampled_from((None, None, Broken, Interrupt)))
+    def leave(self, fails: type[BaseException] | None) -> None:
+        """An interrupt goes on bare, whatever fails besides."""
         block = self.blocks.pop()
-        error = Broken(f"block {len(self.blocks)}") if fails else None
+        error = None if fails is None else fails(f"block {len(self.blocks)}")
         expected = self.world.leave(error)
+        if isinstance(error, Interrupt) or (error and expected == "NoTransactionError"):
+            expected = ""
+        self.ended += [block] if block.scope is not None else []
         kind = type(error) if error else None
         if self.asynchronous and block.scope is not None:
             left = error_of(
@@ -186,7 +199,36 @@ class Programs(RuleBasedStateMachine):
         expected = self.world.emit(work, None if through is None else through.node, ordering_key)
         options = None if ordering_key is None else Options(ordering_key=ordering_key)
         scope = None if through is None else through.scope
-        assert error_of(lambda: self._run(lambda: self.rig.emit(work, scope, options))) == expected
+        if expected == "dropped":
+            self._run(lambda: airlock.emit(work, options))
+        else:
+            emit = lambda: self.rig.emit(work, scope, options)  # noqa: E731 - it is run in a context
+            assert error_of(lambda: self._run(emit)) == expected
+
+    @precondition(lambda self: self._scopes())
+    @rule(work=works, which=st.integers(0))
+    def emit_from_a_thread(self, work: Work, which: int) -> None:
+        through = self._scopes()[which % len(self._scopes())]
+        expected = self.world.emit_from_a_thread(work, through.node)
+        thread = contextvars.Context()
+        emit = lambda: self.rig.emit(work, through.scope)  # noqa: E731 - as above
+        assert error_of(lambda: thread.run(emit)) == expected
+
+    @precondition(lambda self: self.ended)
+    @rule(work=works, which=st.integers(0), here=st.booleans())
+    def emit_into_an_ended_scope(self, work: Work, which: int, here: bool) -> None:
+        ended = self.ended[which % len(self.ended)].scope
+        context = self.context if here else contextvars.Context()
+        emit = lambda: self.rig.emit(work, ended)  # noqa: E731 - as above
+        for _ in range(2):
+            assert error_of(lambda: context.run(emit)) == "ClosedRegionError"
+
+    @precondition(lambda self: self._scopes())
+    @rule(which=st.integers(0))
+    def emit_nothing(self, which: int) -> None:
+        scope = self._scopes()[which % len(self._scopes())].scope
+        assert scope is not None
+        self._run(lambda: scope.emit_all([]))
 
     @precondition(lambda self: self.blocks)
     @rule(several=st.lists(idle_works, min_size=2, max_size=5))
@@ -259,6 +301,35 @@ class Programs(RuleBasedStateMachine):
         self.reports.append(Reports(expected, made[0], left_before=left))
         self._compare()
 
+    # -- stories that chance would seldom tell -----------------------------------------------------
+
+    @precondition(lambda self: len(self.blocks) < MAX_BLOCKS)
+    @rule(several=st.lists(works, min_size=1, max_size=3))
+    def interrupted_after_its_work(self, several: list[Work]) -> None:
+        """It is kept all the same, and may fail."""
+        self.open_scope("one", "", independent=True, transactional=False, keeps=True)
+        for work in several:
+            self.emit(work, None, None)
+        self.leave(fails=Interrupt)
+
+    @precondition(lambda self: len(self.blocks) < MAX_BLOCKS)
+    @rule(several=st.lists(works, min_size=1, max_size=3), chosen=single_policies)
+    def flushed_in_an_enclosure(self, several: list[Work], chosen: str) -> None:
+        """By a commit after its block; or, where handlers are async, by a resume."""
+        self.open_scope("one", "", independent=True, transactional=True)
+        if self._in_transaction(0):
+            self.begin()
+        for work in several:
+            self.emit(work, None, None)
+        self.leave(fails=None)
+        self.enclose(chosen)
+        if self._in_transaction(1):
+            self.end_transaction(commits=True)
+        fresh = [reports for reports in self.reports if not reports.resumed]
+        if fresh:
+            self.resume(len(fresh) - 1)
+        self.leave(fails=None)
+
     # -- what always holds ------------------------------------------------------------------------
 
     @invariant()
@@ -290,7 +361,7 @@ class Programs(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         while self.blocks:
-            self.leave(fails=False)
+            self.leave(fails=None)
         if self.database.stack[0].own == "open":
             self.end_transaction(commits=True)
         assert not self.roots

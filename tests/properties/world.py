@@ -16,7 +16,7 @@ from tests.properties.model import (
     Report,
     Wave,
 )
-from tests.properties.vocabulary import Rule, Work
+from tests.properties.vocabulary import Rule, Seen, Work
 
 
 class World:
@@ -34,6 +34,8 @@ class World:
         rules: Sequence[Rule],
         independent: bool,
         database: Database | None,
+        *,
+        keeps: bool = False,
     ) -> Node:
         around, passed = self._outwards(lambda node: node.belongs_to(boundary))
         enclosing = tuple(rule for node in passed for rule in node.enclosing)
@@ -45,6 +47,7 @@ class World:
             enclosing,
             boundary=boundary,
             delivers=not nested,
+            keeps=keeps,
             database=around.root.database if nested and around and around.root else database,
         )
         return self._open(node, around if nested else None)
@@ -79,12 +82,31 @@ class World:
         around, passed = self._outwards(lambda node: node.within(scope))
         assert around is not None
         for enclosure in reversed(passed):
-            if around not in enclosure.landings:
-                landing = Node(around, enclosing=enclosure.enclosing)
-                around.content.append(landing)
-                enclosure.landings[around] = landing
-            around = enclosure.landings[around]
+            around = self._landing(enclosure, around)
         return around
+
+    @staticmethod
+    def _landing(enclosure: Node, around: Node) -> Node:
+        if around not in enclosure.landings:
+            landing = Node(around, enclosing=enclosure.enclosing)
+            around.content.append(landing)
+            enclosure.landings[around] = landing
+        return enclosure.landings[around]
+
+    def below_enclosures(self, home: Node) -> Node:
+        """Where handlers emit: below the open enclosures that their cause does not know."""
+        known = [rule for node in home.outwards() for rule in node.enclosing]
+        for enclosure in [node for node in self.stack if node.encloses]:
+            if not all(rule in known for rule in enclosure.enclosing):
+                home = self._landing(enclosure, home)
+        return home
+
+    def emit_from_a_thread(self, intent: Work, through: Node) -> str:
+        """Nothing is current there; returns as ``emit`` does."""
+        inside = self.stack[self.stack.index(through) + 1 :]
+        if any(node.encloses or node.within(through) for node in inside):
+            return "OpenElsewhereError"
+        return self._take(intent, through, None)
 
     def emit(
         self, intent: Work, through: Node | None = None, ordering_key: str | None = None
@@ -94,7 +116,22 @@ class World:
         if through is not None:
             home = self._region_of(through)
         if home is None or home.root is None:
-            return "NoScopeError"
+            return self._scopeless(intent)
+        return self._take(intent, home, ordering_key)
+
+    def _scopeless(self, intent: Work) -> str:
+        """Enclosures may drop what is emitted with no scope open, and nothing else."""
+        for node in reversed(self.stack):
+            for rule in node.enclosing:
+                if isinstance(intent, rule.refuses):
+                    return "RefusedError"
+                (ought,) = rule.decide([Seen(intent)], [])
+                if ought == "drop":
+                    return "dropped"
+        return "NoScopeError"
+
+    def _take(self, intent: Work, home: Node, ordering_key: str | None) -> str:
+        assert home.root is not None
         rules = [rule for node in home.outwards() for rule in node.rules + node.enclosing]
         if any(isinstance(intent, rule.refuses) for rule in rules):
             return "RefusedError"
@@ -109,15 +146,17 @@ class World:
     def handling(node: Node) -> bool:
         return any(isinstance(n, Attempt) for n in node.outwards() if n.root is node.root)
 
-    def leave(self, error: Exception | None = None) -> str:
-        """Leave the innermost block; returns the name of the error there should be."""
+    def leave(self, error: BaseException | None = None) -> str:
+        """Leave the innermost block; returns the name of the error there should be.
+
+        Only the blocks of scopes decide what is kept.
+        """
         node = self.stack.pop()
         root = node.root
         if root is None:
             return ""
-        if error is not None:
-            for failed in (node, *node.landings.values()):
-                self._fail(failed, error)
+        if error is not None and node.boundary is not None and not node.keeps:
+            self._fail(node, error)
         if not node.delivers or node.boundary is None:
             return ""
         if root.doom is not None:
@@ -128,7 +167,7 @@ class World:
             return self.flush(root)
         return ""
 
-    def _fail(self, node: Node, error: Exception) -> None:
+    def _fail(self, node: Node, error: BaseException) -> None:
         """Throw a block away, or where a transaction decides, what was emitted without one."""
         if node.root is None or node.root.database is None or self.handling(node):
             node.doom = error

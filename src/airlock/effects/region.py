@@ -24,7 +24,7 @@ from airlock.errors import ClosedRegionError
 if TYPE_CHECKING:
     from airlock.effects.policy import PolicyLike
 
-__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "marked"]
+__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "is_over", "marked"]
 
 Guard = Callable[[Any], None]
 
@@ -53,6 +53,8 @@ class Region(list[Any]):
         sites: where the first intent of each stamp was emitted, by position.
         discarded: what decided that it is thrown away; None while it is kept.
         landings: of an enclosure: the regions it has in scopes around it, by the region around each.
+        instead_of: of a region that is current for one step of a generator: the generator's own, and
+            the enclosure of its consumer.
         kind: what it is called in messages.
         place: where it was opened.
         cause: the position of the intent whose handler emits here; -1 outside of handlers.
@@ -70,6 +72,7 @@ class Region(list[Any]):
         "enclosures",
         "guards",
         "headers",
+        "instead_of",
         "kind",
         "landings",
         "options",
@@ -130,6 +133,7 @@ class Region(list[Any]):
         self.running: Any = None
         self.starts: list[tuple[int, int]]
         self.landings: dict[Region, Region] | None = None
+        self.instead_of: tuple[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.emissions: dict[int, Emission] | None = None
         self.guards: tuple[Guard, ...] = guards if up is None else guards + up.guards
@@ -234,7 +238,8 @@ class GuardedRegion(Region):
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)
-        self.stamp()
+        if intents:  # else a scope would wait for the end of a transaction, for nothing
+            self.stamp()
         start = len(self)
         list.extend(self, intents)
         for position in range(start, len(self)):
@@ -280,6 +285,17 @@ class ClosedRegion(Region):
 
 Mark = Mapping[Region, int]
 """How much each region of a tree held at some moment."""
+
+
+def is_over(region: Region) -> bool:
+    """Return True if the block of a region has ended, and those of all regions in it."""
+    stack = [region]
+    while stack:
+        region = stack.pop()
+        if not region.is_closed:
+            return False
+        stack += [child for _, child in region.children or ()]
+    return True
 
 
 def marked(root: Region) -> Mark:

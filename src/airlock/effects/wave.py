@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,8 @@ class Wave:
         discarded: what failed attempts emitted: ``(intents, reason, cause)``.
         seen: the classes of what was emitted by its handlers.
         origin: what led to the block in other processes.
+        within: the wave and the positions of what a handler ran for when it opened the scope, as one
+            of its own; None for other scopes.
         origins: what led to single intents there, by position, where that differs.
         arrived: it was handed over to this process, so that its handlers run here.
     """
@@ -118,6 +121,7 @@ class Wave:
         self.seen: set[type[Any]] = set()
         self.origin: Causation = NO_CAUSE if parent is None else parent.origin
         self.origins: dict[int, Causation] = {}
+        self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
         self._classes = classes
         self._ids: dict[int, UUID] = {}
@@ -150,7 +154,7 @@ class Wave:
         memory: list[tuple[list[Any], list[Any]]] = []
         judged = _Judged()
         context = self.context if self._told_apart else None
-        remote = self.origin.ancestors or self.origins
+        remote = self.origin.ancestors or self.origins or self.within
         for start, end, region, seat, policy in self._seats():
             by_class = isinstance(policy, Policy) and policy.by_class
             if isinstance(policy, Policy) and by_class and policy.spares(self.classes):
@@ -243,10 +247,16 @@ class Wave:
         """All that caused the intent at ``position``, the nearest first; of a batch, every member."""
         wave: Wave = self
         level = [position]
-        while wave.parent is not None:
-            causes = dict.fromkeys(wave.causes[at] for at in level)
-            wave = wave.parent
-            level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
+        while True:
+            if wave.parent is not None:
+                causes = dict.fromkeys(wave.causes[at] for at in level)
+                wave = wave.parent
+                level = [m for cause in causes for m in reversed(wave.batches.get(cause, (cause,)))]
+            elif wave.within is not None:
+                wave, positions = wave.within
+                level = [*reversed(positions)]
+            else:
+                return
             for member in level:
                 yield wave.intents[member]
 
@@ -260,13 +270,24 @@ class Wave:
     @property
     def depth(self) -> int:
         """How many handlers stand before these intents, those in other processes included."""
-        return self.number + self.origin.depth
+        return self.depth_after(self.origin)
+
+    def depth_after(self, origin: Causation) -> int:
+        """Return how many handlers stand before intents of this wave that have such an origin."""
+        opened = 0 if self.within is None else self.within[0].depth + 1
+        return self.number + max(origin.depth, opened)
 
     def lineage(self, position: int) -> Iterator[Any]:
         """Its direct cause, the direct cause of that, and so on."""
         wave: Wave = self
-        while wave.parent is not None:
-            position, wave = wave.causes[position], wave.parent
+        while True:
+            if wave.parent is not None:
+                position, wave = wave.causes[position], wave.parent
+            elif wave.within is not None:
+                wave, positions = wave.within
+                position = positions[-1]
+            else:
+                return
             yield wave.intents[position]
 
     def home(self, position: int) -> Region:
@@ -436,6 +457,12 @@ class Wave:
             return None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
+        inside = {self.root, *(region for _, _, region in self.spans)}
+        around: dict[Region, tuple[int, int, int]] = {}
+
+        def outwards(region: Region) -> int:
+            return around[region][2]
+
         for attempt in sorted(attempts, key=lambda region: region.cause):
             below, shift = Flat(attempt, keeps=_decided), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
@@ -446,9 +473,15 @@ class Wave:
             flat.options.update({at + shift: o for at, o in below.options.items()})
             flat.emissions.update({at + shift: e for at, e in below.emissions.items()})
             flat.spans += [(a + shift, b + shift, region) for a, b, region in below.spans]
+            # Enclosures that were in force around the flush, and not around the emission.
+            opened = list(takewhile(lambda region: region not in inside, chain(attempt.up)))
+            for steps, region in enumerate(reversed(opened)):
+                start = around.get(region, (shift, 0, 0))[0]
+                around[region] = (start, len(flat.intents), -steps)
         if not flat.intents:
             return None
         own = {region for _, _, region in flat.spans}
+        flat.spans += [(*around[region][:2], region) for region in sorted(around, key=outwards)]
         for start, end, region in self.spans:
             low, high = bisect_left(causes, start), bisect_left(causes, end)
             if low < high:
@@ -482,6 +515,7 @@ class Wave:
         wave = Wave(self.number, self.root, flat, parent=self.parent, causes=causes)
         wave.origin = self.origin
         wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
+        wave.within = self.within
         wave.arrived = self.arrived
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}

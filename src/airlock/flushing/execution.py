@@ -23,6 +23,7 @@ from airlock.effects.flat import Flat
 from airlock.effects.region import Region
 from airlock.effects.registry import located
 from airlock.effects.wave import Outcome, Wave
+from airlock.enclosure import below_enclosures
 from airlock.errors import (
     AsyncHandlerError,
     ClosedRegionError,
@@ -337,6 +338,16 @@ class Execution:
             return (Delivery(wave, position, tries, position not in self._handed),)
         return tuple(Delivery(wave, i, wave.tries.get(i, 0) + 1) for i in wave.batches[position])
 
+    def handled(self, cause: int) -> tuple[Wave, tuple[int, ...]] | None:
+        """Return the wave and the positions of the call at ``cause``, or of that under way.
+
+        None if it is handed over: its envelope has the causes.
+        """
+        position = self.position() if cause < 0 else cause
+        if position in self._handed:
+            return None
+        return self._wave, tuple(self._members(position))
+
     def home(self, cause: int) -> Region:
         """Return the region of the intent at ``cause``, or of that whose handler is running."""
         return self._wave.home(max(self.position(), 0) if cause < 0 else cause)
@@ -373,7 +384,7 @@ class Execution:
 
     def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
         wave, region = self._wave, self._region
-        up = wave.home(position)
+        up = below_enclosures(wave.home(position), self._outer)
         shared = region is not None and not own and self._may_share(region, up)
         if region is None or not shared:
             self._end_attempt(keep=own)

@@ -216,3 +216,36 @@ except ImportError as error:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.endswith(f"Run: pip install 'airlock-effects[{extra}]'\n")
+
+
+def whole_region(effects: Effects) -> Iterator[Scope]:
+    with airlock.region(airlock.Drop()):
+        yield effects
+
+
+def nested_scope_with_a_region(effects: Effects) -> Iterator[Scope]:
+    assert effects is airlock.current()
+    with KEEPING.scope() as own, airlock.region(airlock.Drop()):
+        yield own
+
+
+KEEPING = airlock.Boundary({Note: lambda _: pytest.fail("nothing may escape")})
+
+
+@pytest.mark.parametrize("dependency", [whole_region, nested_scope_with_a_region])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_nothing_escapes_the_policy_of_a_dependency_that_is_a_plain_generator(
+    app: FastAPI, notes: Notes, dependency: Any, asynchronous: bool
+) -> None:
+    """Its block is not open where the route runs; the error says that it has to be async."""
+
+    def view(effects: Any = Depends(dependency)) -> None:  # noqa: B008 - local, as no annotation can be
+        effects.emit(Note("past the policy"))
+
+    async def aview(effects: Any = Depends(dependency)) -> None:  # noqa: B008 - as above
+        effects.emit(Note("past the policy"))
+
+    app.get("/")(aview if asynchronous else view)
+    with pytest.raises(airlock.errors.ScopeOrderError, match="async def"):
+        await get(app, "/", raises=True)
+    assert notes.log == []

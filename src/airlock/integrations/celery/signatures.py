@@ -21,7 +21,9 @@ class InContext:
 
     __slots__ = ("context",)
     if TYPE_CHECKING:  # it is no field
-        context: Context  # not set of those that were emitted as values, copied, or read from a wire
+        context: (
+            Context  # not set of those that were emitted as values, copied, or read from a wire
+        )
 
 
 @intent(kind="celery.signature", version=1)
