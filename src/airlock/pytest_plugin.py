@@ -6,7 +6,7 @@ Inert until one of these is used: a test that asks for nothing runs as it would 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -292,19 +292,22 @@ def _resumed(function: Any, region: Region) -> Any:
 # -- explaining -----------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
-) -> list[str] | None:
+) -> Generator[None, list[Any], list[Any]]:
     """Explain comparisons of intents and of sequences of them, sensitive values hidden."""
     if op not in ("==", "in") or not (_about_intents(left) or _about_intents(right)):
-        return None
-    from airlock.testing.comparison import explained  # noqa: PLC0415 - inert until used
+        return (yield)
+    from airlock.testing.comparison import explained, unchanging  # noqa: PLC0415 - inert until used
 
-    explanation = explained(op, left, right)
+    with unchanging(left, right):
+        explanation = explained(op, left, right)
+        others = yield  # pytest's own, which asks for one element after the other
     if explanation is None:
-        return None
+        return others
     head, lines = config.stash[EXPLANATIONS][_asserting()] = explanation
-    return [head] if lines else None
+    return [[head], *others] if lines else others
 
 
 def _about_intents(value: object) -> bool:

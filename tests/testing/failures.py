@@ -402,7 +402,7 @@ def times_in_the_wrong_order() -> None:
 
 
 @fails
-def ambiguous_beyond_reason() -> None:
+def overlapping_parts_in_the_wrong_order() -> None:
     pairs = [in_order(NotifyWarehouse, NotifyWarehouse) for _ in range(7)]
     with expect_effects() as fx:
         airlock.emit(ChargeCard("4111", 7))

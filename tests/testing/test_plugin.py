@@ -7,8 +7,11 @@ import os
 import re
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
+
+from airlock.testing.fates import fate_of
 
 GOLDEN = Path(__file__).parent / "golden_plugin"
 
@@ -904,21 +907,43 @@ EXPLAINED = [
         (["--showlocals"], ""),
     ],
 )
-def test_a_failing_comparison_is_explained_whole(
+def test_all_that_differs_in_a_comparison_is_explained(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, args: list[str], ci: str
 ) -> None:
-    """Once, however long and however pytest is run; readable without colour."""
+    """Once, with what is around it, however pytest is run; readable without colour."""
     monkeypatch.setenv("CI", ci) if ci else monkeypatch.delenv("CI", raising=False)
     result = child(pytester, MANY, *args)
     text = result.stdout.str().partition("short test summary info")[0]
     explained = re.findall(r"^.*(?:#\d+ +test_it.py:5|missing).*$", text, re.MULTILINE)
-    assert len(explained) == 231
+    assert len(explained) == 3 + (3 + 1 + 3) + 3
     positions = [text.index(line) for line in EXPLAINED]
     assert positions == sorted(positions)
     assert "truncated" not in text
     if "--color=yes" in args:
         inner = re.compile(r"^(\x1b\[[\d;]*m)*E[^\x1b]*(\x1b\[[\d;]*m)*$")
         assert all(inner.match(line) for line in explained)
+
+
+def test_a_long_comparison_looks_at_each_emission_a_few_times(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though pytest asks for one element after the other, in explanations of its own."""
+    asked = 0
+
+    def counting(*args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return fate_of(*args)
+
+    monkeypatch.setattr("airlock.testing.tape.fate_of", counting)
+    source = """
+    def test_long(effects):
+        for i in range(300):
+            emit(Notify(i))
+        assert effects == [Notify(i) for i in range(299)]
+    """
+    child(pytester, source).assert_outcomes(failed=1)
+    assert 300 <= asked < 20 * 300
 
 
 def test_comparisons_of_single_values_are_explained_whole(pytester: pytest.Pytester) -> None:
