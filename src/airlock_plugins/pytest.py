@@ -1,26 +1,23 @@
 """The pytest plugin: fixture ``effects``, marker ``effects``, ini ``airlock_effects``.
 
-Inert until one of these is used: a test that asks for nothing runs as it would without it.
+Inert until one of these is used: a test that asks for nothing runs as it would without it, and
+airlock is not imported.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airlock.context import here
-from airlock.effects.buffer import EffectBuffer
-from airlock.effects.place import Place
-from airlock.effects.region import Region
-from airlock.effects.registry import KNOWN
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.effects.place import Place
+    from airlock.effects.region import Region
     from airlock.testing.recording import Recording
     from airlock.testing.tape import Mode
 
@@ -36,7 +33,7 @@ recording starts before the first fixture of a test. Name `effects` among the ar
 or of a fixture, or mark the test with @pytest.mark.effects."""
 
 RECORDED = pytest.StashKey["Recorded"]()
-EXPLANATIONS = pytest.StashKey[dict[Place, tuple[str, list[str]]]]()
+EXPLANATIONS = pytest.StashKey["dict[Place, tuple[str, list[str]]]"]()
 """Of the comparisons that failed, by the place of their assertion."""
 
 
@@ -75,9 +72,15 @@ def _check_mode(mode: object, where: str) -> Mode:
     for known in MODES:
         if mode == known:
             return known
-    near = get_close_matches(str(mode), MODES, 1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    near = _near(str(mode), MODES)
+    guess = f" Did you mean {near!r}?" if near else ""
     raise pytest.UsageError(f"{where}: choose one of {', '.join(map(repr, MODES))}.{guess}")
+
+
+def _near(written: str, known: Sequence[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - inert until used
+
+    return next(iter(get_close_matches(written, known, 1)), None)
 
 
 class Choice:
@@ -105,8 +108,8 @@ def _options(marker: pytest.Mark, where: str) -> dict[str, Any]:
         )
     for name, value in options.items():
         if name != "strict":
-            near = get_close_matches(name, ("mode", "strict"), 1)
-            guess = f" Did you mean {near[0]}=?" if near else ""
+            near = _near(name, ("mode", "strict"))
+            guess = f" Did you mean {near}=?" if near else ""
             raise pytest.UsageError(f"{where} takes mode= and strict=, not {name}=.{guess}")
         if not isinstance(value, bool | None):
             raise pytest.UsageError(f"{where}: {name}={value!r} must be True or False.")
@@ -140,12 +143,19 @@ class Recorded:
     """
 
     def __init__(self, item: pytest.Item) -> None:
+        from airlock.context import here  # noqa: PLC0415 - inert until used
         from airlock.testing.recording import Recording  # noqa: PLC0415 - inert until used
 
         self.choice = Choice(item)
         self.recording = Recording(mode=self.choice.mode)
         self.recording.start((str(item.path), (item.location[1] or 0) + 1))
         self.region = here.get()
+
+    def enter(self) -> None:
+        """Be in force in this context too."""
+        from airlock.context import here  # noqa: PLC0415 - inert until used
+
+        here.set(self.region)
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +168,7 @@ def _airlock_recording(request: pytest.FixtureRequest) -> Iterator[None]:
     recorded = item.stash[RECORDED] = Recorded(item)
     context = getattr(request.instance, "_asyncioTestContext", None)
     if context is not None:  # of an IsolatedAsyncioTestCase, copied when pytest made the instance
-        context.run(here.set, recorded.region)
+        context.run(recorded.enter)
     try:
         yield
     finally:
@@ -297,7 +307,10 @@ def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> Generator[None, list[Any], list[Any]]:
     """Explain comparisons of intents and of sequences of them, sensitive values hidden."""
-    if op not in ("==", "in") or not (_about_intents(left) or _about_intents(right)):
+    # Who has not imported airlock has no intents.
+    if "airlock" not in sys.modules or op not in ("==", "in"):
+        return (yield)
+    if not (_about_intents(left) or _about_intents(right)):
         return (yield)
     from airlock.testing.comparison import explained, unchanging  # noqa: PLC0415 - inert until used
 
@@ -311,6 +324,9 @@ def pytest_assertrepr_compare(
 
 
 def _about_intents(value: object) -> bool:
+    from airlock.effects.buffer import EffectBuffer  # noqa: PLC0415 - inert until used
+    from airlock.effects.registry import KNOWN  # noqa: PLC0415 - inert until used
+
     if isinstance(value, list | tuple):
         return any(type(element) in KNOWN for element in value)
     return isinstance(value, EffectBuffer) or type(value) in KNOWN
@@ -325,7 +341,7 @@ def _asserting() -> Place:
 
 
 def _inner(module: str) -> bool:
-    return module.partition(".")[0] in ("_pytest", "airlock", "pluggy")
+    return module.partition(".")[0] in ("airlock_plugins", "_pytest", "airlock", "pluggy")
 
 
 def _single(error: BaseException | None) -> Iterator[BaseException]:
