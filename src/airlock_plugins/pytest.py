@@ -240,6 +240,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     explained = [_explain(each, explanations) for each in _single(error)]
     explanations.clear()
     recorded = item.stash.get(RECORDED, None)
+    if "airlock" in sys.modules:
+        for each in _chained(error):
+            _hide_frames(each)
+            _name_the_fixture(each, recorded)
     if recorded is not None and not any(explained):
         _show(item, call.when, recorded, error)
 
@@ -255,6 +259,54 @@ def _show(item: pytest.Item, when: str, recorded: Recorded, error: BaseException
             item.add_report_section(when, "effects", text)
     elif when == "call" and recorded.choice.minds and (left := recording.leftovers()):
         item.add_report_section(when, "effects not asserted", "\n".join(listed(left)))
+
+
+# -- what pytest shows of errors -------------------------------------------------------------------
+
+IN_A_TEST = """In a test, the fixture `effects` opens a scope, records what is emitted and delivers \
+nothing: name it among the arguments of the test, or mark the test with @pytest.mark.effects. For \
+all tests, set `airlock_effects = record` in the ini file."""
+
+
+def _chained(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, those that it was raised from, and those in groups."""
+    waiting, seen = [error], set[int]()
+    for each in waiting:  # it grows while it is read
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__]
+            waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+
+
+def _hide_frames(error: BaseException) -> None:
+    """Leave airlock's own frames out of tracebacks, so that the last one shown is the test's."""
+    trace = error.__traceback__
+    while trace is not None:
+        names = trace.tb_frame.f_globals
+        if _is_airlock(names):
+            names.setdefault("__tracebackhide__", _is_no_fault_of_airlock)
+        trace = trace.tb_next
+
+
+def _is_no_fault_of_airlock(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    from airlock.errors import AirlockError  # noqa: PLC0415 - inert until used
+
+    if excinfo is None:
+        return True
+    raised = excinfo.traceback[-1].frame.f_globals
+    return isinstance(excinfo.value, AirlockError | AssertionError) or not _is_airlock(raised)
+
+
+def _is_airlock(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__")).partition(".")[0] == "airlock"
+
+
+def _name_the_fixture(error: BaseException, recorded: Recorded | None) -> None:
+    from airlock.errors import NoScopeError  # noqa: PLC0415 - inert until used
+
+    if recorded is None and isinstance(error, NoScopeError):
+        error.add_note(IN_A_TEST)
 
 
 # -- contexts: async tests and fixtures may run in another one than this fixture -------------------

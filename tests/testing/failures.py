@@ -566,6 +566,14 @@ def expect_effects_of_a_list() -> None:
 
 
 @fails
+def saw_of_nothing() -> None:
+    """A test that passes whatever is emitted, and whose expectations were forgotten."""
+    with expect_effects() as fx:
+        airlock.emit(NotifyWarehouse(41))
+        fx.saw()
+
+
+@fails
 def saw_of_a_list() -> None:
     with expect_effects() as fx:
         fx.saw([NotifyWarehouse(42)])

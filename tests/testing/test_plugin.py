@@ -946,6 +946,62 @@ def test_a_long_comparison_looks_at_each_emission_a_few_times(
     assert 300 <= asked < 20 * 300
 
 
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_an_emission_without_a_scope_names_the_fixture(pytester: pytest.Pytester) -> None:
+    """Also where the error is the cause of another one; not where the test is recorded."""
+    result = child(
+        pytester,
+        """
+        def test_plain():
+            emit(Notify(1))
+
+        def test_wrapped():
+            try:
+                emit(Notify(1))
+            except LookupError as error:
+                raise RuntimeError("500") from error
+
+        @pytest.mark.effects("allow")
+        def test_allowed():
+            emit(Notify(1))
+        """,
+    )
+    result.assert_outcomes(failed=3)
+    text = result.stdout.str()
+    assert text.count("In a test, the fixture `effects` opens a scope") == 2
+
+
+def test_frames_of_airlock_are_hidden(pytester: pytest.Pytester) -> None:
+    """What is shown are the test and its handlers; ``--full-trace`` shows the others."""
+    source = """
+    def break_down(intent):
+        raise ValueError("down")
+
+    def test_no_scope():
+        emit(Notify(1))
+
+    def test_handler():
+        with Boundary({Notify: break_down}).scope():
+            emit(Notify(1))
+    """
+    result = child(pytester, source)
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    assert "airlock/" not in text.replace("airlock-effects", "")
+    assert "raise ValueError" in text
+    assert "airlock/" in child(pytester, source, "--full-trace").stdout.str()
+
+
+def test_a_fault_of_airlock_itself_is_shown(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airlock.context.region_here", None)
+    text = child(pytester, "def test_it():\n    emit(Notify(1))").stdout.str()
+    assert "airlock/context.py" in text
+
+
 def test_comparisons_of_single_values_are_explained_whole(pytester: pytest.Pytester) -> None:
     """Though their text is too long for pytest; over several lines, with a message, negated."""
     result = child(

@@ -19,7 +19,7 @@ from airlock.enclosure import enclose
 from airlock.errors import DeclarationError, ExpectationError, ScopeStateError
 from airlock.scope import Scope
 from airlock.testing import explain
-from airlock.testing.algebra import expectation_of, like, never_used
+from airlock.testing.algebra import expectation_of, like, never_used, several
 from airlock.testing.excerpt import Excerpt
 from airlock.testing.expectations import AnyOrder, Like
 from airlock.testing.greedy import Matching
@@ -235,10 +235,10 @@ class Recording(EffectBuffer):
 
         Raises:
             AssertionError: one of them was not.
-            ExpectationError: one of them cannot be expected.
+            ExpectationError: one of them cannot be expected, or there are none.
         """
         __tracebackhide__ = True
-        wanted = AnyOrder(*[expectation_of(one, "saw") for one in expected])
+        wanted = AnyOrder(*several("effects.saw", expected))
         wanted.used = True
         emissions = [e for e in self.tape.escaping if e not in self.tape.taken]
         matching = Matching([emission.intent for emission in emissions])
