@@ -35,7 +35,7 @@ from airlock.integrations.sqlalchemy import on_commit
 from tests.integrations.asgi.vocabulary import Note, Notes, get
 from tests.integrations.services import postgresql
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 Place = Literal["function", "request"]
 
