@@ -30,7 +30,7 @@ import airlock
 from airlock.effects import registry
 from airlock.errors import NoScopeError
 
-pytest_plugins = ["airlock.pytest_plugin", "pytester"]
+pytest_plugins = ["airlock_plugins.pytest", "pytester"]
 
 # Tests start pytest in processes of their own, which are not this run's workers.
 for _name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:

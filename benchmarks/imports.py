@@ -1,4 +1,4 @@
-"""What ``import airlock`` costs, and what it loads: in fresh interpreters."""
+"""What ``import airlock`` costs, and what it loads, and what the plugin costs at pytest's start."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.clock import BrokenError
@@ -47,11 +49,27 @@ def loading() -> Sample:
     return Sample(float(len(more)), note=f"{note}; more than they do: {', '.join(more) or 'none'}")
 
 
-def _run(python: str, statement: str, *flags: str) -> dict[str, Any]:
+def starting(*options: str) -> Sample:
+    """Return the milliseconds that pytest takes in a folder without tests, without other plugins."""
+    env = {**_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *options]
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False)
+        spent = time.perf_counter() - start
+    if done.returncode != 5:  # no tests
+        raise BrokenError(done.stderr.decode())
+    return Sample(spent * 1e3)
+
+
+def _environment() -> dict[str, str]:
     # Users have compiled bytecode; an environment that forbids it would time the compiler.
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
+def _run(python: str, statement: str, *flags: str) -> dict[str, Any]:
     command = [python, *flags, "-c", TIMED.format(statement=statement)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise BrokenError(done.stderr.strip().splitlines()[-1])
     found: dict[str, Any] = json.loads(done.stdout)

@@ -165,6 +165,15 @@ def _kit() -> Iterator[Row]:
     n = 200
     yield Row(
         "kit",
+        "start of pytest",
+        "ms",
+        [
+            _line("with the plugin, unused", lambda: imports.starting("-p", "airlock")),
+            _line("without", imports.starting, Bar.AT_MOST, 1.15),
+        ],
+    )
+    yield Row(
+        "kit",
         f"a test that asserts {kit.EFFECTS} effects",
         "µs per test",
         [

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
+
+# How fast a value is made or tried depends on what else the machine does.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 # Set by a build server or by someone's shell, and changing what tools print.
 TELLING = (
@@ -32,3 +39,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Tests marked with ``anyio`` run on both event loops."""
     backend: str = request.param
     return backend
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Measure no coverage while Hypothesis tries many values: it takes twice as long.
+
+    What a line does, an example shows; the many values show that it does so always.
+    """
+    if config.pluginmanager.hasplugin("_cov"):
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker(pytest.mark.no_cover)

@@ -37,9 +37,12 @@ from airlock.release import Release, Segment
 from airlock.retry import RetryPolicy
 from airlock.scope import Scope, current
 from airlock.wiring import Expands, Handles, HandlesBatch
+from airlock_plugins.hypothesis import register as register_strategies
 
 warn_of_leftovers()
 del warn_of_leftovers
+register_strategies()
+del register_strategies
 
 __all__ = [
     "ALLOW",

@@ -98,7 +98,7 @@ def test_a_worker_delivers_what_was_handed_over(to_queue: ToQueue) -> None:
     inside = Boundary({SendEmail: handle})
 
     def work() -> None:
-        while (message := to_queue.queue.get(timeout=30)) is not None:
+        while (message := to_queue.queue.get(timeout=600)) is not None:
             with inside.scope(headers=message.headers) as effects:
                 effects.emit(message.intent, Options(id=message.id))
 
@@ -114,7 +114,7 @@ def test_a_worker_delivers_what_was_handed_over(to_queue: ToQueue) -> None:
         other = effects.report.entries[1].id
     finally:
         to_queue.queue.put(None)
-        worker.join(timeout=30)
+        worker.join(timeout=600)
     assert effects.report.handed_over == [SendEmail("1"), SendEmail("2")]
     assert effects.report.ok
     assert done == [

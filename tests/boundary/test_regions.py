@@ -321,7 +321,7 @@ def in_thread(work: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(timeout=30)
+    thread.join(timeout=600)
     if errors:
         raise errors[0]
 

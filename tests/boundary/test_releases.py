@@ -75,7 +75,9 @@ def test_a_savepoint_in_one_that_was_rolled_back_is_rolled_back() -> None:
     assert savepoint.nested().fate is Fate.ROLLED_BACK
 
 
-@pytest.mark.parametrize("nothing", [[], airlock.EffectBuffer(), iter(())], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [[], airlock.EffectBuffer(), iter(())], ids=["list", "buffer", "iterator"]
+)
 def test_a_scope_in_which_nothing_was_emitted_waits_for_no_transaction(
     nothing: Any, boundary: Boundary, done: list[Any]
 ) -> None:

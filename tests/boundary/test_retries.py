@@ -211,7 +211,7 @@ def test_without_stamina_a_retry_policy_names_the_extra() -> None:
         "    print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.stderr == ""
     assert "RetryPolicy needs stamina, which is not installed" in done.stdout

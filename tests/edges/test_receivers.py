@@ -108,7 +108,7 @@ def test_threads_share_one(is_async: bool) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=600)
     assert got == made * 5
 
 

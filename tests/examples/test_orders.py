@@ -215,7 +215,7 @@ class TestDemo:
     def run(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-W", "error", "-m", "examples.orders", *options]
         return subprocess.run(
-            command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=100, check=False
+            command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600, check=False
         )
 
     def test_everything_promised_is_received(self) -> None:

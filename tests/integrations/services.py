@@ -56,7 +56,7 @@ def refused(url: str) -> str:
     """Why PostgreSQL takes no connection there; empty if it does."""
     psycopg = pytest.importorskip("psycopg")
     try:
-        psycopg.connect(url, connect_timeout=2).close()
+        psycopg.connect(url, connect_timeout=60).close()
     except psycopg.OperationalError as error:
         return str(error)
     return ""
@@ -67,7 +67,7 @@ def unreachable(url: str) -> str:
     """Why nothing listens there; empty if something does."""
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60).close()
     except OSError as error:
         return str(error)
     return ""

@@ -149,7 +149,7 @@ def test_under_monkey_patching_everything_is_the_same() -> None:
         [sys.executable, "-W", "error", str(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.stderr == ""

@@ -28,7 +28,7 @@ def told(story: str, mode: str, folder: Path) -> list[dict[str, Any]]:
     """What a run of ``crashes.py`` says."""
     command = [sys.executable, "-Wignore", "-m", "tests.plan.crashes", story, mode, str(folder)]
     ran = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
     )
     assert not ran.returncode, ran.stderr
     return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -408,7 +408,7 @@ def test_at_the_end_of_a_program(more: str, warns: bool) -> None:
     """Even if the scope is still there."""
     ran = subprocess.run(
         [sys.executable, "-Wdefault", "-c", PROGRAM.format(more=more)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
     assert ("UnplannedWarning: 1 intent(s) were held" in ran.stderr) is warns, ran.stderr
 

@@ -402,7 +402,7 @@ def times_in_the_wrong_order() -> None:
 
 
 @fails
-def ambiguous_beyond_reason() -> None:
+def overlapping_parts_in_the_wrong_order() -> None:
     pairs = [in_order(NotifyWarehouse, NotifyWarehouse) for _ in range(7)]
     with expect_effects() as fx:
         airlock.emit(ChargeCard("4111", 7))
@@ -563,6 +563,14 @@ def saw_of_a_number() -> None:
 def expect_effects_of_a_list() -> None:
     with expect_effects([NotifyWarehouse(42)]):
         pass
+
+
+@fails
+def saw_of_nothing() -> None:
+    """A test that passes whatever is emitted, and whose expectations were forgotten."""
+    with expect_effects() as fx:
+        airlock.emit(NotifyWarehouse(41))
+        fx.saw()
 
 
 @fails

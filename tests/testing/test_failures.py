@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import pytest
 
 from airlock import EffectBuffer
 from airlock.errors import ExpectationError
-from airlock.testing import expect_effects
+from airlock.testing import expect_effects, like
+from airlock.testing.bounded import LINES, LONGEST
 from airlock.testing.comparison import explained
-from airlock.testing.explain import LIMIT, log
-from tests.testing.failures import COMPARISONS, FAILURES
-from tests.testing.vocabulary import NotifyWarehouse, SendEmail
+from airlock.testing.explain import log
+from tests.testing.failures import COMPARISONS, FAILURES, recorded
+from tests.testing.vocabulary import Line, Money, NotifyWarehouse, PlaceOrder, SendEmail
 
 GOLDEN = Path(__file__).parent / "golden"
 PLACE = re.compile(r"[^\s(,;]*failures\.py:(\d+)")
@@ -88,7 +90,7 @@ def test_every_failure_is_plain_text_without_addresses(name: str) -> None:
 def test_a_failed_assertion_shows_every_emission_with_its_place(name: str) -> None:
     """Each on a line of its own, numbered; nothing is cut short."""
     text = kept(name)
-    if text.startswith("ExpectationError"):
+    if text.startswith("ExpectationError") or name == "two_hundred_and_fifty_of_them":
         return
     assert "..." not in text.replace("saw(...)", "")
     _, _, log = text.partition("emitted (")
@@ -116,33 +118,127 @@ def test_an_expectation_error_says_what_to_do(name: str) -> None:
 # -- long ones ------------------------------------------------------------------------------------
 
 
-def test_a_log_is_cut_after_five_hundred_and_says_so() -> None:
-    with expect_effects(exhaustive=False) as fx:
-        fx.emit_all(map(NotifyWarehouse, range(LIMIT + 3)))
+def many(start: int, stop: int) -> list[NotifyWarehouse]:
+    return [NotifyWarehouse(i) for i in range(start, stop)]
+
+
+def test_a_long_log_shows_both_ends_and_says_so() -> None:
+    fx = recorded(*many(0, 10_000))
     lines = log(fx.tape)
-    assert len(lines) == 1 + LIMIT + 1
-    assert lines[0] == f"emitted ({LIMIT + 3}):"
-    assert lines[-1] == "  ... and 3 more"
-    assert LIMIT >= 200
+    assert len(lines) == LINES == 50
+    assert lines[0] == "emitted (10000):"
+    assert lines[1].startswith("    1  NotifyWarehouse(order_id=0, ")
+    assert "       ... 9,952 more ..." in lines
+    assert lines[-1].startswith("  10000  NotifyWarehouse(order_id=9999, ")
 
 
-def test_long_values_are_shown_as_a_whole() -> None:
+def test_values_of_some_hundreds_of_characters_are_shown_as_a_whole() -> None:
     """They stand out of the column; the others are aligned."""
     words = "word " * 100
-    with expect_effects(exhaustive=False) as fx:
-        fx.emit_all([SendEmail("ada@example.org", words), NotifyWarehouse(1)])
+    fx = recorded(SendEmail("ada@example.org", words), NotifyWarehouse(1))
     assert words in log(fx.tape)[1]
-    assert log(fx.tape)[2].index("test_failures.py") < 100
+    assert log(fx.tape)[2].index("failures.py") < 100
 
 
-def test_a_comparison_of_thousands_is_told_in_time() -> None:
-    """Beyond a size, step by step instead of along what they have in common."""
-    emitted = EffectBuffer(map(NotifyWarehouse, range(3_000)))
-    expected = [NotifyWarehouse(i) for i in range(3_001) if i != 5]
-    explanation = explained("==", emitted, expected)
+def test_the_middle_of_longer_values_is_left_out() -> None:
+    fx = recorded(SendEmail("ada@example.org", "word " * 10_000))
+    assert len(log(fx.tape)[1]) < LONGEST + 200
+    assert re.search(r" \.\.\. 49,\d\d\d characters \.\.\. ", log(fx.tape)[1])
+
+
+N = 8_000
+LARGE: dict[str, tuple[Any, Any]] = {
+    "one more": (many(0, N), many(0, N - 1)),
+    "one missing in the middle": (many(0, N), many(0, N // 2) + many(N // 2 + 1, N)),
+    "one that differs": (many(0, N), [*many(0, 99), NotifyWarehouse(-1), *many(100, N)]),
+    "all moved by one": (many(0, N), many(1, N + 1)),
+    "all different": (many(0, N), many(N, 2 * N)),
+    "reordered": (many(0, N), many(0, N)[::-1]),
+    "shuffled by pairs": (many(0, N), [NotifyWarehouse(i ^ 1) for i in range(N)]),
+    "likes": (many(0, N), [like(NotifyWarehouse, order_id=i + 1) for i in range(N)]),
+    "other classes": (many(0, N), [SendEmail(str(i)) for i in range(N)]),
+    "classes in turn": (
+        many(0, N),
+        [each for i in range(N // 2) for each in (SendEmail("ada"), NotifyWarehouse(-i))],
+    ),
+    "equal values": ([NotifyWarehouse(1)] * N, [NotifyWarehouse(1), NotifyWarehouse(2)] * (N // 2)),
+    "nothing expected": (many(0, N), []),
+}
+
+
+def calls(emitted: list[Any], expected: list[Any]) -> tuple[int, list[str]]:
+    """How many functions an explanation calls, those in C too, and its lines."""
+    buffer, count = EffectBuffer(emitted), 0
+
+    def counting(frame: object, event: str, arg: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(counting)
+    try:
+        explanation = explained("==", buffer, expected)
+    finally:
+        sys.setprofile(before)
     assert explanation is not None
-    assert explanation[0] == "EffectBuffer of 3000 effects == list of 3000 effects"
-    assert len(explanation[1]) >= 3_000
+    return count, explanation[1]
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_cost_of_a_comparison_grows_with_its_length(name: str) -> None:
+    """And its text does not."""
+    emitted, expected = LARGE[name]
+    few, _ = calls(emitted[: N // 4], expected[: N // 4])
+    many, lines = calls(emitted, expected)
+    assert many < 5 * max(few, 4 * N)
+    assert 2 <= len(lines) <= 2 * LINES + 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["all moved by one", "all different", "likes", "other classes", "classes in turn"],
+)
+def test_an_assertion_of_thousands_says_what_is_missing_in_some_lines(name: str) -> None:
+    emitted, expected = LARGE[name]
+    fx = recorded(*emitted)
+    with pytest.raises(AssertionError) as caught:
+        fx.saw(*expected)
+    assert len(str(caught.value).splitlines()) < 150
+
+
+def test_equal_runs_are_collapsed_where_there_are_many() -> None:
+    """What differs is shown with what is around it."""
+    emitted, expected = LARGE["one missing in the middle"]
+    _, lines = calls(emitted, expected)
+    assert [line.strip().split("  ")[0] for line in lines] == [
+        "8000 emitted, 7999 expected:",
+        *(f"NotifyWarehouse(order_id={i}, urgent=False)" for i in (0, 1, 2)),
+        "... 3,994 as expected ...",
+        *(f"NotifyWarehouse(order_id={i}, urgent=False)" for i in (3997, 3998, 3999)),
+        "+ NotifyWarehouse(order_id=4000, urgent=False)",
+        *(f"NotifyWarehouse(order_id={i}, urgent=False)" for i in (4001, 4002, 4003)),
+        "... 3,993 as expected ...",
+        *(f"NotifyWarehouse(order_id={i}, urgent=False)" for i in (7997, 7998, 7999)),
+    ]
+
+
+def test_long_texts_are_shown_where_they_begin_to_differ() -> None:
+    one, other = ("x" * 5_000 + end + "y" * 5_000 for end in "ab")
+    found = explained("==", SendEmail("ada", body=one), SendEmail("ada", body=other))
+    assert found is not None
+    [line] = found[1]
+    assert line.startswith("  body, around character 5,001: expected 'xxxx")
+    assert "xbyyy" in line
+    assert "xayyy" in line
+    assert len(line) < 300
+
+
+def test_a_value_with_thousands_of_differences_shows_some() -> None:
+    one, other = (PlaceOrder(1, Money(7), (Line(name),) * N) for name in ("fig", "pear"))
+    found = explained("==", EffectBuffer([one]), [other])
+    assert found is not None
+    assert len(found[1]) < 20
+    assert found[1][-1].strip() == "... and 7,990 more"
 
 
 # -- what is not explained ------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def in_threads(*works: Callable[[], None]) -> None:
 
 
 def test_threads_that_record_side_by_side_see_their_own_effects() -> None:
-    done, together = Done(), threading.Barrier(2, timeout=10)
+    done, together = Done(), threading.Barrier(2, timeout=600)
     boundary = done.boundary()
 
     def working(name: int) -> Callable[[], None]:

@@ -7,8 +7,11 @@ import os
 import re
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
+
+from airlock.testing.fates import fate_of
 
 GOLDEN = Path(__file__).parent / "golden_plugin"
 
@@ -904,21 +907,99 @@ EXPLAINED = [
         (["--showlocals"], ""),
     ],
 )
-def test_a_failing_comparison_is_explained_whole(
+def test_all_that_differs_in_a_comparison_is_explained(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, args: list[str], ci: str
 ) -> None:
-    """Once, however long and however pytest is run; readable without colour."""
+    """Once, with what is around it, however pytest is run; readable without colour."""
     monkeypatch.setenv("CI", ci) if ci else monkeypatch.delenv("CI", raising=False)
     result = child(pytester, MANY, *args)
     text = result.stdout.str().partition("short test summary info")[0]
     explained = re.findall(r"^.*(?:#\d+ +test_it.py:5|missing).*$", text, re.MULTILINE)
-    assert len(explained) == 231
+    assert len(explained) == 3 + (3 + 1 + 3) + 3
     positions = [text.index(line) for line in EXPLAINED]
     assert positions == sorted(positions)
     assert "truncated" not in text
     if "--color=yes" in args:
         inner = re.compile(r"^(\x1b\[[\d;]*m)*E[^\x1b]*(\x1b\[[\d;]*m)*$")
         assert all(inner.match(line) for line in explained)
+
+
+def test_a_long_comparison_looks_at_each_emission_a_few_times(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though pytest asks for one element after the other, in explanations of its own."""
+    asked = 0
+
+    def counting(*args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return fate_of(*args)
+
+    monkeypatch.setattr("airlock.testing.tape.fate_of", counting)
+    source = """
+    def test_long(effects):
+        for i in range(300):
+            emit(Notify(i))
+        assert effects == [Notify(i) for i in range(299)]
+    """
+    child(pytester, source).assert_outcomes(failed=1)
+    assert 300 <= asked < 20 * 300
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_an_emission_without_a_scope_names_the_fixture(pytester: pytest.Pytester) -> None:
+    """Also where the error is the cause of another one; not where the test is recorded."""
+    result = child(
+        pytester,
+        """
+        def test_plain():
+            emit(Notify(1))
+
+        def test_wrapped():
+            try:
+                emit(Notify(1))
+            except LookupError as error:
+                raise RuntimeError("500") from error
+
+        @pytest.mark.effects("allow")
+        def test_allowed():
+            emit(Notify(1))
+        """,
+    )
+    result.assert_outcomes(failed=3)
+    text = result.stdout.str()
+    assert text.count("In a test, the fixture `effects` opens a scope") == 2
+
+
+def test_frames_of_airlock_are_hidden(pytester: pytest.Pytester) -> None:
+    """What is shown are the test and its handlers; ``--full-trace`` shows the others."""
+    source = """
+    def break_down(intent):
+        raise ValueError("down")
+
+    def test_no_scope():
+        emit(Notify(1))
+
+    def test_handler():
+        with Boundary({Notify: break_down}).scope():
+            emit(Notify(1))
+    """
+    result = child(pytester, source)
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    assert "airlock/" not in text.replace("airlock-effects", "")
+    assert "raise ValueError" in text
+    assert "airlock/" in child(pytester, source, "--full-trace").stdout.str()
+
+
+def test_a_fault_of_airlock_itself_is_shown(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airlock.context.region_here", None)
+    text = child(pytester, "def test_it():\n    emit(Notify(1))").stdout.str()
+    assert "airlock/context.py" in text
 
 
 def test_comparisons_of_single_values_are_explained_whole(pytester: pytest.Pytester) -> None:

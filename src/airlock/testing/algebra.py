@@ -29,7 +29,16 @@ from airlock.testing.expectations import (
 from airlock.testing.matchers import Matcher, contains, gt, lt, matching
 from airlock.testing.tape import Tape
 
-__all__ = ["any_order", "expectation_of", "in_order", "like", "never", "never_used", "one_of"]
+__all__ = [
+    "any_order",
+    "expectation_of",
+    "in_order",
+    "like",
+    "never",
+    "never_used",
+    "one_of",
+    "several",
+]
 
 
 def like(intent: Any, /, **fields: Any) -> Expectation:
@@ -78,7 +87,7 @@ def in_order(*parts: Any) -> Expectation:
         >>> in_order(NotifyWarehouse(1), like(SendEmail).optional())
         in_order(NotifyWarehouse(order_id=1), like(SendEmail).optional())
     """
-    return _written(InOrder(*_several("in_order", parts)))
+    return _written(InOrder(*several("in_order", parts)))
 
 
 def any_order(*parts: Any) -> Expectation:
@@ -87,7 +96,7 @@ def any_order(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(AnyOrder(*_several("any_order", parts)))
+    return _written(AnyOrder(*several("any_order", parts)))
 
 
 def one_of(*parts: Any) -> Expectation:
@@ -96,7 +105,7 @@ def one_of(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(OneOf(*_several("one_of", parts)))
+    return _written(OneOf(*several("one_of", parts)))
 
 
 def never(intent: Any, /) -> Expectation:
@@ -156,11 +165,16 @@ def expectation_of(value: Any, by: str) -> Expectation:
     return made
 
 
-def _several(by: str, parts: tuple[Any, ...]) -> list[Expectation]:
+def several(by: str, parts: tuple[Any, ...]) -> list[Expectation]:
+    """Return what a test gave as expectations, at least one.
+
+    Raises:
+        ExpectationError: there is none, or one is no expectation.
+    """
     if not parts:
         hint = "Name what you expect, or use effects.nothing_else() for nothing."
         raise ExpectationError(f"{by}()", "expects nothing", hint)
-    return [expectation_of(part, by) for part in parts]
+    return [expectation_of(part, by.rpartition(".")[2]) for part in parts]
 
 
 def _exact(intent: Any, by: str) -> Exact:

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+
+import attrs
 
 from airlock.effects.buffer import EffectBuffer
 from airlock.effects.emission import Emission
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import KNOWN, describe
 from airlock.effects.stable import name_of, stable_repr
+from airlock.testing.bounded import LINES, bounded, drawn, ends, short
 from airlock.testing.differences import differences, in_common
 from airlock.testing.excerpt import Excerpt
 from airlock.testing.expectations import AnyOrder, Exact, Expectation, Leaf
-from airlock.testing.explain import WIDTH, class_of, log, nearest, unlike, values_of, why_missing
+from airlock.testing.explain import (
+    PER_VALUE,
+    WIDTH,
+    class_of,
+    indented,
+    log,
+    nearest,
+    unlike,
+    values_of,
+    why_missing,
+)
+from airlock.testing.greedy import Matching
 from airlock.testing.recording import Recording
-from airlock.testing.search import Search
 from airlock.testing.tape import Tape
 
-__all__ = ["compared", "explained"]
+__all__ = ["compared", "explained", "unchanging"]
 
+Pair = tuple[Any, int | None]
+"""What is expected (or NOTHING), and the index of what was emitted (or None)."""
+LEFT_OUT = 20
+"""How many of the emissions that do not count are listed."""
 NOTHING: Any = object()
 """Stands where nothing was expected."""
-TABLE = 1_000_000
-"""How large the table of a longest common subsequence may be; longer ones are compared in step."""
+TABLE = 10_000
+"""How large the table of a longest common subsequence may be: of two hundreds, say."""
 
 
 def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:
@@ -48,9 +68,18 @@ def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:
             lines += _left_out(left.tape)
         return f"{_named(left)} == {_named(right)}", lines
     if type(left) in KNOWN and type(right) in KNOWN:
-        found = [f"  {difference}" for difference in differences(right, left)]
-        return f"{stable_repr(left)} == {stable_repr(right)}", found
+        found = bounded(indented(differences(right, left), "  "), LINES)
+        return f"{short(stable_repr(left))} == {short(stable_repr(right))}", found
     return None
+
+
+@contextmanager
+def unchanging(*compared: Any) -> Iterator[None]:
+    """Look at the recordings among these as they are now: while a failure is explained."""
+    with ExitStack() as stack:
+        for tape in {one.tape for one in compared if isinstance(one, Recording)}:
+            stack.enter_context(tape.unchanging())
+        yield
 
 
 def _emissions(sequence: Any) -> Sequence[Emission]:
@@ -67,10 +96,12 @@ def _left_out(tape: Tape) -> list[str]:
     gone = [(e, fate) for e in tape.emissions if not (fate := tape.fate(e)).escapes]
     if not gone:
         return []
-    values = values_of(emission for emission, _ in gone)
-    lines = zip(values, gone, strict=True)
-    told = [f"  {value}  {shown(e.place)}  {fate.note}" for value, (e, fate) in lines]
-    return ["", "emitted, and not counted:", *told]
+    first, more = gone[:LEFT_OUT], len(gone) - LEFT_OUT
+    values = values_of(emission for emission, _ in first)
+    lines = zip(values, first, strict=True)
+    listed = [f"  {value}  {shown(e.place)}  {fate.note}" for value, (e, fate) in lines]
+    rest = [f"  ... and {more:,} more"] if more > 0 else []
+    return ["", "emitted, and not counted:", *listed, *rest]
 
 
 def _not_in(wanted: Any, buffer: EffectBuffer) -> tuple[str, list[str]] | None:
@@ -89,13 +120,16 @@ def _buffered(leaf: Leaf, intents: Sequence[Any]) -> list[str]:
     """What comes nearest in a buffer that records no places."""
     if not intents:
         return ["the buffer is empty"]
-    lines = ["in the buffer:", *(f"  {i:>3}  {_shown(one)}" for i, one in enumerate(intents, 1))]
+    first, more, last = ends(list(enumerate(intents, 1)), LINES - 1)
+    rows = [f"  {i:>3}  {_shown(one)}" for i, one in (*first, *last)]
+    gap = [f"       ... {more:,} more ..."] if more else []
+    lines = ["in the buffer:", *rows[: len(first)], *gap, *rows[len(first) :]]
     near = nearest(leaf, intents)
     if near is None:
         return lines
     index, found = near
-    told = [f"nearest to {leaf!r}: #{index + 1}", *(f"  {difference}" for difference in found)]
-    return [*told, "", *lines]
+    differing = bounded(indented(found, "  "), PER_VALUE)
+    return [f"nearest to {short(repr(leaf))}: #{index + 1}", *differing, "", *lines]
 
 
 def _is_sequence(value: object) -> bool:
@@ -138,35 +172,41 @@ class Rows:
         self._emitted = emitted
         self._expected = expected
         self._places = places
-        values = [_shown(one) for one in (*emitted, *expected)]
-        self._width = min(max(map(len, values), default=0), WIDTH)
+        at_most = [*emitted[:LINES], *emitted[-LINES:], *expected[:LINES], *expected[-LINES:]]
+        self._width = min(max((len(_shown(one)) for one in at_most), default=0), WIDTH)
         self._digits = len(str(len(emitted))) + 1
 
     def in_columns(self) -> list[str]:
-        """Side by side: the same values in another order."""
-        width = self._width
-        lines = ["only the order is wrong:", f"         {'expected':<{width}}  emitted"]
-        for at, (one, other) in enumerate(zip(self._expected, self._emitted, strict=True)):
-            mark = " " if one == other else "~"
-            values = f"{_shown(one):<{width}}  {_shown(other):<{width}}"
-            lines.append(f"  {mark} {at + 1:>3}  {values}  {self._place(at)}".rstrip())
-        return lines
+        """Draw them side by side: the same values in another order."""
+        pairs = zip(self._expected, self._emitted, strict=True)
+        rows = [(one == other, at) for at, (one, other) in enumerate(pairs)]
+        head = ["only the order is wrong:", f"         {'expected':<{self._width}}  emitted"]
+        return head + drawn(rows, self._side_by_side)
+
+    def _side_by_side(self, at: int) -> Iterator[str]:
+        one, other, width = self._expected[at], self._emitted[at], self._width
+        mark = " " if one == other else "~"
+        values = f"{_shown(one):<{width}}  {_shown(other):<{width}}"
+        yield f"  {mark} {at + 1:>3}  {values}  {self._place(at)}".rstrip()
 
     def aligned(self) -> list[str]:
-        """One below the other, with what is missing, too many, or not as expected."""
-        lines = [f"{len(self._emitted)} emitted, {len(self._expected)} expected:"]
-        for one, at in _aligned(self._emitted, self._expected):
-            if at is None:
-                lines.append(f"  - {_shown(one):<{self._width}}  {_missing(one)}")
-            elif one is NOTHING:
-                lines.append(self._row("+", at, "not expected"))
-            elif one == self._emitted[at]:
-                lines.append(self._row(" ", at))
-            else:
-                lines.append(self._row("~", at, "not as expected"))
-                found = unlike(one, self._emitted[at])
-                lines += [f"        {difference}" for difference in found]
-        return lines
+        """Draw one below the other, with what is missing, too many, or not as expected."""
+        head = f"{len(self._emitted)} emitted, {len(self._expected)} expected:"
+        pairs = _aligned(self._emitted, self._expected)
+        rows = [(at is not None and one == self._emitted[at], (one, at)) for one, at in pairs]
+        return [head, *drawn(rows, self._below, limit=2 * LINES)]
+
+    def _below(self, pair: tuple[Any, int | None]) -> Iterator[str]:
+        one, at = pair
+        if at is None:
+            yield f"  - {_shown(one):<{self._width}}  {_missing(one)}"
+        elif one is NOTHING:
+            yield self._row("+", at, "not expected")
+        elif one == self._emitted[at]:
+            yield self._row(" ", at)
+        else:
+            yield self._row("~", at, "not as expected")
+            yield from bounded(indented(unlike(one, self._emitted[at]), " " * 8), PER_VALUE)
 
     def _row(self, mark: str, at: int, note: str = "") -> str:
         value = f"  {mark} {_shown(self._emitted[at]):<{self._width}}"
@@ -179,7 +219,7 @@ class Rows:
 
 
 def _shown(one: Any) -> str:
-    return describe(one) if isinstance(one, type) else stable_repr(one)
+    return describe(one) if isinstance(one, type) else short(stable_repr(one))
 
 
 def _missing(one: Any) -> str:
@@ -193,30 +233,81 @@ def _missing(one: Any) -> str:
 
 def _same_but_for_order(emitted: Sequence[Any], expected: Sequence[Any]) -> bool:
     leaves = [one if isinstance(one, Leaf) else Exact(one) for one in expected]
-    if len(emitted) * len(expected) > TABLE:
-        return False
-    return Search(emitted).assigned(AnyOrder(*leaves)).enough
+    return Matching(emitted).meet(AnyOrder(*leaves)) is not None
 
 
-def _aligned(emitted: Sequence[Any], expected: Sequence[Any]) -> Iterator[tuple[Any, int | None]]:
-    """Pairs of what is expected (or NOTHING) and the index of what was emitted (or None)."""
+# -- what belongs to what -------------------------------------------------------------------------
+
+
+def _aligned(emitted: Sequence[Any], expected: Sequence[Any]) -> Iterator[Pair]:
+    """Pair what is expected (or NOTHING) with the index of what was emitted (or None)."""
     start, end = in_common(expected, emitted)
     for at in range(start):
         yield expected[at], at
     wanted = list(expected[start : len(expected) - end])
     there = list(range(start, len(emitted) - end))
-    if len(wanted) * len(there) <= TABLE:
-        yield from _by_common_part(wanted, there, emitted)
-    else:
-        yield from _paired(wanted, there, emitted)
+    from_i = from_j = 0
+    for i, j in [*_anchors(wanted, there, emitted), (len(wanted), len(there))]:
+        yield from _between(wanted[from_i:i], there[from_j:j], emitted)
+        if i < len(wanted):
+            yield wanted[i], there[j]
+        from_i, from_j = i + 1, j + 1
     for back in range(end, 0, -1):
         yield expected[-back], len(emitted) - back
 
 
-def _by_common_part(
-    wanted: list[Any], there: list[int], emitted: Sequence[Any]
-) -> Iterator[tuple[Any, int | None]]:
-    """Along a longest common subsequence; what is between its elements is paired by class."""
+def _anchors(
+    wanted: Sequence[Any], there: Sequence[int], emitted: Sequence[Any]
+) -> list[tuple[int, int]]:
+    """Find equal values in the same order, of many: the n-th of a value belongs to the n-th.
+
+    The longest increasing sequence of them, by patience sorting: n log n steps.
+    """
+    if len(wanted) * len(there) <= TABLE:
+        return []
+    places: dict[Any, list[int]] = {}
+    for j in reversed(range(len(there))):
+        with suppress(TypeError):  # it has no hash
+            places.setdefault(emitted[there[j]], []).append(j)
+    piles: list[int] = []
+    tops: list[Link] = []
+    for i, one in enumerate(wanted):
+        at = None if isinstance(one, Leaf) else _next_place(places, one)
+        if at is not None:
+            pile = bisect_left(piles, at)
+            link = Link(i, at, tops[pile - 1] if pile else None)
+            piles[pile : pile + 1] = [at]
+            tops[pile : pile + 1] = [link]
+    found: list[tuple[int, int]] = []
+    last = tops[-1] if tops else None
+    while last is not None:
+        found.append((last.wanted, last.there))
+        last = last.before
+    return found[::-1]
+
+
+def _next_place(places: dict[Any, list[int]], one: Any) -> int | None:
+    try:
+        left = places.get(one)
+    except TypeError:  # it has no hash
+        return None
+    return left.pop() if left else None
+
+
+@attrs.frozen(eq=False)
+class Link:
+    """Two equal values, and those that come before them in the longest sequence so far."""
+
+    wanted: int
+    there: int
+    before: Link | None
+
+
+def _between(wanted: Sequence[Any], there: Sequence[int], emitted: Sequence[Any]) -> Iterator[Pair]:
+    """Pair few along a longest common subsequence, and many in turn."""
+    if len(wanted) * len(there) > TABLE:
+        yield from _paired(wanted, there, emitted)
+        return
     table = [[0] * (len(there) + 1) for _ in range(len(wanted) + 1)]
     for i in range(len(wanted) - 1, -1, -1):
         for j in range(len(there) - 1, -1, -1):
@@ -238,24 +329,30 @@ def _by_common_part(
     yield from _paired(wanted[from_i:], there[from_j:], emitted)
 
 
-def _paired(
-    wanted: Sequence[Any], there: Sequence[int], emitted: Sequence[Any]
-) -> Iterator[tuple[Any, int | None]]:
-    """Those of one class, in turn; the others are missing, or too many."""
-    left = list(wanted)
+def _paired(wanted: Sequence[Any], there: Sequence[int], emitted: Sequence[Any]) -> Iterator[Pair]:
+    """Pair those of one class, in turn; the others are missing, or too many."""
+    by_class: dict[Any, deque[int]] = {}
+    for i, one in enumerate(wanted):
+        by_class.setdefault(_class_of(one), deque()).append(i)
+    begin = 0
     for at in there:
-        mate = next((i for i, one in enumerate(left) if _same_class(one, emitted[at])), None)
-        if mate is None:
+        mates = [by_class[cls] for cls in type(emitted[at]).__mro__ if cls in by_class]
+        for mate in mates:
+            while mate and mate[0] < begin:  # passed over
+                mate.popleft()
+        mate_at = min((mate[0] for mate in mates if mate), default=None)
+        if mate_at is None:
             yield NOTHING, at
             continue
-        for skipped in left[:mate]:
+        for skipped in wanted[begin:mate_at]:
             yield skipped, None
-        yield left[mate], at
-        del left[: mate + 1]
-    for one in left:
+        yield wanted[mate_at], at
+        begin = mate_at + 1
+    for one in wanted[begin:]:
         yield one, None
 
 
-def _same_class(expected: Any, intent: Any) -> bool:
+def _class_of(expected: Any) -> Any:
+    """Return the class of the intents that an expectation is about; None if it is about none."""
     cls = class_of(expected) if isinstance(expected, Leaf) else type(expected)
-    return cls in KNOWN and isinstance(intent, cls)
+    return cls if cls in KNOWN else None

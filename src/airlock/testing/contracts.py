@@ -33,7 +33,7 @@ from airlock.errors import (
 )
 from airlock.flushing.engine import Engine
 from airlock.signatures import is_async
-from airlock.testing.strategies.values import strategy_of
+from airlock.testing.strategies import strategy_of
 
 import hypothesis  # isort: skip
 from hypothesis import strategies as st  # isort: skip

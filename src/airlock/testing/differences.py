@@ -10,10 +10,13 @@ import attrs
 
 from airlock.effects.json import Json
 from airlock.effects.stable import field_repr, name_of, stable_repr
+from airlock.testing.bounded import LONGEST, short
 
 __all__ = ["Difference", "differences", "in_common", "of_field"]
 
 NOTHING = "nothing"
+AROUND = 40
+"""How much is shown on either side of the place where long texts begin to differ."""
 
 
 @attrs.frozen
@@ -32,8 +35,8 @@ class Difference:
 
     def __str__(self) -> str:
         if self.expected == self.got:  # as a sensitive field is
-            return f"{self.path}: differs, and is shown as {self.got}"
-        return f"{self.path}: expected {self.expected}, got {self.got}"
+            return f"{self.path}: differs, and is shown as {short(self.got)}"
+        return f"{self.path}: expected {short(self.expected)}, got {short(self.got)}"
 
 
 def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]:
@@ -68,6 +71,19 @@ def _of_parts(expected: Any, got: Any, path: str) -> Iterator[Difference]:
         yield from _of_elements(
             expected.splitlines(), got.splitlines(), lambda i: f"{line} {i + 1}"
         )
+    elif _long_texts(expected, got):
+        pairs = enumerate(zip(expected, got, strict=False))
+        shorter = min(len(expected), len(got))
+        at = next((i for i, (one, other) in pairs if one != other), shorter)
+        around = slice(max(at - AROUND, 0), at + AROUND)
+        where = f"{path or 'value'}, around character {at + 1:,}"
+        yield Difference(where, repr(expected[around]), repr(got[around]))
+
+
+def _long_texts(expected: Any, got: Any) -> bool:
+    """Return True if the difference may be in what is not shown of two texts."""
+    texts = type(expected) is type(got) and type(expected) in (str, bytes)
+    return texts and max(len(expected), len(got)) > LONGEST
 
 
 def _equal(expected: Any, got: Any) -> bool:

@@ -78,7 +78,7 @@ class expect_effects:  # noqa: N801 - used like a function, `with expect_effects
         __tracebackhide__ = True
         recording = self.recording
         if self._expected:
-            recording.check(self._expected, all_of_it=self._exhaustive)
+            recording.saw(*self._expected)
         if self._exhaustive:
             recording.nothing_else()
         recording.check_expectations()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from airlock.effects.emission import Emission
 from airlock.effects.place import shown
 from airlock.effects.stable import name_of, stable_repr
+from airlock.testing.bounded import LINES, bounded, ends, short
 from airlock.testing.differences import Difference, differences, of_field
 from airlock.testing.expectations import Exact, Leaf, Like
 from airlock.testing.tape import Tape
 
 __all__ = [
+    "PER_VALUE",
     "class_of",
+    "indented",
     "listed",
     "log",
     "nearest",
@@ -28,10 +31,12 @@ __all__ = [
     "why_missing",
 ]
 
-LIMIT = 500
-"""How many emissions are listed."""
 WIDTH = 60
 """How wide a column of values is; longer ones stand out."""
+NUMBERS = 20
+"""How many of several emissions are named by their numbers."""
+PER_VALUE = 10
+"""How many differences of one value are listed."""
 
 
 # -- the log --------------------------------------------------------------------------------------
@@ -42,30 +47,36 @@ def log(tape: Tape) -> list[str]:
     emissions = tape.emissions
     if not emissions:
         return ["nothing was emitted"]
-    shown_ones = emissions[:LIMIT]
+    first, left_out, last = ends(list(enumerate(emissions, 1)), LINES - 1)
+    listed_ones = [*first, *last]
+    values = values_of(emission for _, emission in listed_ones)
     lines = [f"emitted ({len(emissions)}):"]
-    for number, (emission, value) in enumerate(
-        zip(shown_ones, values_of(shown_ones), strict=True), 1
-    ):
+    for at, ((number, emission), value) in enumerate(zip(listed_ones, values, strict=True)):
+        if left_out and at == len(first):
+            lines.append(f"       ... {left_out:,} more ...")
         note = tape.fate(emission).note
         line = f"  {number:>3}  {value}  {shown(emission.place)}"
         lines.append(f"{line}  {note}" if note else line)
-    if len(emissions) > LIMIT:
-        lines.append(f"  ... and {len(emissions) - LIMIT} more")
     return lines
 
 
 def values_of(emissions: Iterable[Emission]) -> list[str]:
     """Their values, as a column of text."""
-    values = [stable_repr(emission.intent) for emission in emissions]
+    values = [short(stable_repr(emission.intent)) for emission in emissions]
     width = min(max(map(len, values), default=0), WIDTH)
     return [f"{value:<{width}}" for value in values]
 
 
-def numbers(tape: Tape, emissions: Iterable[Emission]) -> str:
-    """The numbers of emissions in the log."""
+def numbers(tape: Tape) -> Callable[[Sequence[Emission]], str]:
+    """Return what writes the numbers that emissions have in the log."""
     at = {emission: number for number, emission in enumerate(tape.emissions, 1)}
-    return ", ".join(f"#{at[emission]}" for emission in emissions)
+
+    def written(emissions: Sequence[Emission]) -> str:
+        some = ", ".join(f"#{at[emission]}" for emission in emissions[:NUMBERS])
+        more = len(emissions) - NUMBERS
+        return some if more <= 0 else f"{some} and {more:,} more"
+
+    return written
 
 
 def text(*parts: Iterable[str]) -> str:
@@ -79,7 +90,7 @@ def text(*parts: Iterable[str]) -> str:
 def not_one(tape: Tape, wanted: Like, found: Sequence[Emission]) -> str:
     """There is not exactly one."""
     if found:
-        head = f"expected one {wanted!r}, and {len(found)} were emitted: {numbers(tape, found)}"
+        head = f"expected one {wanted!r}, and {len(found)} were emitted: {numbers(tape)(found)}"
         return text([head], log(tape))
     head = f"expected one {wanted!r}, and none was emitted"
     return text([head], why_missing(tape, wanted, tape.escaping), log(tape))
@@ -109,8 +120,15 @@ def _were(count: int) -> str:
 
 def listed(emissions: Sequence[Emission]) -> list[str]:
     """A line for each: value and place."""
-    pairs = zip(values_of(emissions), emissions, strict=True)
-    return [f"  {value}  at {shown(emission.place)}" for value, emission in pairs]
+    first, left_out, last = ends(emissions, LINES - 1)
+    listed_ones = [*first, *last]
+    pairs = zip(values_of(listed_ones), listed_ones, strict=True)
+    lines = [f"  {value}  at {shown(emission.place)}" for value, emission in pairs]
+    return (
+        [*lines[: len(first)], f"  ... {left_out:,} more ...", *lines[len(first) :]]
+        if left_out
+        else lines
+    )
 
 
 # -- what is missing ------------------------------------------------------------------------------
@@ -127,13 +145,16 @@ def why_missing(tape: Tape, leaf: Leaf, free: Sequence[Emission]) -> list[str]:
     for emission in filter(lambda e: leaf.accepts(e.intent), tape.emissions):
         fate = tape.fate(emission)
         if not fate.escapes or emission in tape.taken:
-            where = f"{stable_repr(emission.intent)} was emitted at {shown(emission.place)}"
+            where = f"{short(stable_repr(emission.intent))} was emitted at {shown(emission.place)}"
             return [f"{where}, and {'an earlier saw(...) took it' if fate.escapes else fate.note}"]
     near = nearest(leaf, [emission.intent for emission in free])
     if near is not None:
         index, found = near
-        where = f"{numbers(tape, [free[index]])}, at {shown(free[index].place)}"
-        return [f"nearest to {leaf!r}: {where}", *(f"  {difference}" for difference in found)]
+        where = f"{numbers(tape)([free[index]])}, at {shown(free[index].place)}"
+        return [
+            f"nearest to {short(repr(leaf))}: {where}",
+            *bounded(indented(found, "  "), PER_VALUE),
+        ]
     name = name_of(class_of(leaf))
     names = {name_of(type(e.intent)) for e in tape.emissions}
     if name in names:
@@ -154,6 +175,11 @@ def nearest(leaf: Leaf, among: Sequence[Any]) -> tuple[int, list[Difference]] | 
     cls = class_of(leaf)
     found = [(i, list(unlike(leaf, one))) for i, one in enumerate(among) if isinstance(one, cls)]
     return min(found, key=lambda pair: len(pair[1]), default=None)
+
+
+def indented(differences: Iterable[Difference], by: str) -> Iterator[str]:
+    """Yield a line for each difference."""
+    return (f"{by}{difference}" for difference in differences)
 
 
 def unlike(expected: Any, intent: Any) -> Iterator[Difference]:

@@ -20,10 +20,10 @@ from airlock.errors import DeclarationError, ExpectationError, ScopeStateError
 from airlock.release import Release, ambient
 from airlock.scope import Scope
 from airlock.testing import explain
-from airlock.testing.algebra import expectation_of, like, never_used
+from airlock.testing.algebra import expectation_of, like, never_used, several
 from airlock.testing.excerpt import Excerpt
 from airlock.testing.expectations import AnyOrder, Like
-from airlock.testing.search import Search
+from airlock.testing.greedy import Matching
 from airlock.testing.tape import MODES, Mode, Tape, policy_of
 from airlock.testing.unmet import unmet
 
@@ -243,22 +243,17 @@ class Recording(EffectBuffer):
 
         Raises:
             AssertionError: one of them was not.
-            ExpectationError: one of them cannot be expected.
+            ExpectationError: one of them cannot be expected, or there are none.
         """
         __tracebackhide__ = True
-        self.check(expected, all_of_it=False)
-
-    def check(self, expected: Iterable[Any], *, all_of_it: bool) -> None:
-        """``saw``, or with ``all_of_it`` an attempt to leave nothing over."""
-        __tracebackhide__ = True
-        wanted = AnyOrder(*[expectation_of(one, "saw") for one in expected])
+        wanted = AnyOrder(*several("effects.saw", expected))
         wanted.used = True
         emissions = [e for e in self.tape.escaping if e not in self.tape.taken]
-        search = Search([emission.intent for emission in emissions])
-        way = search.best(wanted, all_of_it=all_of_it)
-        if way is None:
-            raise AssertionError(unmet(self.tape, wanted, search, emissions))
-        met = [emissions[i] for i in way.indices]
+        matching = Matching([emission.intent for emission in emissions])
+        taken = matching.meet(wanted)
+        if taken is None:
+            raise AssertionError(unmet(self.tape, wanted, matching, emissions))
+        met = [emissions[i] for i in taken]
         self.tape.taken.update(met)
         self._look_at(met)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from airlock.effects.emission import Emission, Recorder
@@ -31,7 +33,7 @@ class Tape(Recorder):
         taken: those that have met an expectation, and meet no other.
     """
 
-    __slots__ = ("allows", "asserted", "emissions", "expectations", "place", "taken")
+    __slots__ = ("_now", "allows", "asserted", "emissions", "expectations", "place", "taken")
 
     exclusive = True
 
@@ -42,11 +44,27 @@ class Tape(Recorder):
         self.expectations: list[tuple[Expectation, Place]] = []
         self.asserted: set[Emission] = set()
         self.taken: set[Emission] = set()
+        self._now: list[Emission] | None = None
 
     @property
     def escaping(self) -> list[Emission]:
         """The emissions that would have escaped, in order."""
+        if self._now is not None:
+            return self._now
         return [emission for emission in self.emissions if self.fate(emission).escapes]
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Decide only once what would have escaped, while nothing can change that.
+
+        Fates change without notice, so they are looked at each time; whoever asks for one element
+        after the other would ask for all fates each time.
+        """
+        self._now = self.escaping
+        try:
+            yield
+        finally:
+            self._now = None
 
     def fate(self, emission: Emission) -> Fate:
         """What became of an emission; what the recording itself drops would escape."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from airlock.effects.emission import Emission
-from airlock.testing.assignment import Demand
+from airlock.testing.bounded import drawn, short
 from airlock.testing.expectations import (
     AnyOrder,
     Expectation,
@@ -16,31 +16,33 @@ from airlock.testing.expectations import (
     Times,
 )
 from airlock.testing.explain import log, numbers, text, why_missing
-from airlock.testing.search import BUDGET, Search
+from airlock.testing.greedy import Demand, Matching
 from airlock.testing.tape import Tape
 
 __all__ = ["unmet"]
+
+EXPLAINED = 5
+"""How many of the missing ones are explained."""
 
 Shares = Iterator[tuple[Demand, list[int]]]
 """For each leaf, as they stand in the tree: what is wanted, and the emissions that it got."""
 
 
-def unmet(tape: Tape, wanted: Expectation, search: Search, emissions: Sequence[Emission]) -> str:
-    """The emissions do not meet an expectation: the state of each part, and the nearest misses."""
+def unmet(
+    tape: Tape, wanted: Expectation, matching: Matching, emissions: Sequence[Emission]
+) -> str:
+    """Describe the state of each part of an expectation that is not met, and the nearest misses."""
     if isinstance(wanted, AnyOrder) and len(wanted.parts) == 1:
         wanted = wanted.parts[0]
-    state = State(tape, wanted, search, emissions)
+    state = State(tape, wanted, matching, emissions)
     missing = state.missing()
-    if search.exhausted:
-        head = f"the effects were not found to be as expected, in {BUDGET:,} attempts: the parts "
-        head += "overlap too much. Make them more specific:"
-    elif missing or not _only_the_order(wanted, search):
-        head = "the effects are not as expected:"
-    else:
-        head = "only the order is wrong:"
+    ordered = missing or state.forbidden() or matching.meet(wanted, bans=False) is not None
+    head = "the effects are not as expected:" if ordered else "only the order is wrong:"
+    more = len(missing) - EXPLAINED
     return text(
         [head, *state.drawn()],
-        *(why_missing(tape, leaf, state.free) for leaf in missing),
+        *(why_missing(tape, leaf, state.free) for leaf in missing[:EXPLAINED]),
+        [f"... and {more:,} more are missing"] if more > 0 else [],
         log(tape),
     )
 
@@ -49,22 +51,19 @@ class State:
     """How far an expectation is met, order aside."""
 
     def __init__(
-        self, tape: Tape, wanted: Expectation, search: Search, emissions: Sequence[Emission]
+        self, tape: Tape, wanted: Expectation, matching: Matching, emissions: Sequence[Emission]
     ) -> None:
-        self._tape = tape
         self._wanted = wanted
-        self._search = search
+        self._matching = matching
         self._emissions = emissions
-        self._assignment = search.assigned(wanted)
-        taken = set(self._assignment.all_taken())
+        self._numbers_of = numbers(tape)
+        self._shares = matching.share(wanted)
+        taken = {index for _, given in self._shares for index in given}
         self.free = [e for i, e in enumerate(emissions) if i not in taken]
 
-    def _shares(self) -> Shares:
-        return zip(self._assignment.wanted, self._assignment.given, strict=True)
-
     def missing(self) -> list[Leaf]:
-        """The leaves that got too few emissions."""
-        return self._lacking(self._wanted, 1, self._shares())
+        """Return the leaves that got too few emissions."""
+        return self._lacking(self._wanted, 1, iter(self._shares))
 
     def _lacking(self, part: Expectation, least: int, shares: Shares) -> list[Leaf]:
         if isinstance(part, Never):
@@ -77,23 +76,39 @@ class State:
         enough = isinstance(part, OneOf) and not all(lacking)
         return [] if enough else [leaf for leaves in lacking for leaf in leaves]
 
-    def drawn(self) -> list[str]:
-        """The expectation as a tree, with the state of each leaf."""
-        return self._drawn(self._wanted, "  ", "", self._shares())
+    def forbidden(self) -> bool:
+        """Return True if there is what must not be anywhere, whatever the order."""
+        return self._forbidden(self._wanted)
 
-    def _drawn(self, part: Expectation, indent: str, counted: str, shares: Shares) -> list[str]:
-        if isinstance(part, Times):
-            return self._drawn(part.part, indent, f", {part.counted}", shares)
+    def _forbidden(self, part: Expectation) -> bool:
         if isinstance(part, Never):
-            fitting = self._search.fitting(part.part)
-            return [f"{indent}never {part.part!r}: {self._seen(fitting) or 'as it should be'}"]
-        if isinstance(part, Leaf):
-            return [f"{indent}{part!r}{counted}: {self._state_of(part, *next(shares))}"]
-        word = {InOrder: "in order", AnyOrder: "in any order", OneOf: "one of"}[type(part)]
-        lines = [f"{indent}{word}{counted}:"]
-        for inner in part.parts:
-            lines += self._drawn(inner, indent + "  ", "", shares)
-        return lines
+            return bool(self._matching.fitting(part.part))
+        return not isinstance(part, InOrder) and any(map(self._forbidden, part.parts))
+
+    def drawn(self) -> list[str]:
+        """Return the expectation as a tree, with the state of each leaf."""
+        rows = list(self._drawn(self._wanted, "  ", "", iter(self._shares)))
+        return drawn(rows, lambda line: [line])
+
+    def _drawn(
+        self, part: Expectation, indent: str, counted: str, shares: Shares
+    ) -> Iterator[tuple[bool, str]]:
+        """Yield the lines, each with whether it is as expected."""
+        if isinstance(part, Times):
+            yield from self._drawn(part.part, indent, f", {part.counted}", shares)
+        elif isinstance(part, Never):
+            fitting = self._matching.fitting(part.part)
+            state = self._seen(fitting) or "as it should be"
+            yield not fitting, f"{indent}never {short(repr(part.part))}: {state}"
+        elif isinstance(part, Leaf):
+            demand, given = next(shares)
+            line = f"{indent}{short(repr(part))}{counted}: {self._state_of(part, demand, given)}"
+            yield len(given) >= demand.at_least, line
+        else:
+            word = {InOrder: "in order", AnyOrder: "in any order", OneOf: "one of"}[type(part)]
+            yield False, f"{indent}{word}{counted}:"
+            for inner in part.parts:
+                yield from self._drawn(inner, indent + "  ", "", shares)
 
     def _state_of(self, leaf: Leaf, demand: Demand, given: list[int]) -> str:
         if len(given) >= max(demand.at_least, 1):
@@ -103,8 +118,8 @@ class State:
         return ("missing" if demand.at_least else "not emitted") + self._lost(leaf)
 
     def _lost(self, leaf: Leaf) -> str:
-        """What fits it, and was given to others."""
-        fitting = self._search.fitting(leaf)
+        """Say what fits it, and was given to others."""
+        fitting = self._matching.fitting(leaf)
         if not fitting:
             return ""
         what = "fits, and another part has it" if len(fitting) == 1 else "fit, and others have them"
@@ -114,41 +129,4 @@ class State:
         return f"emitted, {self._numbers(indices)}" if indices else ""
 
     def _numbers(self, indices: Sequence[int]) -> str:
-        return numbers(self._tape, [self._emissions[i] for i in indices])
-
-
-# -- is it the order? -----------------------------------------------------------------------------
-
-
-def _only_the_order(wanted: Expectation, search: Search) -> bool:
-    """Whether everything is there, and nothing that must not be, but for their places."""
-    ordered, loose = _without_never(wanted), _without_order(wanted, inside=False)
-    return not _met(ordered, search) and _met(loose, search)
-
-
-def _met(wanted: Expectation, search: Search) -> bool:
-    wanted.used = True
-    return Search(search.intents).best(wanted, all_of_it=False) is not None
-
-
-def _without_never(part: Expectation) -> Expectation:
-    if isinstance(part, Leaf):
-        return part
-    if isinstance(part, Never):
-        return AnyOrder()
-    if isinstance(part, Times):
-        return Times(_without_never(part.part), part.at_least, part.at_most)
-    return type(part)(*map(_without_never, part.parts))
-
-
-def _without_order(part: Expectation, *, inside: bool) -> Expectation:
-    """The same in any order; ``inside`` an ``in_order``, nothing is forbidden."""
-    if isinstance(part, Never) and inside:
-        return AnyOrder()
-    if isinstance(part, Leaf | Never) or (isinstance(part, Times) and isinstance(part.part, Leaf)):
-        return part
-    inside = inside or isinstance(part, InOrder)
-    inner = [_without_order(each, inside=inside) for each in part.parts]
-    if isinstance(part, Times):
-        return AnyOrder(*inner * part.at_least)
-    return AnyOrder(*inner) if isinstance(part, InOrder) else type(part)(*inner)
+        return self._numbers_of([self._emissions[i] for i in indices])

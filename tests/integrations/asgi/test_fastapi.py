@@ -21,7 +21,7 @@ from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.fastapi import Effects, Emits, effects_of
 from tests.integrations.asgi.vocabulary import Note, Notes, Receipt, get
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True
     )
     assert done.stdout.endswith(f"Run: pip install 'airlock-effects[{extra}]'\n")
 

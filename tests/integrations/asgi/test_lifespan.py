@@ -19,7 +19,7 @@ from airlock.integrations.fastapi import Effects
 from airlock.wiring import Handles
 from tests.integrations.asgi.vocabulary import Note, served
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.starlette import effects_of
 from tests.integrations.asgi.vocabulary import Note, Notes, Receipt, get
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 View = Callable[[Request], Awaitable[Response]]
 

@@ -32,8 +32,6 @@ from airlock.integrations.fastapi import Effects
 from airlock.integrations.sqlalchemy import on_commit
 from tests.integrations.asgi.vocabulary import Note, Notes, served
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def notes() -> Notes:

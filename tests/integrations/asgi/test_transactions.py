@@ -37,7 +37,7 @@ from airlock.testing import expect_effects
 from tests.integrations.asgi.vocabulary import Note, Notes, get
 from tests.integrations.services import postgresql
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.anyio
 
 Place = Literal["function", "request"]
 

@@ -140,7 +140,7 @@ def typed(folder: Path, *words: str, code: int = 0) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == code, done.stdout
@@ -435,7 +435,7 @@ def test_a_wrong_setting_is_told_by_check_and_keeps_the_server_from_starting(pro
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert "SettingError: settings.AIRLOCK: 'BOUNDARY'" in done.stderr
@@ -475,7 +475,7 @@ def serving(folder: Path, program: str) -> Iterator[tuple[httpx.Client, Path]]:
             stderr=subprocess.STDOUT,
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
             until_it_answers(process, port, printed)
             yield client, printed
     finally:

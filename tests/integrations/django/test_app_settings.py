@@ -164,7 +164,7 @@ def test_importing_needs_no_settings() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.stderr == ""
     assert "has no attribute 'nothing'" in done.stdout
@@ -177,6 +177,6 @@ def test_without_django_the_extra_is_named() -> None:
         "except ImportError as error: print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=600
     )
     assert "pip install 'airlock-effects[django]'" in done.stdout

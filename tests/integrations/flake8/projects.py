@@ -75,7 +75,7 @@ def flake8(folder: Path, *options: str, stdin: str | None = None) -> Ran:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
     return Ran(ran.stdout.replace(f"{folder}{os.sep}", ""), ran.returncode)

@@ -84,7 +84,7 @@ class TestWriting:
                 cwd=known,
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=600,
                 check=False,
             )
             assert (ran.returncode, ran.stderr) == (0, "")

@@ -1,27 +1,29 @@
 """The pytest plugin: fixture ``effects``, marker ``effects``, ini ``airlock_effects``.
 
-Inert until one of these is used: a test that asks for nothing runs as it would without it.
+Inert until one of these is used: a test that asks for nothing runs as it would without it, and
+airlock is not imported.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+<<<<<<< HEAD:src/airlock/pytest_plugin.py
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+=======
+>>>>>>> kit:src/airlock_plugins/pytest.py
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airlock.context import here
-from airlock.effects.buffer import EffectBuffer
-from airlock.effects.place import Place
-from airlock.effects.region import Region
-from airlock.effects.registry import KNOWN
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airlock.effects.place import Place
+    from airlock.effects.region import Region
     from airlock.testing.recording import Recording
     from airlock.testing.tape import Mode
 
@@ -37,7 +39,7 @@ recording starts before the first fixture of a test. Name `effects` among the ar
 or of a fixture, or mark the test with @pytest.mark.effects."""
 
 RECORDED = pytest.StashKey["Recorded"]()
-EXPLANATIONS = pytest.StashKey[dict[Place, tuple[str, list[str]]]]()
+EXPLANATIONS = pytest.StashKey["dict[Place, tuple[str, list[str]]]"]()
 """Of the comparisons that failed, by the place of their assertion."""
 
 
@@ -76,9 +78,15 @@ def _check_mode(mode: object, where: str) -> Mode:
     for known in MODES:
         if mode == known:
             return known
-    near = get_close_matches(str(mode), MODES, 1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    near = _near(str(mode), MODES)
+    guess = f" Did you mean {near!r}?" if near else ""
     raise pytest.UsageError(f"{where}: choose one of {', '.join(map(repr, MODES))}.{guess}")
+
+
+def _near(written: str, known: Sequence[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - inert until used
+
+    return next(iter(get_close_matches(written, known, 1)), None)
 
 
 class Choice:
@@ -106,8 +114,8 @@ def _options(marker: pytest.Mark, where: str) -> dict[str, Any]:
         )
     for name, value in options.items():
         if name != "strict":
-            near = get_close_matches(name, ("mode", "strict"), 1)
-            guess = f" Did you mean {near[0]}=?" if near else ""
+            near = _near(name, ("mode", "strict"))
+            guess = f" Did you mean {near}=?" if near else ""
             raise pytest.UsageError(f"{where} takes mode= and strict=, not {name}=.{guess}")
         if not isinstance(value, bool | None):
             raise pytest.UsageError(f"{where}: {name}={value!r} must be True or False.")
@@ -141,12 +149,19 @@ class Recorded:
     """
 
     def __init__(self, item: pytest.Item) -> None:
+        from airlock.context import here  # noqa: PLC0415 - inert until used
         from airlock.testing.recording import Recording  # noqa: PLC0415 - inert until used
 
         self.choice = Choice(item)
         self.recording = Recording(mode=self.choice.mode)
         self.recording.start((str(item.path), (item.location[1] or 0) + 1))
         self.region = here.get()
+
+    def enter(self) -> None:
+        """Be in force in this context too."""
+        from airlock.context import here  # noqa: PLC0415 - inert until used
+
+        here.set(self.region)
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +174,7 @@ def _airlock_recording(request: pytest.FixtureRequest) -> Iterator[None]:
     recorded = item.stash[RECORDED] = Recorded(item)
     context = getattr(request.instance, "_asyncioTestContext", None)
     if context is not None:  # of an IsolatedAsyncioTestCase, copied when pytest made the instance
-        context.run(here.set, recorded.region)
+        context.run(recorded.enter)
     try:
         yield
     finally:
@@ -231,6 +246,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     explained = [_explain(each, explanations) for each in _single(error)]
     explanations.clear()
     recorded = item.stash.get(RECORDED, None)
+    if "airlock" in sys.modules:
+        for each in _chained(error):
+            _hide_frames(each)
+            _name_the_fixture(each, recorded)
     if recorded is not None and not any(explained):
         _show(item, call.when, recorded, error)
 
@@ -246,6 +265,54 @@ def _show(item: pytest.Item, when: str, recorded: Recorded, error: BaseException
             item.add_report_section(when, "effects", text)
     elif when == "call" and recorded.choice.minds and (left := recording.leftovers()):
         item.add_report_section(when, "effects not asserted", "\n".join(listed(left)))
+
+
+# -- what pytest shows of errors -------------------------------------------------------------------
+
+IN_A_TEST = """In a test, the fixture `effects` opens a scope, records what is emitted and delivers \
+nothing: name it among the arguments of the test, or mark the test with @pytest.mark.effects. For \
+all tests, set `airlock_effects = record` in the ini file."""
+
+
+def _chained(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, those that it was raised from, and those in groups."""
+    waiting, seen = [error], set[int]()
+    for each in waiting:  # it grows while it is read
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__cause__, each.__context__]
+            waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+
+
+def _hide_frames(error: BaseException) -> None:
+    """Leave airlock's own frames out of tracebacks, so that the last one shown is the test's."""
+    trace = error.__traceback__
+    while trace is not None:
+        names = trace.tb_frame.f_globals
+        if _is_airlock(names):
+            names.setdefault("__tracebackhide__", _is_no_fault_of_airlock)
+        trace = trace.tb_next
+
+
+def _is_no_fault_of_airlock(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    from airlock.errors import AirlockError  # noqa: PLC0415 - inert until used
+
+    if excinfo is None:
+        return True
+    raised = excinfo.traceback[-1].frame.f_globals
+    return isinstance(excinfo.value, AirlockError | AssertionError) or not _is_airlock(raised)
+
+
+def _is_airlock(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__")).partition(".")[0] == "airlock"
+
+
+def _name_the_fixture(error: BaseException, recorded: Recorded | None) -> None:
+    from airlock.errors import NoScopeError  # noqa: PLC0415 - inert until used
+
+    if recorded is None and isinstance(error, NoScopeError):
+        error.add_note(IN_A_TEST)
 
 
 # -- contexts: async tests and fixtures may run in another one than this fixture -------------------
@@ -317,22 +384,31 @@ def _resumed(function: Any, region: Region) -> Any:
 # -- explaining -----------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
-) -> list[str] | None:
+) -> Generator[None, list[Any], list[Any]]:
     """Explain comparisons of intents and of sequences of them, sensitive values hidden."""
-    if op not in ("==", "in") or not (_about_intents(left) or _about_intents(right)):
-        return None
-    from airlock.testing.comparison import explained  # noqa: PLC0415 - inert until used
+    # Who has not imported airlock has no intents.
+    if "airlock" not in sys.modules or op not in ("==", "in"):
+        return (yield)
+    if not (_about_intents(left) or _about_intents(right)):
+        return (yield)
+    from airlock.testing.comparison import explained, unchanging  # noqa: PLC0415 - inert until used
 
-    explanation = explained(op, left, right)
+    with unchanging(left, right):
+        explanation = explained(op, left, right)
+        others = yield  # pytest's own, which asks for one element after the other
     if explanation is None:
-        return None
+        return others
     head, lines = config.stash[EXPLANATIONS][_asserting()] = explanation
-    return [head] if lines else None
+    return [[head], *others] if lines else others
 
 
 def _about_intents(value: object) -> bool:
+    from airlock.effects.buffer import EffectBuffer  # noqa: PLC0415 - inert until used
+    from airlock.effects.registry import KNOWN  # noqa: PLC0415 - inert until used
+
     if isinstance(value, list | tuple):
         return any(type(element) in KNOWN for element in value)
     return isinstance(value, EffectBuffer) or type(value) in KNOWN
@@ -347,7 +423,7 @@ def _asserting() -> Place:
 
 
 def _inner(module: str) -> bool:
-    return module.partition(".")[0] in ("_pytest", "airlock", "pluggy")
+    return module.partition(".")[0] in ("airlock_plugins", "_pytest", "airlock", "pluggy")
 
 
 def _single(error: BaseException | None) -> Iterator[BaseException]:
