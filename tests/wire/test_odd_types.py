@@ -237,16 +237,11 @@ def test_a_time_whose_zone_has_no_offset_of_its_own_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["1e999", "-1e999"])
-@pytest.mark.parametrize("json", ["stdlib", "orjson"])
-def test_a_number_that_is_too_large_is_not_infinity(text: str, json: Any) -> None:
-    wire = Wire(json=json)
-    for hint, problem in (
-        (float, "expected a number that a float can hold, found a larger one"),
-        (Json, "expected a JSON document that is finite and less deep"),
-    ):
-        holder(hint)
-        message = f'{{"kind":"wire.holder","version":1,"data":{{"it":{text}}}}}'
-        assert refused(partial(wire.loads, message)) == f"$.data.it {problem}"
+@pytest.mark.parametrize("hint", [float, Json, float | None])
+def test_a_number_that_is_too_large_is_not_infinity(text: str, hint: Any) -> None:
+    holder(hint)
+    message = f'{{"kind":"wire.holder","version":1,"data":{{"it":{text}}}}}'
+    assert refused(partial(Wire().loads, message)) == "$ has a number that is too large"
 
 
 @pytest.mark.parametrize("cls", [v.Rights, Dropping, Ejecting])
