@@ -22,7 +22,7 @@ import msgspec
 
 from airlock.wire.choices import by_value
 from airlock.wire.compounds import is_record
-from airlock.wire.hints import Member, bare, has_members, members
+from airlock.wire.hints import Member, bare, has_members
 from airlock.wire.leaves import LEAVES
 from airlock.wire.unions import is_tagged, is_union, members_of
 
@@ -66,8 +66,8 @@ def _is_read(hint: Any, converter: WireConverter, seen: set[Any]) -> bool:
         inner = [args[1]]
     elif isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _is_plain_enum(kind)
-    elif _is_plain_class(hint):
-        inner = [member.hint for member in members(hint)]
+    elif _is_plain_class(hint, converter):
+        inner = [member.hint for member in converter.members(hint)]
     else:
         return False
     return all(_is_read(one, converter, seen) for one in inner)
@@ -84,7 +84,7 @@ def _is_plain_enum(cls: type[enum.Enum]) -> bool:
 _MISSING: Any = vars(enum.Enum)["_missing_"].__func__
 
 
-def _is_plain_class(cls: Any) -> bool:
+def _is_plain_class(cls: Any, converter: WireConverter) -> bool:
     """Return True if a class stores its arguments as they are, under their own names."""
     if not has_members(cls) or cls.__new__ is not object.__new__:
         return False
@@ -95,7 +95,7 @@ def _is_plain_class(cls: Any) -> bool:
     else:
         made = vars(cls).get("__dataclass_params__")
         plain = made is not None and made.init and all(f.init for f in dataclasses.fields(cls))
-    return plain and _is_typed_alike(cls, members(cls))
+    return plain and _is_typed_alike(cls, converter.members(cls))
 
 
 def _is_typed_alike(cls: type[Any], declared: list[Member]) -> bool:
@@ -142,7 +142,7 @@ def _fits(hint: Any, converter: WireConverter, made: dict[Any, Fits]) -> Fits | 
         test = _fits_one(members_of(hint), converter, made)
     elif kind in (tuple, list) and args and not is_record(hint):
         test = _fits_each(kind, _fits(args[0], converter, made))
-    elif _is_plain_class(hint):
+    elif _is_plain_class(hint, converter):
         test = _fits_class(hint, converter, made)
     return test
 
@@ -183,7 +183,7 @@ def _condition(
 ) -> str | None:
     """Return the test of a class as an expression about ``value``, and set the names in it."""
     terms = ["value.__class__ is cls"]
-    for i, member in enumerate(members(cls)):
+    for i, member in enumerate(converter.members(cls)):
         test, kind = _fits(member.hint, converter, made), bare(member.hint)
         if test is None:
             return None
@@ -204,7 +204,7 @@ def text_writer(cls: type[Any], converter: WireConverter, head: bytes) -> Callab
     It is compiled, with the test of the class in place: it is what is done most.
     """
     names = {"head": head, "encode": msgspec.json.Encoder().encode, "write": converter.write(cls)}
-    fits = _condition(cls, converter, {}, names) if _is_plain_class(cls) else None
+    fits = _condition(cls, converter, {}, names) if _is_plain_class(cls, converter) else None
     data = f"value if {fits} else write(value)" if fits else "write(value)"
     written: Callable[[Any], bytes] = eval(  # noqa: S307 - as above
         f"lambda value: head + encode({data}) + b'}}'", names

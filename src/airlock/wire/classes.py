@@ -10,7 +10,7 @@ import attrs
 from cattrs.gen import make_dict_structure_fn_from_attrs, override
 
 from airlock.wire import carried
-from airlock.wire.hints import has_members, members, positional, title
+from airlock.wire.hints import has_members, positional, title
 from airlock.wire.problems import UnwritableError, expected, unwritable
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def constructor(hint: Any, converter: WireConverter, checked: Collection[str] = 
         checked: fields that are there as they should be already, and need none.
     """
     cls: Any = typing.get_origin(hint) or hint
-    declared = members(hint)
+    declared = converter.members(hint)
     required = [member.key for member in declared if member.required]
     by_name = positional(cls)[: len(required)] != required  # by position is faster
     fields = {
@@ -63,13 +63,17 @@ def constructor(hint: Any, converter: WireConverter, checked: Collection[str] = 
         if one.key not in checked
     }
     return make_dict_structure_fn_from_attrs(
-        list(attrs.fields(attrs.make_class(cls.__name__, fields))),
+        list(attrs.fields(attrs.make_class(cls.__name__, fields, **_BARE))),
         cls,
         converter,
         {variable.__name__: Any for variable in getattr(cls, "__parameters__", ())},
         _cattrs_prefer_attrib_converters=True,
         **hooks,
     )
+
+
+_BARE: Any = {"init": False, "repr": False, "eq": False, "slots": False}
+"""Of a class that is only looked at, nothing has to be generated."""
 
 
 def _as_it_is(value: Any) -> Any:
@@ -79,7 +83,7 @@ def _as_it_is(value: Any) -> Any:
 def writer(hint: Any, converter: WireConverter) -> Write:
     """Return the hook that writes an object: as it is if msgspec can write that, else as a dict."""
     cls, name = typing.get_origin(hint) or hint, title(hint)
-    fields = [(one.key, one.name, converter.write(one.hint)) for one in members(hint)]
+    fields = [(one.key, one.name, converter.write(one.hint)) for one in converter.members(hint)]
     fits = carried.fits(hint, converter)
 
     def write(value: Any) -> Any:

@@ -16,12 +16,12 @@ from cattrs import Converter
 
 from airlock.wire import classes, compounds, unions
 from airlock.wire.choices import choice_of, is_choice
-from airlock.wire.hints import bare
+from airlock.wire.hints import Member, bare, members
 from airlock.wire.leaves import Leaf
 
 __all__ = ["Read", "WireConverter", "Write"]
 
-Read = Callable[[Any, Any], Any]
+Read = Callable[..., Any]
 Write = Callable[[Any], Any]
 
 
@@ -40,6 +40,8 @@ class WireConverter(Converter):
     ) -> None:
         super().__init__(detailed_validation=explain, forbid_extra_keys=strict)
         self.leaves = leaves
+        self.fields: dict[Any, list[Member]] = {}
+        """Of the classes met so far; to be cleared where a type could not be resolved."""
         self._open: set[tuple[str, Any]] = set()
         for matches, module in (
             (classes.is_class, classes),
@@ -53,6 +55,12 @@ class WireConverter(Converter):
         """Return the form of a type whose values are not made of others; None for all others."""
         known = self.leaves.get(typing.get_origin(hint) or hint)
         return choice_of(hint) if known is None and is_choice(hint) else known
+
+    def members(self, hint: Any) -> list[Member]:
+        """Return the fields of a class."""
+        if hint not in self.fields:
+            self.fields[hint] = members(hint)
+        return self.fields[hint]
 
     def read(self, hint: Any) -> Read:
         """Return the hook that reads a type."""

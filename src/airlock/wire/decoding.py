@@ -6,12 +6,14 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from msgspec import Raw
+
 from airlock.effects.registry import type_named
 from airlock.errors import WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.entries import Entries, Entry
 from airlock.wire.message import EnvelopeText, Message, MessageText, named
-from airlock.wire.problems import MisfitError, located
+from airlock.wire.problems import MisfitError
 from airlock.wire.sealing import opened, refuse_plaintext
 from airlock.wire.text import Limits
 from airlock.wire.versions import Steps, Versions
@@ -38,8 +40,8 @@ class Decoder:
         self._versions = versions
         self._cipher = cipher
         self._limits = limits
-        self._direct: dict[type[Any] | None, Entry] = {}
-        """Classes whose data is read as it came: neither opened nor upcast."""
+        self._direct: dict[type[Any] | None, Callable[[Raw], Any]] = {}
+        """Readers of classes whose data is read as it came: neither opened nor upcast."""
 
     def forget(self) -> None:
         """Find out anew which messages are read at once, since there is another upcaster or name."""
@@ -50,19 +52,17 @@ class Decoder:
 
         Any exception means that it may be no such message.
         """
-        entry = self._direct.get(type_named(message.kind, message.version))
-        if entry is None:
-            entry = self._find(message.kind, message.version)
         if message.sealed is not None:
             raise LookupError
-        return entry.read(message.data)
+        read = self._direct.get(type_named(message.kind, message.version))
+        return (read or self._find(message.kind, message.version))(message.data)
 
-    def _find(self, kind: str, version: int) -> Entry:
+    def _find(self, kind: str, version: int) -> Callable[[Raw], Any]:
         entry = self._entries.named(kind, version)
         if entry is None or entry.secrets or not self._versions.direct(kind, version):
             raise LookupError
-        self._direct[entry.cls] = entry
-        return entry
+        read = self._direct[entry.cls] = self._entries.reader(entry.cls)
+        return read
 
     def intent(self, message: Message) -> Any:
         """Return the intent of any message.
@@ -76,7 +76,8 @@ class Decoder:
         if entry is None:
             raise self._unknown(kind, version)
         try:
-            return self._read(entry, self._prepared(entry, route.steps, message))
+            data = self._prepared(entry, route.steps, message)
+            return self._entries.explain(entry.cls, data)
         except MisfitError as misfit:
             path, problem = misfit.described(secret=bool(entry.secrets) or sealed is not None)
         except RecursionError:
@@ -97,12 +98,6 @@ class Decoder:
         for upcast in steps:
             data = upcast(data)
         return data
-
-    def _read(self, entry: Entry, data: Any) -> Any:
-        try:
-            return entry.explain(data, entry.cls)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
-            raise located(error).within(".data") from None
 
     def _unknown(self, kind: str, version: int) -> WireError:
         known = self._entries.versions(self._versions.newest(kind))

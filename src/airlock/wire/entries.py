@@ -14,10 +14,10 @@ from airlock.effects.registry import declared, describe, spec_of, type_named, ty
 from airlock.errors import DeclarationError, SensitiveFieldError, UnencodableError
 from airlock.wire import carried
 from airlock.wire.classes import constructor
-from airlock.wire.converter import Read, WireConverter, Write
-from airlock.wire.hints import has_secrets, members
+from airlock.wire.converter import WireConverter, Write
+from airlock.wire.hints import has_secrets
 from airlock.wire.leaves import Leaf
-from airlock.wire.problems import NoFormError, UnwritableError, discreet
+from airlock.wire.problems import NoFormError, UnwritableError, discreet, located
 from airlock.wire.schema import Schemas
 from airlock.wire.text import dumps
 
@@ -35,8 +35,6 @@ class Entry:
         secrets: the fields that are sealed: those with something sensitive in them.
         write: the hook that writes an intent; raises ``UnwritableError``.
         dumps: the message of an intent as a text, nothing of it sealed, at once.
-        read: the intent of the text of its data, at once; any exception means that it may be bad.
-        explain: the hook that reads the data, and raises ``MisfitError``.
     """
 
     cls: type[Any]
@@ -45,8 +43,6 @@ class Entry:
     secrets: tuple[str, ...]
     write: Write
     dumps: Callable[[Any], bytes]
-    read: Callable[[bytes | msgspec.Raw], Any]
-    explain: Read
 
     def unencodable(self, error: UnwritableError) -> UnencodableError:
         """Return the error for an intent that could not be written."""
@@ -171,7 +167,9 @@ class Entries:
         raise UnencodableError(cls.__qualname__, path, problem, hint)
 
     def _entry(self, cls: type[Any], kind: str, version: int) -> Entry:
-        secrets = [one.key for one in members(cls) if one.secret or has_secrets(one.hint)]
+        secrets = [
+            one.key for one in self._converter.members(cls) if one.secret or has_secrets(one.hint)
+        ]
         head = dumps({"kind": kind, "version": version})[:-1] + b',"data":'
         return Entry(
             cls,
@@ -180,15 +178,33 @@ class Entries:
             tuple(secrets),
             self._converter.write(cls),
             carried.text_writer(cls, self._converter, head),
-            self._reader(cls),
-            self._explaining.read(cls),
         )
 
-    def _reader(self, cls: type[Any]) -> Callable[[bytes | msgspec.Raw], Any]:
-        """Leave to msgspec what it reads: the class, or else those of its fields that it can."""
+    def explain(self, cls: type[Any], data: Any) -> Any:
+        """Return the intent of some data.
+
+        Raises:
+            MisfitError: there is none; it says what is wrong, and where.
+        """
+        with self._lock:
+            hook = self._explaining.read(cls)
+        try:
+            return hook(data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
+            raise located(error).within(".data") from None
+
+    def reader(self, cls: type[Any]) -> Callable[[msgspec.Raw], Any]:
+        """Return the function from the text of some data to the intent, where nothing is wrong.
+
+        msgspec reads the class, or else those of its fields that it can.
+        """
+        with self._lock:
+            return self._reader(cls)
+
+    def _reader(self, cls: type[Any]) -> Callable[[msgspec.Raw], Any]:
         if carried.is_read(cls, self._converter):
             return msgspec.json.Decoder(cls).decode
-        declared = members(cls)
+        declared = self._converter.members(cls)
         checked = [one.key for one in declared if carried.is_read(one.hint, self._converter)]
         data = {one.key: one.hint if one.key in checked else Any for one in declared}
         decode = msgspec.json.Decoder(TypedDict("Data", data, total=False)).decode  # type: ignore[operator]

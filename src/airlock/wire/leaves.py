@@ -47,7 +47,7 @@ class Leaf:
     """
 
     write: Callable[[Any], Any]
-    read: Callable[[Any, Any], Any]
+    read: Callable[..., Any]
     schema: Mapping[str, Any]
 
 

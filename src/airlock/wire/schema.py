@@ -12,7 +12,7 @@ import attrs
 from airlock.wire.classes import is_class
 from airlock.wire.compounds import MAPPINGS, SETS, is_compound, is_record
 from airlock.wire.converter import WireConverter
-from airlock.wire.hints import UNBOUND, Member, bare, has_secrets, members, shown, title, unfilled
+from airlock.wire.hints import UNBOUND, Member, bare, has_secrets, shown, title, unfilled
 from airlock.wire.problems import NoFormError, UnwritableError
 from airlock.wire.text import dumps, loads
 from airlock.wire.unions import is_tagged, is_union, members_of
@@ -55,6 +55,7 @@ class Schemas:
         except BaseException as error:
             self._checked = checked  # a class of which a part has no form has none
             self._open.clear()
+            self._converter.fields.clear()
             if isinstance(error, RecursionError):
                 raise NoFormError("has a type without end", "Give it one that ends.") from None
             raise
@@ -123,7 +124,7 @@ class Schemas:
     def _class(self, hint: Any) -> Schema:
         if hint not in self._checked:
             self._checked.add(hint)
-            declared = members(hint)
+            declared = self._converter.members(hint)
             asked = unfilled(typing.get_origin(hint) or hint, declared)
             if asked is not None:
                 _refuse(hint, f"Its constructor asks for {asked!r}, which is no field of it.")
@@ -166,7 +167,7 @@ class Schemas:
                 return dict(self._made(hint))
             finally:
                 self._open.discard(hint)
-        declared = members(hint)
+        declared = self._converter.members(hint)
         return {
             "title": title(hint),
             "type": "object",
