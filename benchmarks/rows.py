@@ -176,7 +176,7 @@ def _kit() -> Iterator[Row]:
 
 
 def _wire() -> Iterator[Row]:
-    n, cattrs = 2_000, partial(wire.cattrs, "orjson")
+    n, cattrs = 500, partial(wire.cattrs, "orjson")
     yield Row(
         "wire",
         f"encode a message of {wire.TYPES} types, four fields, one a Decimal",

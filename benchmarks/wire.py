@@ -110,29 +110,28 @@ def pydantic() -> Codec:
 
 def msgspec() -> Codec:
     """Structs with a tag, which is written first, among the fields."""
-    return _msgspec(FIELDS, VALUES)
+    return _tagged([("version", Literal[1]), *FIELDS.items()], (1, *VALUES))
 
 
 def msgspec_carried() -> Codec:
-    """The same without the ``Decimal``."""
-    return _msgspec({**FIELDS, "amount": str}, CARRIED)
+    """Structs with a tag around an attrs class; the JSON is the same as airlock's."""
+    [data, *_] = _classes(
+        lambda i, body: attrs.frozen(type(f"Data{i}", (), body)), {**FIELDS, "amount": str}
+    )
+    return _tagged([("version", Literal[1]), ("data", data)], (1, data(*CARRIED)))
 
 
-def _msgspec(fields: dict[str, Any], values: tuple[Any, ...]) -> Codec:
+def _tagged(fields: list[tuple[str, Any]], values: tuple[Any, ...]) -> Codec:
     library: Any = import_module("msgspec")
     messages = [
         library.defstruct(
-            f"Message{i}",
-            [("version", Literal[1]), *fields.items()],
-            tag_field="kind",
-            tag=f"benchmarks.message-{i}",
-            frozen=True,
+            f"Message{i}", fields, tag_field="kind", tag=f"benchmarks.message-{i}", frozen=True
         )
         for i in range(TYPES)
     ]
     union: Any = Union[tuple(messages)]  # noqa: UP007 - of a tuple
     decoder, encoder = library.json.Decoder(union), library.json.Encoder()
-    return encoder.encode, decoder.decode, messages[TYPES // 2](1, *values)
+    return encoder.encode, decoder.decode, messages[TYPES // 2](*values)
 
 
 def encoding(make: Callable[[], Codec], n: int) -> Callable[[], Callable[[], Sample]]:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from msgspec.json import Encoder
-
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire.ciphers import Cipher
@@ -33,8 +31,6 @@ from airlock.wire.versions import Upcaster, Versions
 __all__ = ["Wire"]
 
 UpcasterT = TypeVar("UpcasterT", bound=Upcaster)
-
-_encode = Encoder().encode
 
 
 class Wire:
@@ -70,7 +66,8 @@ class Wire:
     ) -> None:
         _check(cipher, limits)
         self.limits = Limits() if limits is None else limits
-        self._glance = min(self.limits.size, self.limits.items, 2 * self.limits.depth)
+        self._short = min(self.limits.size, self.limits.items)
+        self._glance = min(self._short, 2 * self.limits.depth)
         self._cipher = cipher
         own = {cls: leaf_of(cls, form) for cls, form in forms.items()}
         self._entries = Entries(intents, {**LEAVES, **own}, sealed=cipher is not None)
@@ -92,26 +89,18 @@ class Wire:
                 f"encode takes an Envelope, not {describe(envelope)}: wrap the intent, "
                 "Envelope(...), or use dumps for the intent alone."
             )
-        intent = envelope.intent
-        entry = self._entries.of_value(intent)
+        message = self.dumps(envelope.intent)
         try:
-            if not entry.secrets:
-                data = entry.write(intent)
-                text = _encode(envelope_text(envelope, entry.kind, entry.version, data))
-                if len(text) < self._glance or self.limits.ample(text):
-                    return text
-        except Exception:  # noqa: BLE001, S110 - the other way is slower, and says what is wrong
-            pass
-        return self._encode_slowly(envelope)
-
-    def _encode_slowly(self, envelope: Envelope) -> bytes:
-        message = self.dump(envelope.intent)
-        try:
-            return self._measured(envelope.intent, envelope_text(envelope, **message))
-        except UnwritableError as error:
-            problem = error.problem
-        name = type(envelope.intent).__qualname__
-        raise UnencodableError(name, "'s causation", problem, "Give Envelope(...) a Causation.")
+            text = envelope_text(envelope, message)
+            if len(text) <= self._short and not envelope.causation.ancestors:
+                return text  # no deeper than the message, which is not too deep
+            return self._bounded(text)
+        except TextError as wrong:
+            error = _too_large(envelope.intent, wrong.problem)
+        except UnwritableError as wrong:
+            name, hint = type(envelope.intent).__qualname__, "Give Envelope(...) a Causation."
+            error = UnencodableError(name, "'s causation", wrong.problem, hint)
+        raise error  # out here, where no value hangs on its context
 
     def dumps(self, intent: Any) -> bytes:
         """Return an intent alone, as JSON text: kind, version and data.
@@ -125,7 +114,12 @@ class Wire:
                 return text
         except Exception:  # noqa: BLE001, S110 - the other way is slower, and says what is wrong
             pass
-        return self._measured(intent, self.dump(intent))
+        message = self.dump(intent)
+        try:
+            return self._bounded(dumps(message))
+        except TextError as wrong:
+            error = _too_large(intent, wrong.problem)
+        raise error
 
     def dump(self, intent: Any) -> dict[str, Any]:
         """Return an intent alone, as dicts and lists, to be put into a larger document.
@@ -144,7 +138,7 @@ class Wire:
             error = _too_large(intent, "is too deep")
         except UnicodeEncodeError:
             error = _too_large(intent, "contains an unpaired surrogate, which is no character")
-        raise error  # out here, where no value hangs on its context
+        raise error
 
     def _message(self, entry: Entry, data: dict[str, Any]) -> dict[str, Any]:
         message = {"kind": entry.kind, "version": entry.version, "data": data}
@@ -154,16 +148,11 @@ class Wire:
             message["sealed"] = sealed
         return message
 
-    def _measured(self, intent: Any, document: Any) -> bytes:
-        try:
-            text = dumps(document)
-            if not self.limits.ample(text):
-                self.limits.measure(loads(text))
-        except TextError as wrong:
-            error = _too_large(intent, wrong.problem)
-        else:
-            return text
-        raise error
+    def _bounded(self, text: bytes) -> bytes:
+        """Return a text that is not too large."""
+        if len(text) >= self._glance and not self.limits.ample(text):
+            self.limits.measure(loads(text))
+        return text
 
     def check(self, cls: type[Any]) -> None:
         """Check that intents of a class can be encoded, before there is one.

@@ -22,6 +22,7 @@ from airlock.wire.envelope import Envelope
 from airlock.wire.leaves import LEAVES, Leaf
 from airlock.wire.problems import MisfitError, expected, located, unwritable
 from airlock.wire.schema import Schemas, closed_schema
+from airlock.wire.text import dumps
 
 __all__ = [
     "EnvelopeText",
@@ -35,10 +36,6 @@ __all__ = [
     "envelope_text",
     "named",
 ]
-
-FORMAT: Literal[1] = 1
-"""Version of the envelope itself. A reader refuses others."""
-
 
 Message = tuple[str, int, dict[str, Any], str | None]
 """Kind, version, data, and what is sealed."""
@@ -122,29 +119,27 @@ _NO_OPTIONS = OptionsText()
 _UUID_LENGTH = 36
 
 
-def envelope_text(
-    envelope: Envelope, kind: str, version: int, data: Any, sealed: str | None = None
-) -> EnvelopeText:
-    """Return what msgspec writes of an envelope, around the data of its intent.
-
-    What is empty is left out.
+def envelope_text(envelope: Envelope, message: bytes) -> bytes:
+    """Return the text of an envelope, around that of its message. What is empty is left out.
 
     Raises:
         UnwritableError: the causation is none.
+        TextError: a key or a header is no text.
     """
     given, cause = envelope.options, envelope.causation
-    id_: Any = given.id  # made by now
-    headers: Any = given.headers  # read-only, so that msgspec does not know them
-    causation, options = None, None
+    rest: dict[str, Any] = {}
     if type(cause) is not Causation:
         raise unwritable("Causation", cause)
     if cause.depth or cause.ancestors:
-        causation = _write_causation(cause)
+        rest["causation"] = _write_causation(cause)
     if given.delay is not None or given.ordering_key is not None or given.dedupe_key is not None:
         delay = None if given.delay is None else LEAVES[timedelta].write(given.delay)
-        options = OptionsText(delay, given.ordering_key, given.dedupe_key)
-    written = headers.copy() if headers else None
-    return EnvelopeText(FORMAT, id_, kind, version, data, sealed, causation, options, written)
+        rest["options"] = OptionsText(delay, given.ordering_key, given.dedupe_key)
+    if given.headers:
+        headers: Any = given.headers  # read-only, so that msgspec does not know them
+        rest["headers"] = headers.copy()
+    end = b"," + dumps(rest)[1:] if rest else b"}"
+    return b'{"airlock":1,"id":%b,%b%b' % (dumps(given.id), message[1:-1], end)
 
 
 # -- for cattrs -----------------------------------------------------------------------------------

@@ -12,7 +12,15 @@ from airlock.errors import DeclarationError
 
 __all__ = ["Limits", "TextError", "as_bytes", "dumps", "loads"]
 
-_encode = msgspec.json.Encoder().encode
+
+def _plain(value: object) -> str:
+    """Write a subclass of ``str``, as lazy and safe texts are, as what it is based on."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 _decode = msgspec.json.Decoder().decode
 
 
