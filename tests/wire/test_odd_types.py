@@ -2,6 +2,7 @@
 
 # Annotations are real here, as many write them, so that names within them stay texts.
 import enum
+import functools
 import sys
 import textwrap
 import threading
@@ -203,6 +204,67 @@ def test_type_aliases_that_hold_themselves() -> None:
     for endless in (named["Loop"], named["Grow"][int]):
         with pytest.raises(UnencodableError, match="without end"):
             written(endless, 1)
+
+
+@attrs.frozen
+class Summed:
+    """Slots of attrs, and what it keeps besides."""
+
+    number: int
+
+    @functools.cached_property
+    def double(self) -> int:
+        return 2 * self.number
+
+
+@attrs.frozen(slots=False)
+class Loose(Summed):
+    """A class whose values may be given more."""
+
+
+@dataclass(frozen=True)
+class Doubled:
+    number: int
+
+    @functools.cached_property
+    def double(self) -> int:
+        return 2 * self.number
+
+
+@attrs.frozen(cache_hash=True)
+class Hashed:
+    number: int
+
+
+@dataclass(frozen=True)
+class Positive:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise ValueError("too small")
+
+
+@pytest.mark.parametrize("cls", [Summed, Loose, Doubled, Hashed, Positive])
+def test_nothing_but_the_fields_is_written_and_a_value_that_is_read_is_whole(cls: Any) -> None:
+    """As if it were made by its constructor: msgspec sets attributes, and writes what it finds."""
+    value, wire = cls(1), Wire()
+    for name in {"double"} & set(dir(cls)):
+        assert getattr(value, name) == 2
+    text = wire.dumps(holder(cls)(value))
+    assert text.endswith(b'"data":{"it":{"number":1}}}')
+    for _ in range(2):  # at first by its document, and then at once
+        found = wire.loads(text).it
+        assert (found, hash(found)) == (value, hash(value))
+
+
+def test_what_a_constructor_refuses_is_refused_however_it_is_read() -> None:
+    wire, cls = Wire(), holder(Positive)
+    good = wire.dumps(cls(Positive(1)))
+    for _ in range(2):
+        assert wire.loads(good) == cls(Positive(1))
+        said = refused(lambda: wire.loads(good.replace(b"1}}", b"0}}")))
+        assert said == "$.data.it Positive refuses it (ValueError: too small)"
 
 
 # -- values ---------------------------------------------------------------------------------------

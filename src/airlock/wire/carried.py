@@ -92,10 +92,20 @@ def _is_plain_class(cls: Any, converter: WireConverter) -> bool:
         made: Any = getattr(cls.__init__, "__code__", None)
         plain = getattr(made, "co_filename", "").startswith(("<attrs generated", "<airlock init"))
         plain = plain and all(a.converter is None and a.init for a in attrs.fields(cls))
+        plain = plain and _has_only(cls, {a.name for a in attrs.fields(cls)})
     else:
         made = vars(cls).get("__dataclass_params__")
         plain = made is not None and made.init and all(f.init for f in dataclasses.fields(cls))
     return plain and _is_typed_alike(cls, converter.members(cls))
+
+
+def _has_only(cls: Any, names: set[str]) -> bool:
+    """Return True if values can hold nothing else: of attrs classes msgspec writes what they hold.
+
+    A cached hash, which msgspec does not set, and cached properties would be there, too.
+    """
+    slots = {name for base in cls.__mro__ for name in getattr(base, "__slots__", ())}
+    return not cls.__dictoffset__ and slots <= names | {"__weakref__"}
 
 
 def _is_typed_alike(cls: type[Any], declared: list[Member]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from airlock.effects.registry import describe
+from airlock.effects.registry import describe, type_named
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.decoding import Decoder, strictly
@@ -74,6 +74,7 @@ class Wire:
         self._writers = self._entries.writers
         self._versions = Versions()
         self._decoder = Decoder(self._entries, self._versions, cipher, self.limits)
+        self._readers = self._decoder.readers
 
     # -- encoding ---------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class Wire:
         try:
             if type(text) is bytes and (len(text) < self._glance or self.limits.ample(text)):
                 message, options, causation = decode_envelope(text)
-                intent = self._decoder.at_once(message)
+                intent = self._readers[type_named(message.kind, message.version)](message.data)
                 return Envelope(intent, options, self._versions.renamed(causation))
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
@@ -191,7 +192,8 @@ class Wire:
         """
         try:
             if type(text) is bytes and (len(text) < self._glance or self.limits.ample(text)):
-                return self._decoder.at_once(decode_message(text))
+                message = decode_message(text)
+                return self._readers[type_named(message.kind, message.version)](message.data)
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
         return self._decoder.intent(strictly(check_message, self._document(text)))

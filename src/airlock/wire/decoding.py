@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from airlock.effects.registry import type_named
 from airlock.errors import WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.entries import Entries, Entry
-from airlock.wire.message import EnvelopeText, Message, MessageText, named
+from airlock.wire.message import Message, named
 from airlock.wire.problems import MisfitError
 from airlock.wire.sealing import opened, refuse_plaintext
 from airlock.wire.text import Limits
@@ -40,29 +39,12 @@ class Decoder:
         self._versions = versions
         self._cipher = cipher
         self._limits = limits
-        self._direct: dict[type[Any] | None, Callable[[Raw], Any]] = {}
-        """Readers of classes whose data is read as it came: neither opened nor upcast."""
+        self.readers: dict[type[Any] | None, Callable[[Raw], Any]] = {}
+        """Of classes whose data is read as it came, neither opened nor upcast, and was before."""
 
     def forget(self) -> None:
-        """Find out anew which messages are read at once, since there is another upcaster or name."""
-        self._direct.clear()
-
-    def at_once(self, message: MessageText | EnvelopeText) -> Any:
-        """Return the intent of a message as most are: neither sealed, nor of an older version.
-
-        Any exception means that it may be no such message.
-        """
-        if message.sealed is not None:
-            raise LookupError
-        read = self._direct.get(type_named(message.kind, message.version))
-        return (read or self._find(message.kind, message.version))(message.data)
-
-    def _find(self, kind: str, version: int) -> Callable[[Raw], Any]:
-        entry = self._entries.named(kind, version)
-        if entry is None or entry.secrets or not self._versions.direct(kind, version):
-            raise LookupError
-        read = self._direct[entry.cls] = self._entries.reader(entry.cls)
-        return read
+        """Find out anew what is read as it came, since there is another upcaster or name."""
+        self.readers.clear()
 
     def intent(self, message: Message) -> Any:
         """Return the intent of any message.
@@ -75,6 +57,8 @@ class Decoder:
         entry = self._entries.named(*route.end)
         if entry is None:
             raise self._unknown(kind, version)
+        if route.end == (kind, version) and not entry.secrets and entry.cls not in self.readers:
+            self.readers[entry.cls] = self._entries.reader(entry.cls)
         try:
             data = self._prepared(entry, route.steps, message)
             return self._entries.explain(entry.cls, data)

@@ -44,13 +44,12 @@ Message = tuple[str, int, dict[str, Any], str | None]
 # -- for msgspec ----------------------------------------------------------------------------------
 
 
-class MessageText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A message as a text."""
+class MessageText(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message as a text, if nothing of it is sealed."""
 
     kind: str
     version: int
     data: Raw
-    sealed: str | None = None
 
 
 class AncestorText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,15 +74,14 @@ class OptionsText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     dedupe_key: str | None = None
 
 
-class EnvelopeText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An envelope as a text."""
+class EnvelopeText(Struct, frozen=True, forbid_unknown_fields=True):
+    """An envelope as a text, if nothing of it is sealed."""
 
     airlock: Literal[1]
     id: str
     kind: str
     version: int
     data: Raw
-    sealed: str | None = None
     causation: CausationText | None = None
     options: OptionsText | None = None
     headers: dict[str, str] | None = None
