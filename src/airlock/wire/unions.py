@@ -40,14 +40,15 @@ def members_of(hint: Any) -> list[Any]:
 
 
 def _flat(hints: Sequence[Any], seen: set[Any]) -> Iterator[Any]:
-    for hint in map(bare, hints):
-        if hint in seen:
+    for hint in hints:
+        kind = bare(hint)
+        if kind in seen:
             continue
-        seen.add(hint)
-        if is_union(hint):
-            yield from _flat(typing.get_args(hint), seen)
+        seen.add(kind)
+        if is_union(kind):
+            yield from _flat(typing.get_args(kind), seen)
         else:
-            yield hint
+            yield kind if kind is _NULL else hint
 
 
 def is_tagged(members: Sequence[Any], converter: WireConverter) -> bool:
@@ -57,6 +58,7 @@ def is_tagged(members: Sequence[Any], converter: WireConverter) -> bool:
 
 
 def _json_types(hint: Any, converter: WireConverter) -> Sequence[str]:
+    hint = bare(hint)
     leaf = converter.leaf(hint)
     if leaf is None:
         kind = typing.get_origin(hint)
@@ -70,6 +72,7 @@ def _json_types(hint: Any, converter: WireConverter) -> Sequence[str]:
 
 def _classes(hint: Any) -> tuple[type[Any], ...]:
     """Return the classes of the values of a member."""
+    hint = bare(hint)
     kind = typing.get_origin(hint) or hint
     if kind is typing.Literal:
         return tuple({type(value) for value in typing.get_args(hint)})
