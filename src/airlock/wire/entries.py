@@ -209,7 +209,7 @@ class Entries:
         data = {one.key: one.hint if one.key in checked else Any for one in declared}
         decode = msgspec.json.Decoder(TypedDict("Data", data, total=False)).decode  # type: ignore[operator]
         construct = constructor(cls, self._converter, checked)
-        return lambda text: construct(decode(text), cls)
+        return lambda text: construct(decode(text))
 
 
 def _name(cls: type[Any]) -> tuple[str, int]:

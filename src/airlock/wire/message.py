@@ -44,7 +44,7 @@ Message = tuple[str, int, dict[str, Any], str | None]
 # -- for msgspec ----------------------------------------------------------------------------------
 
 
-class MessageText(Struct, frozen=True, forbid_unknown_fields=True):
+class MessageText(Struct, gc=False, forbid_unknown_fields=True):
     """A message as a text, if nothing of it is sealed."""
 
     kind: str
@@ -66,7 +66,7 @@ class CausationText(Struct, frozen=True, forbid_unknown_fields=True):
     ancestors: tuple[AncestorText, ...] = ()
 
 
-class OptionsText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class OptionsText(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """Emission options as a text."""
 
     delay: str | None = None
@@ -74,7 +74,7 @@ class OptionsText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     dedupe_key: str | None = None
 
 
-class EnvelopeText(Struct, frozen=True, forbid_unknown_fields=True):
+class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
     """An envelope as a text, if nothing of it is sealed."""
 
     airlock: Literal[1]
