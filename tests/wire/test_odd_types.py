@@ -100,6 +100,19 @@ def test_another_name_of_a_union_is_the_union() -> None:
     assert read(payment | str, {"Cash": {"amount": "1"}}) == v.Cash(Decimal(1))
 
 
+class Shop:
+    """A class with an enum of its own."""
+
+    class Sort(enum.Enum):
+        BIG = "big"
+
+
+def test_a_tag_is_the_name_of_a_class_without_those_around_it() -> None:
+    assert written(Shop.Sort | str, Shop.Sort.BIG) == {"Sort": "big"}
+    assert read(Shop.Sort | str, {"Sort": "big"}) is Shop.Sort.BIG
+    assert written(tuple[int, ...] | list[int], [1]) == {"list[int]": [1]}
+
+
 @dataclass(frozen=True)
 class Asking:
     a: int

@@ -174,9 +174,12 @@ class Wire:
             UnencodableError: a class of this kind is declared here, with a field that has no form.
             SensitiveFieldError: it has a sensitive field, and there is no cipher.
         """
+        raw: Any = text
         try:
-            if type(text) is bytes and (len(text) < self._glance or self.limits.ample(text)):
-                message, options, causation = decode_envelope(text)
+            if (raw.isascii() or raw.decode()) and (
+                len(raw) < self._glance or self.limits.ample(raw)
+            ):
+                message, options, causation = decode_envelope(raw)
                 intent = self._readers[type_named(message.kind, message.version)](message.data)
                 return Envelope(intent, options, self._versions.renamed(causation))
         except Exception:  # noqa: BLE001, S110 - as in dumps
@@ -190,9 +193,12 @@ class Wire:
         Raises:
             WireError: as ``decode`` does.
         """
-        try:
-            if type(text) is bytes and (len(text) < self._glance or self.limits.ample(text)):
-                message = decode_message(text)
+        raw: Any = text
+        try:  # msgspec does not look at what it skips, so that it might be no UTF-8
+            if (raw.isascii() or raw.decode()) and (
+                len(raw) < self._glance or self.limits.ample(raw)
+            ):
+                message = decode_message(raw)
                 return self._readers[type_named(message.kind, message.version)](message.data)
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass

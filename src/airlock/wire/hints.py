@@ -113,7 +113,7 @@ def title(hint: Any) -> str:
     if cls in UNIONS:
         return " | ".join(map(title, typing.get_args(hint)))
     if not has_members(cls):
-        return shown(hint)
+        return hint.__name__ if isinstance(hint, type) and hint is cls else shown(hint)
     names = [getattr(one, "__name__", str(one)) for one in typing.get_args(hint)]
     return name_of(cls).lstrip("_") + (f"[{', '.join(names)}]" if names else "")
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import attrs
-from msgspec import Raw, Struct, convert
+from msgspec import UNSET, Raw, Struct, UnsetType, convert
 from msgspec.json import Decoder
 
 from airlock.effects.causation import NO_CAUSE, Ancestor, Causation
@@ -66,12 +66,15 @@ class CausationText(Struct, frozen=True, forbid_unknown_fields=True):
     ancestors: tuple[AncestorText, ...] = ()
 
 
-class OptionsText(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class OptionsText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Emission options as a text."""
 
     delay: str | None = None
     ordering_key: str | None = None
     dedupe_key: str | None = None
+
+
+_NO_OPTIONS = OptionsText()
 
 
 class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
@@ -82,9 +85,9 @@ class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
     kind: str
     version: int
     data: Raw
-    causation: CausationText | None = None
-    options: OptionsText | None = None
-    headers: dict[str, str] | None = None
+    causation: CausationText | UnsetType = UNSET
+    options: OptionsText = _NO_OPTIONS
+    headers: dict[str, str] | UnsetType = UNSET
 
 
 decode_message = Decoder(MessageText).decode
@@ -97,7 +100,7 @@ def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
     The data is left as it is.
     """
     read = _decode_envelope(text)
-    said, causation = read.options or _NO_OPTIONS, NO_CAUSE
+    said, causation = read.options, NO_CAUSE
     if len(read.id) != _UUID_LENGTH:  # msgspec takes one without hyphens, too
         raise ValueError
     options = Options(
@@ -105,15 +108,14 @@ def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
         delay=None if said.delay is None else LEAVES[timedelta].read(said.delay, timedelta),
         ordering_key=said.ordering_key,
         dedupe_key=said.dedupe_key,
-        headers=read.headers,
+        headers=NO_HEADERS if read.headers is UNSET else read.headers,
     )
-    if read.causation is not None:
+    if read.causation is not UNSET:
         ancestors = tuple(Ancestor(one.kind, one.digests) for one in read.causation.ancestors)
         causation = Causation(read.causation.depth, ancestors)
     return read, options, causation
 
 
-_NO_OPTIONS = OptionsText()
 _UUID_LENGTH = 36
 
 
