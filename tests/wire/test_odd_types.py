@@ -300,6 +300,17 @@ class Keeping(enum.IntFlag):
     READ = 1
 
 
+@pytest.mark.parametrize(("hint", "value"), [(str, "\ud800"), (Json, Json({"a": ["\udc00"]}))])
+def test_an_unpaired_surrogate_is_not_written(hint: Any, value: Any) -> None:
+    """Not as a default in a schema either."""
+    for use in (Wire().dumps, Wire().dump, lambda one: Wire().encode(Envelope(one))):
+        with pytest.raises(UnencodableError, match="contains an unpaired surrogate"):
+            use(holder(hint)(value))
+    namespace = {"__annotations__": {"it": hint}, "it": value}
+    cls: Any = intent(kind="wire.half")(type("Half", (), namespace))
+    assert "default" not in Wire().schema_of(cls)["properties"]["data"]["properties"]["it"]
+
+
 def test_a_subclass_of_int_is_written_as_its_value() -> None:
     assert written(int, Loud(1)) == 1
     assert written(float, Loud(1)) == 1.0

@@ -137,8 +137,6 @@ class Wire:
             error = _too_large(intent, wrong.problem)
         except RecursionError:
             error = _too_large(intent, "is too deep")
-        except UnicodeEncodeError:
-            error = _too_large(intent, "contains an unpaired surrogate, which is no character")
         raise error
 
     def _message(self, entry: Entry, data: dict[str, Any]) -> dict[str, Any]:

@@ -206,8 +206,16 @@ def _read_json(value: Any, _: Any = None) -> Any:
 
 def _write_json(value: Any) -> Any:
     if isinstance(value, Json):
-        return Raw(value.text.encode())
+        return _raw(value.text)
     raise unwritable("airlock.Json", value)
+
+
+def _raw(text: str) -> Raw:
+    try:
+        return Raw(text.encode())
+    except UnicodeEncodeError:
+        problem = "contains an unpaired surrogate, which is no character"
+        raise UnwritableError(problem) from None
 
 
 def _has_hyphens(text: str) -> bool:
@@ -285,7 +293,7 @@ def leaf_of(cls: type[Any], form: TypeForm) -> Leaf:
             problem = f"was refused by its TypeForm ({type(error).__name__})"
             raise UnwritableError(problem) from None
         try:
-            return Raw(json.dumps(written, allow_nan=False, ensure_ascii=False).encode())
+            return _raw(json.dumps(written, allow_nan=False, ensure_ascii=False))
         except (TypeError, ValueError, RecursionError) as error:
             problem = f"is written as what is not JSON ({type(error).__name__})"
             raise UnwritableError(problem) from None

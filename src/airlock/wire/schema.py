@@ -14,7 +14,7 @@ from airlock.wire.compounds import MAPPINGS, SETS, is_compound, is_record
 from airlock.wire.converter import WireConverter
 from airlock.wire.hints import UNBOUND, Member, bare, has_secrets, shown, title, unfilled
 from airlock.wire.problems import NoFormError, UnwritableError
-from airlock.wire.text import dumps, loads
+from airlock.wire.text import TextError, dumps, loads
 from airlock.wire.unions import is_tagged, is_union, members_of
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Schemas:
             return schema
         try:
             default = loads(dumps(self._converter.write(member.hint)(member.default)))
-        except UnwritableError:  # a default that its own annotation does not allow
+        except (UnwritableError, TextError):  # a default that its own annotation does not allow
             return schema
         return {**schema, "default": default}
 
