@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union
 import attrs
 from cattrs.strategies import configure_tagged_union
 
-from airlock import intent
+from airlock import Options, intent
 from airlock.wire import Envelope, Wire
 from benchmarks.clock import BrokenError, per_item
 from benchmarks.measure import Sample
@@ -24,29 +24,45 @@ from benchmarks.measure import Sample
 TYPES = 50
 FIELDS: dict[str, Any] = {"order_id": int, "to": str, "amount": Decimal, "urgent": bool}
 VALUES: tuple[Any, ...] = (42, "ada@example.org", Decimal("19.90"), True)
+CARRIED: tuple[Any, ...] = (42, "ada@example.org", "19.90", True)
 Codec = tuple[Callable[[Any], Any], Callable[[Any], Any], Any]
 """Encode, decode, and a message."""
 
 
-def _classes(made: Callable[[int, dict[str, Any]], Any]) -> list[Any]:
+def _classes(
+    made: Callable[[int, dict[str, Any]], Any], fields: dict[str, Any] = FIELDS
+) -> list[Any]:
     module = ModuleType("benchmarks.messages")
     sys.modules[module.__name__] = module
     name = {"__module__": module.__name__}
-    return [made(i, {"__annotations__": dict(FIELDS), **name}) for i in range(TYPES)]
+    return [made(i, {"__annotations__": dict(fields), **name}) for i in range(TYPES)]
 
 
-def airlock(json: Literal["stdlib", "orjson"]) -> Codec:
+def airlock() -> Codec:
+    """Messages with a ``Decimal``, which msgspec would not read as strictly."""
+    return _airlock(FIELDS, VALUES)
+
+
+def airlock_carried() -> Codec:
+    """Messages of a class that msgspec reads and writes as it is."""
+    return _airlock({**FIELDS, "amount": str}, CARRIED)
+
+
+def _airlock(fields: dict[str, Any], values: tuple[Any, ...]) -> Codec:
     classes = _classes(
-        lambda i, body: intent(kind=f"benchmarks.message-{i}")(type(f"Message{i}", (), body))
+        lambda i, body: intent(kind=f"benchmarks.message-{i}")(type(f"Message{i}", (), body)),
+        fields,
     )
-    wire = Wire(json=json)
-    return wire.dumps, wire.loads, classes[TYPES // 2](*VALUES)
+    wire = Wire()
+    return wire.dumps, wire.loads, classes[TYPES // 2](*values)
 
 
-def airlock_envelope(json: Literal["stdlib", "orjson"]) -> Codec:
-    _, _, message = airlock(json)
-    wire = Wire(json=json)
-    return wire.encode, wire.decode, Envelope(message)
+def airlock_envelope() -> Codec:
+    """The same messages with an id, options and headers."""
+    _, _, message = airlock()
+    wire = Wire()
+    options = Options(ordering_key="order-42", headers={"tenant": "acme"})
+    return wire.encode, wire.decode, Envelope(message, options)
 
 
 def cattrs(json: Literal["json", "orjson"]) -> Codec:
@@ -94,20 +110,28 @@ def pydantic() -> Codec:
 
 def msgspec() -> Codec:
     """Structs with a tag, which is written first, among the fields."""
+    return _tagged([("version", Literal[1]), *FIELDS.items()], (1, *VALUES))
+
+
+def msgspec_carried() -> Codec:
+    """Structs with a tag around an attrs class; the JSON is the same as airlock's."""
+    [data, *_] = _classes(
+        lambda i, body: attrs.frozen(type(f"Data{i}", (), body)), {**FIELDS, "amount": str}
+    )
+    return _tagged([("version", Literal[1]), ("data", data)], (1, data(*CARRIED)))
+
+
+def _tagged(fields: list[tuple[str, Any]], values: tuple[Any, ...]) -> Codec:
     library: Any = import_module("msgspec")
     messages = [
         library.defstruct(
-            f"Message{i}",
-            [("version", Literal[1]), *FIELDS.items()],
-            tag_field="kind",
-            tag=f"benchmarks.message-{i}",
-            frozen=True,
+            f"Message{i}", fields, tag_field="kind", tag=f"benchmarks.message-{i}", frozen=True
         )
         for i in range(TYPES)
     ]
     union: Any = Union[tuple(messages)]  # noqa: UP007 - of a tuple
     decoder, encoder = library.json.Decoder(union), library.json.Encoder()
-    return encoder.encode, decoder.decode, messages[TYPES // 2](1, *VALUES)
+    return encoder.encode, decoder.decode, messages[TYPES // 2](*values)
 
 
 def encoding(make: Callable[[], Codec], n: int) -> Callable[[], Callable[[], Sample]]:

@@ -1084,11 +1084,6 @@ def payload_of_an_unknown_kind() -> None:
 
 
 @raises(WireError)
-def payload_with_a_key_twice() -> None:
-    Wire().loads('{"kind": "shop.email", "kind": "shop.mail"}')
-
-
-@raises(WireError)
 def payload_cut_off() -> None:
     Wire().loads('{"kind": "shop.em')
 
@@ -1251,12 +1246,6 @@ def hidden(module: str) -> Generator[None]:
         del sys.modules[module]
         if before is not None:
             sys.modules[module] = before
-
-
-@raises(MissingExtraError)
-def orjson_without_the_extra() -> None:
-    with hidden("orjson"):
-        Wire(json="orjson")
 
 
 @raises(FlushError)

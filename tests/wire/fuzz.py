@@ -37,7 +37,7 @@ def tried(wire: Wire, text: bytes) -> str:
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
-    """Decode many, half of them with each backend."""
+    """Decode many, half of them with each wire."""
     results: Counter[str] = Counter()
     for i, wire in enumerate(mutants.wires()):
         payloads = mutants.mutants(mutants.valid(wire), random.Random(seed + i))

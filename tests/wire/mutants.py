@@ -11,15 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from airlock import Options
-from airlock.wire import AesGcm, Ancestor, Causation, Envelope, Wire
+from airlock.wire import AesGcm, Ancestor, Causation, Envelope, Limits, Wire
 from tests.wire import vocabulary as v
 
 ID = UUID("12345678-1234-5678-1234-567812345678")
 
 
 def wires() -> list[Wire]:
-    """One for each backend, with an upcaster, a new name and a cipher."""
-    made = [Wire(cipher=AesGcm(bytes(32))), Wire(cipher=AesGcm(bytes(32)), json="orjson")]
+    """Two with an upcaster, a new name and a cipher; one has limits so low that it measures all."""
+    low = Limits(depth=20, items=60)
+    made = [Wire(cipher=AesGcm(bytes(32))), Wire(cipher=AesGcm(bytes(32)), limits=low)]
     for wire in made:
         wire.upcaster("wire.order", 1)(lambda data: {**data, "order_id": data["id"] + 1})
         wire.rename("wire.mail", forwards_to="wire.small")

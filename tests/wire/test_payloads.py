@@ -15,8 +15,7 @@ from airlock.wire import Envelope, Limits, Wire
 from tests.wire import mutants
 from tests.wire import vocabulary as v
 
-WIRES = [Wire(), Wire(json="orjson")]
-wires = pytest.mark.parametrize("wire", WIRES, ids=["stdlib", "orjson"])
+WIRE = Wire()
 
 GOOD = '{"kind":"wire.small","version":1,"data":{"order_id":1}}'
 
@@ -32,28 +31,25 @@ def error(call: Callable[[], object]) -> WireError:
     return caught.value
 
 
-@wires
 @pytest.mark.parametrize(
     ("text", "path", "problem"),
     [
-        ("", "$", "is not JSON (Expecting value, character 0)"),
-        (GOOD[:-1], "$", "is not JSON (Expecting ',' delimiter, character 54)"),
-        (GOOD + "}", "$", "is not JSON (Extra data, character 55)"),
-        (b"\xff\xfe{}", "$", "is not UTF-8 (byte 0)"),
-        (GOOD.encode("utf-16"), "$", "is not UTF-8 (byte 0)"),
-        (b"\xef\xbb\xbf{}", "$", "is not JSON (Expecting value, character 0)"),
-        ('"\ud800"', "$", "has half a surrogate pair, which is no character"),
-        (small('{"order_id":1,"to":"\\ud800"}'), "$", "has half a surrogate pair in a string, which is no character"),
-        (small('{"order_id":' + "9" * 5000 + "}"), "$", "has an integer that is too long"),
+        ("", "$", "is not JSON (Input data was truncated)"),
+        (GOOD[:-1], "$", "is not JSON (Input data was truncated)"),
+        (GOOD + "}", "$", "is not JSON (trailing characters (byte 56))"),
+        (b"\xff\xfe{}", "$", "is not JSON (invalid character (byte 0))"),
+        (GOOD.encode("utf-16"), "$", "is not JSON (invalid character (byte 0))"),
+        (b"\xef\xbb\xbf{}", "$", "is not JSON (invalid character (byte 0))"),
+        (small('{"order_id":1,"to":"\xff"}').encode("latin-1"), "$", "is not JSON (Invalid UTF-8 encoded string)"),
+        (small('{"order_id":1,"x":"\xff"}').encode("latin-1"), "$", "is not JSON (Invalid UTF-8 encoded string)"),
+        ('"\ud800"', "$", "contains an unpaired surrogate, which is no character"),
+        (small('{"order_id":1,"to":"\\udc00"}'), "$", "is not JSON (invalid utf-16 surrogate pair (byte 66))"),
+        (small('{"order_id":' + "9" * 5000 + "}"), "$", "has a number that is too large"),
+        (small('{"order_id":1e999}'), "$", "has a number that is too large"),
         ("[" * 100_000, "$", "is too deep"),
-        (small('{"order_id":1,"order_id":2}'), "$.data", "has the key 'order_id' twice"),
-        (small('{"x":[{"a":1,"a":1}],"order_id":1}'), "$.data.x[0]", "has the key 'a' twice"),
-        ('{"kind":"a","kind":"b"}', "$", "has the key 'kind' twice"),
-        ('{"a":[NaN],"a":1}', "$", "has the key 'a' twice"),
-        (small('{"order_id":NaN}'), "$.data.order_id", "is NaN, which JSON does not have"),
-        (small('{"order_id":[1,-Infinity]}'), "$.data.order_id[1]", "is -Infinity, which JSON does not have"),
-        ("[NaN, {]", "$", "is not JSON (Expecting property name enclosed in double quotes, character 7)"),
-        ("[NaN," + "[" * 100_000, "$", "is too deep"),
+        (small('{"order_id":NaN}'), "$", "is not JSON (invalid character (byte 52))"),
+        (small('{"order_id":[1,-Infinity]}'), "$", "is not JSON (invalid character (byte 56))"),
+        ("[1," + "[" * 100_000, "$", "is too deep"),
         ("[]", "$", "expected an object (Message), found an array"),
         ("null", "$", "expected an object (Message), found null"),
         ("{}", "$.kind", "is required, and missing"),
@@ -77,9 +73,11 @@ def error(call: Callable[[], object]) -> WireError:
         (small('{"order_id":"1"}'), "$.data.order_id", "expected an integer, found a string"),
     ],
 )  # fmt: skip
-def test_a_bad_message(wire: Wire, text: str | bytes, path: str, problem: str) -> None:
-    """Whatever the backend, the words are the same."""
-    caught = error(lambda: wire.loads(text))
+def test_a_bad_message(text: str | bytes, path: str, problem: str) -> None:
+    WIRE.loads(GOOD)  # from now on it may be read at once
+    if isinstance(text, str) and "\ud800" not in text:
+        text = text.encode()
+    caught = error(lambda: WIRE.loads(text))
     assert (caught.path, caught.problem) == (path, problem)
 
 
@@ -92,7 +90,6 @@ ENVELOPE = {
 }
 
 
-@wires
 @pytest.mark.parametrize(
     ("change", "path", "problem"),
     [
@@ -106,6 +103,10 @@ ENVELOPE = {
         ({"data": {"order_id": "1"}}, "$.data.order_id", "expected an integer, found a string"),
         ({"headers": {"a": 1}}, "$.headers['a']", "expected a string, found an integer"),
         ({"headers": []}, "$.headers", "expected an object, found an array"),
+        ({"headers": None}, "$.headers", "expected an object, found null"),
+        ({"options": None}, "$.options", "expected an object (EmissionOptions), found null"),
+        ({"causation": None}, "$.causation", "expected an object (Causation), found null"),
+        ({"id": "12345678123456781234567812345678"}, "$.id", "expected a UUID, found another string"),
         ({"options": {"delay": 5}}, "$.options.delay", "expected an ISO 8601 duration, found an integer"),
         ({"options": {"delay": "-PT5S"}}, "$.options.delay", "expected a duration that is not negative, found another"),
         ({"options": {"ordering_key": 5}}, "$.options.ordering_key", "expected a string, found an integer"),
@@ -116,15 +117,15 @@ ENVELOPE = {
         ({"causation": {"ancestors": [{"kind": "a", "x": 1}]}}, "$.causation.ancestors[0].x", "was not expected"),
     ],
 )  # fmt: skip
-def test_a_bad_envelope(wire: Wire, change: dict[str, Any], path: str, problem: str) -> None:
+def test_a_bad_envelope(change: dict[str, Any], path: str, problem: str) -> None:
     """Its own fields are all known: what a reader overlooked might have been the point."""
-    caught = error(lambda: wire.decode(json.dumps(ENVELOPE | change)))
+    WIRE.decode(json.dumps(ENVELOPE))  # from now on it may be read at once
+    caught = error(lambda: WIRE.decode(json.dumps(ENVELOPE | change).encode()))
     assert (caught.path, caught.problem) == (path, problem)
 
 
-@wires
-def test_the_text_names_kind_version_path_and_what_was_expected(wire: Wire) -> None:
-    caught = error(lambda: wire.loads(small('{"order_id":"1"}')))
+def test_the_text_names_kind_version_path_and_what_was_expected() -> None:
+    caught = error(lambda: WIRE.loads(small('{"order_id":"1"}')))
     assert (caught.kind, caught.version) == ("wire.small", 1)
     assert str(caught) == (
         "cannot decode 'wire.small' version 1: $.data.order_id expected an integer, found a "
@@ -133,83 +134,93 @@ def test_the_text_names_kind_version_path_and_what_was_expected(wire: Wire) -> N
     )
 
 
-@wires
-def test_kind_and_version_are_named_where_anything_can_be_read(wire: Wire) -> None:
-    """Also of a text with a key twice, and of one that is too large."""
-    twice = error(lambda: wire.loads(small('{"order_id":1,"order_id":1}')))
-    assert (twice.kind, twice.version) == ("wire.small", 1)
-    unread = error(lambda: wire.loads("{"))
+def test_kind_and_version_are_named_where_anything_can_be_read() -> None:
+    """Also of a text that is too large."""
+    wire = Wire(limits=Limits(items=2))
+    large = error(lambda: wire.loads(small('{"order_id":1}')))
+    assert (large.kind, large.version) == ("wire.small", 1)
+    unread = error(lambda: WIRE.loads("{"))
     assert (unread.kind, unread.version) == (None, None)
     assert str(unread).startswith("cannot decode a payload of no known kind: $ is not JSON (")
 
 
-@wires
-def test_an_unknown_kind_can_be_told_from_a_bad_payload(wire: Wire) -> None:
+def test_an_unknown_kind_can_be_told_from_a_bad_payload() -> None:
     """A later release may know it, so it is worth keeping."""
-    assert error(lambda: wire.loads('{"kind":"wire.new","version":1,"data":{}}')).unknown
-    assert error(lambda: wire.loads('{"kind":"wire.small","version":2,"data":{}}')).unknown
-    assert not error(lambda: wire.loads(small("{}"))).unknown
-    assert not error(lambda: wire.loads('{"kind":1}')).unknown
-    assert not error(lambda: wire.loads("{}")).unknown
-    assert not error(lambda: wire.loads('{"kind":"wire.small","version":true,"data":{}}')).unknown
+    assert error(lambda: WIRE.loads('{"kind":"wire.new","version":1,"data":{}}')).unknown
+    assert error(lambda: WIRE.loads('{"kind":"wire.small","version":2,"data":{}}')).unknown
+    assert not error(lambda: WIRE.loads(small("{}"))).unknown
+    assert not error(lambda: WIRE.loads('{"kind":1}')).unknown
+    assert not error(lambda: WIRE.loads("{}")).unknown
+    assert not error(lambda: WIRE.loads('{"kind":"wire.small","version":true,"data":{}}')).unknown
 
 
-@wires
-def test_long_names_are_shortened_in_messages(wire: Wire) -> None:
+def test_long_names_are_shortened_in_messages() -> None:
     kind = "k" * 5000
-    caught = error(lambda: wire.loads(f'{{"kind":"{kind}","version":1,"data":{{}}}}'))
+    caught = error(lambda: WIRE.loads(f'{{"kind":"{kind}","version":1,"data":{{}}}}'))
     assert len(str(caught)) < 600
-    caught = error(lambda: wire.loads(f'{{"{kind}":1,"kind":"a","version":1,"data":{{}}}}'))
+    caught = error(lambda: WIRE.loads(f'{{"{kind}":1,"kind":"a","version":1,"data":{{}}}}'))
     assert len(str(caught)) < 600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        small('{"order_id":1,"order_id":2}'),
+        small('{"order_id":1}')[:-1] + ',"data":{"order_id":2}}',
+        '{"kind":"wire.small","version":9,"data":{"order_id":2},"version":1}',
+        '{"kind":"wire.order","version":1,"data":{"order_id":2},"kind":"wire.small"}',
+        small('{"order_id":2}').replace('"version":1', '"version":true,"version":1'),
+    ],
+)
+def test_of_equal_keys_the_last_counts(text: str) -> None:
+    """For every member alike, so that what is checked is what is read; however often it is read."""
+    for _ in range(2):
+        assert WIRE.loads(text) == v.Small(2)
+    last = '{"kind":"wire.small","version":1,"data":{"order_id":2},"kind":"wire.none"}'
+    assert error(lambda: WIRE.loads(last)).path == "$.kind"
 
 
 def test_the_error_is_a_value_error_and_pickles() -> None:
-    caught = error(lambda: WIRES[0].loads("{}"))
+    caught = error(lambda: WIRE.loads("{}"))
     assert isinstance(caught, AirlockError)
     assert isinstance(caught, ValueError)
     assert str(pickle.loads(pickle.dumps(caught))) == str(caught)
 
 
-@wires
 @pytest.mark.parametrize("make", [str, str.encode, lambda t: bytearray(t.encode()),
                                   lambda t: memoryview(t.encode())])  # fmt: skip
-def test_a_text_may_be_of_any_class_of_texts(wire: Wire, make: Callable[[str], Any]) -> None:
-    assert wire.loads(make(GOOD)) == v.Small(1)
+def test_a_text_may_be_of_any_class_of_texts(make: Callable[[str], Any]) -> None:
+    assert WIRE.loads(make(GOOD)) == v.Small(1)
 
 
-@wires
 @pytest.mark.parametrize("text", [None, 5, {}, []])
-def test_what_is_no_text_is_refused_as_one(wire: Wire, text: Any) -> None:
-    assert error(lambda: wire.loads(text)).problem.startswith("is no text: it takes bytes or str")
+def test_what_is_no_text_is_refused_as_one(text: Any) -> None:
+    assert error(lambda: WIRE.loads(text)).problem.startswith("is no text: it takes bytes or str")
 
 
-@wires
-def test_a_text_may_be_formatted_as_json_allows(wire: Wire) -> None:
+def test_a_text_may_be_formatted_as_json_allows() -> None:
     """White space, escapes, any order of keys."""
     text = ' {"data": {"order_id" : 1,\n"to":"\\u00e9\\ud83d\\ude00"}, "version":1,"kind":"wire.small"}\n'
-    assert wire.loads(text) == v.Small(1, "é😀")
+    assert WIRE.loads(text) == v.Small(1, "é😀")
 
 
-@wires
-def test_integers_of_any_size_are_exact(wire: Wire) -> None:
-    assert wire.loads(wire.dumps(v.Small(2**80))) == v.Small(2**80)
+def test_integers_of_any_size_are_exact() -> None:
+    assert WIRE.loads(WIRE.dumps(v.Small(2**80))) == v.Small(2**80)
 
 
 # -- limits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
-def test_a_text_is_measured_before_it_is_read(json_: Any) -> None:
-    wire = Wire(limits=Limits(size=60), json=json_)
+def test_a_text_is_measured_before_it_is_read() -> None:
+    wire = Wire(limits=Limits(size=60))
     assert wire.loads(GOOD) == v.Small(1)
     text = "[" * 61
     assert error(lambda: wire.loads(text)).problem == "is 61 bytes long, and the limit is 60"
 
 
-@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
-def test_depth_is_limited(json_: Any) -> None:
+def test_depth_is_limited() -> None:
     """Brackets in strings do not count."""
-    wire = Wire(limits=Limits(depth=4), json=json_)
+    wire = Wire(limits=Limits(depth=4))
     fits = small('{"order_id":1,"x":[[1]],"to":"[[[[{{{{"}')
     assert wire.loads(fits) == v.Small(1, "[[[[{{{{")
     deep = small('{"order_id":1,"x":[[[1]]],"to":"a"}')
@@ -220,11 +231,10 @@ def test_depth_is_limited(json_: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("json_", ["stdlib", "orjson"])
 @pytest.mark.parametrize("many", ["[1,1,1,1]", '{"a":1,"b":1,"c":1,"d":1}'])
-def test_collections_are_limited(json_: Any, many: str) -> None:
+def test_collections_are_limited(many: str) -> None:
     """Wherever they are, also where nobody looks at them."""
-    wire = Wire(limits=Limits(items=3), json=json_)
+    wire = Wire(limits=Limits(items=3))
     assert wire.loads(small('{"order_id":1,"x":[1,1,1]}')) == v.Small(1)
     caught = error(lambda: wire.loads(small(f'{{"order_id":1,"x":{many}}}')))
     assert caught.problem == "has a collection of 4 items, and the limit is 3"
@@ -241,12 +251,11 @@ def test_what_could_not_be_read_is_not_written() -> None:
         Wire(limits=Limits(size=100)).dumps(large)
 
 
-@wires
-def test_what_no_json_can_hold_is_not_written(wire: Wire) -> None:
-    with pytest.raises(UnencodableError, match="half a surrogate pair"):
-        wire.dumps(v.Small(1, "\ud800"))
+def test_what_no_json_can_hold_is_not_written() -> None:
+    with pytest.raises(UnencodableError, match="an unpaired surrogate"):
+        WIRE.dumps(v.Small(1, "\ud800"))
     with pytest.raises(UnencodableError, match="an integer that is too long"):
-        wire.dumps(v.Small(10**5000))
+        WIRE.dumps(v.Small(10**5000))
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, 1.5, None])
@@ -271,9 +280,6 @@ def test_a_wire_may_be_for_some_intents_only() -> None:
 
 
 def test_the_arguments_of_a_wire_are_checked() -> None:
-    wrong: Any = "ujson"
-    with pytest.raises(DeclarationError, match="give 'stdlib' or 'orjson'"):
-        Wire(json=wrong)
     with pytest.raises(DeclarationError, match="not an intent class"):
         Wire([v.Line])
 

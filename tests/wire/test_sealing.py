@@ -20,8 +20,8 @@ KEY, OTHER = bytes(32), bytes([1]) * 32
 CARD = "4111 1111 1111 1111"
 
 
-def wires(key: bytes = KEY) -> list[Wire]:
-    return [Wire(cipher=AesGcm(key)), Wire(cipher=AesGcm(key), json="orjson")]
+def vault() -> Wire:
+    return Wire(cipher=AesGcm(KEY))
 
 
 @pytest.mark.parametrize("value", [v.Charge(1, CARD), v.Pay(1, v.Card(CARD)), v.Pay(1, v.Cash(1))])  # type: ignore[arg-type]
@@ -37,10 +37,10 @@ def test_without_a_cipher_a_sensitive_field_is_refused(value: Any) -> None:
         wire.load(message)
 
 
-@pytest.mark.parametrize("wire", wires(), ids=["stdlib", "orjson"])
 @pytest.mark.parametrize("value", [v.Charge(1, CARD), v.Pay(1, v.Card(CARD, "Ada"))])
-def test_with_a_cipher_it_is_sealed(wire: Wire, value: Any) -> None:
+def test_with_a_cipher_it_is_sealed(value: Any) -> None:
     """The whole field, if it has something sensitive in it."""
+    wire = vault()
     text = wire.encode(Envelope(value))
     assert b"4111" not in text
     assert b"Ada" not in text
@@ -55,7 +55,7 @@ def test_what_is_sealed_is_sealed_for_a_kind_and_a_version() -> None:
     wire = Wire(cipher=cipher)
     assert wire.loads(wire.dumps(v.Charge(1, CARD))) == v.Charge(1, CARD)
     assert cipher.contexts == [b"airlock:wire.charge:1"] * 2
-    [wire, *_] = wires()
+    wire = vault()
     message = wire.dump(v.Charge(1, CARD))
     other = wire.dump(v.Pay(1, v.Card(CARD)))
     with pytest.raises(WireError, match=r"\$\.sealed cannot be opened"):
@@ -66,13 +66,13 @@ def test_what_is_sealed_is_sealed_for_a_kind_and_a_version() -> None:
     "sealed", ["", "AAAA", "é", "A", "====", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
 )
 def test_what_cannot_be_opened_is_a_bad_payload(sealed: str) -> None:
-    [wire, *_] = wires()
+    wire = vault()
     with pytest.raises(WireError) as caught:
         wire.load(wire.dump(v.Charge(1, CARD)) | {"sealed": sealed})
     assert caught.value.path == "$.sealed"
 
 
-@pytest.mark.parametrize("clear", [b"", b"[]", b"{", b"\xff", b'{"a":1,"a":1}', b"1"])
+@pytest.mark.parametrize("clear", [b"", b"[]", b"{", b"\xff", b"1"])
 def test_what_was_sealed_must_be_fields(clear: bytes) -> None:
     import binascii
 
@@ -84,7 +84,7 @@ def test_what_was_sealed_must_be_fields(clear: bytes) -> None:
 
 def test_a_sensitive_field_in_clear_is_refused_when_it_comes_in() -> None:
     """Somebody sent it so by accident, or made it up."""
-    [wire, *_] = wires()
+    wire = vault()
     data = {"order_id": 1, "card": CARD}
     for message in (
         {"kind": "wire.charge", "version": 1, "data": data},
@@ -97,14 +97,14 @@ def test_a_sensitive_field_in_clear_is_refused_when_it_comes_in() -> None:
 
 
 def test_a_sensitive_field_that_is_missing_is_missing() -> None:
-    [wire, *_] = wires()
+    wire = vault()
     with pytest.raises(WireError, match=r"\$\.data\.card is required, and missing"):
         wire.load({"kind": "wire.charge", "version": 1, "data": {"order_id": 1}})
 
 
 def test_upcasters_are_given_what_was_sealed() -> None:
     """As handlers are; a field that became sensitive was in clear before."""
-    [wire, *_] = wires()
+    wire = vault()
     sealed = wire.dump(v.Charge(1, CARD))
 
     @intent(kind="wire.charge-two", version=3)
@@ -137,7 +137,7 @@ def test_no_error_and_no_log_shows_what_is_sealed(caplog: pytest.LogCaptureFixtu
     class Validated:
         card: str = field(sensitive=True, validator=refuse)
 
-    [wire, *_] = wires()
+    wire = vault()
     caplog.set_level(logging.DEBUG)
     Forged: Any = intent(kind="wire.validated")(  # noqa: N806 - a class
         type("Validated", (), {
@@ -181,19 +181,10 @@ def test_keys_have_a_length(keys: Any) -> None:
         AesGcm(*keys)
 
 
-@pytest.mark.parametrize(
-    ("module", "use", "extra"),
-    [
-        ("cryptography.hazmat.primitives.ciphers", lambda: AesGcm(KEY), "crypto"),
-        ("orjson", lambda: Wire(json="orjson"), "orjson"),
-    ],
-)
-def test_a_missing_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, module: str, use: Any, extra: str
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=rf"airlock-effects\[{extra}\]"):
-        use()
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers", None)
+    with pytest.raises(MissingExtraError, match=r"airlock-effects\[crypto\]"):
+        AesGcm(KEY)
 
 
 def test_the_schema_tells_which_fields_are_sealed() -> None:

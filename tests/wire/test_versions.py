@@ -17,9 +17,9 @@ def old(version: int, data: Any, kind: str = "wire.order") -> str:
     return json.dumps({"kind": kind, "version": version, "data": data})
 
 
-@pytest.fixture(params=["stdlib", "orjson"])
-def wire(request: pytest.FixtureRequest) -> Wire:
-    return Wire(json=request.param)
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
 
 
 def test_an_upcaster_makes_the_next_version(wire: Wire) -> None:

@@ -28,27 +28,19 @@ def headers_of(value: Mapping[str, str] | None) -> Mapping[str, str]:
     """
     if value is None:
         return NO_HEADERS
-    if not isinstance(value, Mapping) or not all(
-        isinstance(text, str) for pair in value.items() for text in pair
-    ):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise OptionError("headers", f"must map str to str, not {value!r}")
+    for key, text in value.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise OptionError("headers", f"must map str to str, not {value!r}")
     return MappingProxyType(dict(value))
 
 
-def _of_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    wanted = _TYPES[attribute.name]
-    if value is not None and wanted not in (c.__name__ for c in type(value).__mro__):
-        got = type(value).__qualname__
-        raise OptionError(attribute.name, f"must be a {wanted}, not {got}")
-
-
-# By name: uuid takes a while to import, and who gives an id has imported it.
-_TYPES = {"id": "UUID", "delay": "timedelta", "ordering_key": "str", "dedupe_key": "str"}
-
-
-def _not_negative(_: object, __: attrs.Attribute[Any], value: timedelta | None) -> None:
-    if value is not None and value.total_seconds() < 0:
-        raise OptionError("delay", f"must not be negative, not {value!r}")
+def _check_type(name: str, wanted: str, value: object) -> None:
+    # By name: uuid takes a while to import, and who gives an id has imported it.
+    cls = type(value)
+    if cls.__name__ != wanted and wanted not in (c.__name__ for c in cls.__mro__):
+        raise OptionError(name, f"must be a {wanted}, not {cls.__qualname__}")
 
 
 @attrs.frozen(kw_only=True, hash=True)
@@ -71,11 +63,24 @@ class Options:
         >>> EffectBuffer().emit(NotifyWarehouse(42), later)
     """
 
-    id: UUID | None = attrs.field(default=None, validator=_of_type)
-    delay: timedelta | None = attrs.field(default=None, validator=[_of_type, _not_negative])
-    ordering_key: str | None = attrs.field(default=None, validator=_of_type)
-    dedupe_key: str | None = attrs.field(default=None, validator=_of_type)
+    id: UUID | None = None
+    delay: timedelta | None = None
+    ordering_key: str | None = None
+    dedupe_key: str | None = None
     headers: Mapping[str, str] = attrs.field(default=None, converter=headers_of, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Validators would be called for each option that is not given, too, and few are.
+        if self.id is not None:
+            _check_type("id", "UUID", self.id)
+        if self.delay is not None:
+            _check_type("delay", "timedelta", self.delay)
+            if self.delay.total_seconds() < 0:
+                raise OptionError("delay", f"must not be negative, not {self.delay!r}")
+        if self.ordering_key is not None:
+            _check_type("ordering_key", "str", self.ordering_key)
+        if self.dedupe_key is not None:
+            _check_type("dedupe_key", "str", self.dedupe_key)
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = {name: getattr(self, name) for name in self.given()}

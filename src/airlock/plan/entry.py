@@ -21,11 +21,10 @@ from airlock.effects.options import Options
 from airlock.effects.stable import stable_repr
 from airlock.wire.codec import Wire
 from airlock.wire.envelope import Envelope
-from airlock.wire.text import Flaw, Stdlib
+from airlock.wire.text import TextError, dumps, loads
 
 __all__ = ["PlanEntry", "read_entry", "write_entry"]
 
-_JSON = Stdlib()
 _EFFECT = b',"effect":'  # cannot stand in a JSON string: its quotation marks would be escaped
 
 
@@ -93,7 +92,7 @@ def write_entry(wire: Wire, entry: PlanEntry) -> bytes:
         UnencodableError: the intent has no form on the wire.
     """
     about = {"index": entry.index, "place": entry.place, "given": sorted(entry.given)}
-    return _JSON.dumps(about)[:-1] + _EFFECT + wire.encode(entry.envelope) + b"}\n"
+    return dumps(about)[:-1] + _EFFECT + wire.encode(entry.envelope) + b"}\n"
 
 
 def read_entry(wire: Wire, line: bytes) -> PlanEntry:
@@ -105,9 +104,9 @@ def read_entry(wire: Wire, line: bytes) -> PlanEntry:
     """
     about, separator, effect = line.rstrip(b"\n").partition(_EFFECT)
     try:
-        said = _JSON.loads(about + b"}")
+        said = loads(about + b"}")
         entry = said["index"], frozenset(said["given"]), said["place"]
-    except (Flaw, KeyError, TypeError):
+    except (TextError, KeyError, TypeError):
         entry = None
     if entry is None or not separator or not effect.endswith(b"}"):
         raise ValueError("no entry of a plan")

@@ -22,12 +22,11 @@ import attrs
 
 from airlock.errors import PlanFormatError
 from airlock.plan.entry import PlanEntry
-from airlock.wire.text import Flaw, Stdlib
+from airlock.wire.text import TextError, dumps, loads
 
 __all__ = ["FileLines", "Foot", "Head", "Lines", "broken", "checked", "written"]
 
 FORMAT = 1
-_JSON = Stdlib()
 _DIGEST = b',"digest":'
 
 Lines = Iterable[bytes]
@@ -59,7 +58,7 @@ def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None
         "created": now.isoformat(),
         "expires": None if expires is None else expires.isoformat(),
     }
-    lines = [_JSON.dumps(head) + b"\n"]
+    lines = [dumps(head) + b"\n"]
     kinds = Counter[tuple[str, int]]()
     for entry, line in entries:
         kinds[entry.kind, entry.version] += 1
@@ -71,7 +70,7 @@ def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None
         "effects": len(lines) - 1,
         "kinds": [[kind, version, number] for (kind, version), number in kinds.items()],
     }
-    counts = _JSON.dumps(foot)[:-1]
+    counts = dumps(foot)[:-1]
     hashed.update(counts)
     lines.append(_with_digest(counts, hashed.hexdigest()))
     return lines
@@ -158,8 +157,8 @@ def _foot(line: bytes, name: str) -> Foot | None:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        said = _JSON.loads(line)
-    except Flaw:
+        said = loads(line)
+    except TextError:
         return None
     return said if isinstance(said, dict) else None
 

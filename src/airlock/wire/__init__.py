@@ -7,9 +7,9 @@ from airlock.effects.causation import Ancestor, Causation
 from airlock.wire.ciphers import AesGcm, Cipher
 from airlock.wire.codec import Wire
 from airlock.wire.compatibility import Incompatibility, incompatibilities
-from airlock.wire.custom import TypeForm
 from airlock.wire.envelope import Envelope
-from airlock.wire.schema import envelope_schema
+from airlock.wire.leaves import TypeForm
+from airlock.wire.message import envelope_schema
 from airlock.wire.text import Limits
 from airlock.wire.versions import Upcaster
 

@@ -1,103 +1,96 @@
-"""Forms of values that are one of a few: enums and literals."""
+"""Types whose values are one of a few: enums, flags and literals."""
 
 from __future__ import annotations
 
 import enum
+import typing
 from collections.abc import Iterable
 from typing import Any
 
-from airlock.wire.form import Form, Misfit, Write, found, unwritable
-from airlock.wire.leaves import LEAVES
+from airlock.wire.leaves import LEAVES, Leaf
+from airlock.wire.problems import MisfitError, found, unwritable
 
-__all__ = ["enum_form", "literal_form"]
-
-
-_JSON_TYPES = {
-    bool: "boolean",
-    int: "integer",
-    str: "string",
-    type(None): "null",
-}
+__all__ = ["by_value", "choice_of", "is_choice"]
 
 
-def enum_form(cls: type[enum.Enum]) -> Form:
-    """Members are written by value where all values are strings, or all integers; else by name."""
-    if issubclass(cls, enum.Flag):
-        return _flag_form(cls)
-    by_value = {type(member.value) for member in cls} in ({str}, {int})
-    constants = {member.name: member.value if by_value else member.name for member in cls}
+def is_choice(hint: Any) -> bool:
+    """Return True if a type is an enum, flags or a literal."""
+    return typing.get_origin(hint) is typing.Literal or (
+        isinstance(hint, type) and issubclass(hint, enum.Enum)
+    )
+
+
+def by_value(cls: type[enum.Enum]) -> bool:
+    """Return True if members are written by value: all values are strings, or all integers."""
+    return {type(member.value) for member in cls} in ({str}, {int})
+
+
+def choice_of(hint: Any) -> Leaf | None:
+    """Return the form of an enum, of flags or of a literal; None if it has none."""
+    if typing.get_origin(hint) is typing.Literal:
+        values = typing.get_args(hint)
+        if all(type(value) in (bool, int, str, type(None)) for value in values):
+            return _choice(f"one of {_listed(values)}", [(value, value) for value in values])
+        return None
+    if issubclass(hint, enum.Flag):
+        return _flags(hint)
+    if not len(hint):
+        return None
+    constant = "value" if by_value(hint) else "name"
+    return _choice(hint.__name__, [(member, getattr(member, constant)) for member in hint])
+
+
+def _choice(name: str, pairs: Iterable[tuple[Any, Any]]) -> Leaf:
+    """The form of some values, each with its constant in JSON."""
+    read_as = {(type(constant), constant): value for value, constant in pairs}  # True is not 1 here
+    written = [(type(value), value, constant) for (_, constant), value in read_as.items()]
+    constants = [constant for _, constant in read_as]
+
+    def read(value: Any, _: Any = None) -> Any:
+        key = (type(value), value if value.__hash__ else None)
+        if key in read_as:
+            return read_as[key]
+        problem = f"expected one of {_listed(constants)}, found another {found(value).split()[-1]}"
+        raise MisfitError(problem)
 
     def write(value: Any) -> Any:
-        if type(value) is cls:
-            return constants[value.name]
-        raise unwritable(cls.__name__, value)
+        for cls, one, constant in written:  # members of an enum may have no hash
+            if type(value) is cls and value == one:
+                return constant
+        raise unwritable(name, value)
 
-    pairs = [(constants[member.name], member) for member in cls]
-    return _choice(cls.__name__, (cls,), pairs, write)
+    return Leaf(write, read, {"enum": constants})
 
 
-def _flag_form(cls: type[enum.Flag]) -> Form:
+def _listed(constants: Iterable[Any]) -> str:
+    return ", ".join(map(repr, constants))
+
+
+def _flags(cls: type[enum.Flag]) -> Leaf:
+    def read(value: Any, _: Any = None) -> Any:
+        flags = _of_number(cls, LEAVES[int].read(value, None))
+        if flags is None:
+            raise MisfitError(f"expected flags of {cls.__name__}, found others")
+        return flags
+
     def write(value: Any) -> Any:
         if type(value) is not cls:
             raise unwritable(cls.__name__, value)
         return value.value
 
-    def read(value: Any, _: Any = None) -> Any:
-        flags = _flags(cls, LEAVES[int].read(value))
-        if flags is None:
-            raise Misfit(f"expected flags of {cls.__name__}, found others")
-        return flags
-
     every = 0
     for member in cls.__members__.values():
         every |= int(member.value)
     schema: dict[str, Any] = {"type": "integer"}
-    if _flags(cls, 1 << every.bit_length()) is None:  # else it takes those it does not know, too
+    if _of_number(cls, 1 << every.bit_length()) is None:  # else it takes unknown flags, too
         schema |= {"minimum": 0, "maximum": every, "x-airlock-flags": every}
-    return Form(cls.__name__, frozenset({"integer"}), (cls,), schema, write, read)
+    return Leaf(write, read, schema)
 
 
-def _flags(cls: type[enum.Flag], number: int) -> Any:
-    """Just these flags; None where the class refuses some, drops some, or makes no flags of them."""
+def _of_number(cls: type[enum.Flag], number: int) -> Any:
+    """Return just these flags; None if the class refuses some, drops some, or returns a number."""
     try:
         flags: Any = cls(number)
     except ValueError:
         return None
     return flags if type(flags) is cls and flags.value == number else None
-
-
-def literal_form(values: tuple[Any, ...]) -> Form | None:
-    """Of strings, integers, booleans and None; there is no form for others."""
-    if any(type(value) not in _JSON_TYPES for value in values):
-        return None
-
-    def write(value: Any) -> Any:
-        if (type(value), value) in known:
-            return value
-        raise unwritable(_one_of(values), value)
-
-    known = [(type(value), value) for value in values]  # True is not 1 here
-    types = tuple({type(value) for value in values})
-    return _choice("Literal", types, [(value, value) for value in values], write)
-
-
-def _choice(
-    name: str, types: tuple[type[Any], ...], pairs: Iterable[tuple[Any, Any]], write: Write
-) -> Form:
-    """One of some constants, each with what it is read as."""
-    table = {(type(constant), constant): meant for constant, meant in pairs}
-    constants = [constant for _, constant in table]
-    what = _one_of(constants)
-
-    def read(value: Any, _: Any = None) -> Any:
-        key = (type(value), value if value.__hash__ else None)
-        if key in table:
-            return table[key]
-        raise Misfit(f"expected {what}, found another {found(value).split(' ')[-1]}")
-
-    json_types = frozenset(_JSON_TYPES[type(constant)] for constant in constants)
-    return Form(name, json_types, types, {"enum": constants}, write, read)
-
-
-def _one_of(constants: Iterable[Any]) -> str:
-    return f"one of {', '.join(map(repr, constants))}"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from airlock.effects.registry import describe
+from airlock.effects.registry import describe, type_named
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire.ciphers import Cipher
-from airlock.wire.custom import TypeForm, custom
 from airlock.wire.decoding import Decoder, strictly
 from airlock.wire.entries import Entries, Entry
 from airlock.wire.envelope import Envelope
-from airlock.wire.form import Unwritable
-from airlock.wire.message import check_message, named, read_envelope, write_envelope
-from airlock.wire.schema import message_schema, schemas
+from airlock.wire.leaves import LEAVES, TypeForm, leaf_of
+from airlock.wire.message import (
+    check_envelope,
+    check_message,
+    decode_envelope,
+    decode_message,
+    envelope_schema,
+    envelope_text,
+    named,
+)
+from airlock.wire.problems import UnwritableError
+from airlock.wire.schema import message_schema
 from airlock.wire.sealing import seal
-from airlock.wire.text import Flaw, Limits, as_bytes, text_of
+from airlock.wire.text import Limits, TextError, as_bytes, dumps, loads
 from airlock.wire.versions import Upcaster, Versions
 
 __all__ = ["Wire"]
@@ -36,12 +43,10 @@ class Wire:
         intents: the classes that may pass; by default every declared intent, later ones too.
         cipher: seals sensitive fields; without one, intents that have such are refused.
         limits: how large a text may be.
-        json: ``"stdlib"``, or ``"orjson"`` with the extra of that name.
         forms: of types that airlock does not know.
 
     Raises:
         DeclarationError: an argument makes no sense.
-        MissingExtraError: orjson is not installed.
 
     Example:
         >>> wire = Wire()
@@ -57,23 +62,24 @@ class Wire:
         *,
         cipher: Cipher | None = None,
         limits: Limits | None = None,
-        json: Literal["stdlib", "orjson"] = "stdlib",
         forms: Mapping[type[Any], TypeForm] = MappingProxyType({}),
     ) -> None:
         _check(cipher, limits)
         self.limits = Limits() if limits is None else limits
-        self._glance = min(self.limits.size, self.limits.items, 2 * self.limits.depth)
+        self._short = min(self.limits.size, self.limits.items)
+        self._glance = min(self._short, 2 * self.limits.depth)
         self._cipher = cipher
-        self._text = text_of(json)
-        own = {cls: custom(cls, form) for cls, form in forms.items()}
-        self._entries = Entries(intents, own, sealed=cipher is not None)
+        own = {cls: leaf_of(cls, form) for cls, form in forms.items()}
+        self._entries = Entries(intents, {**LEAVES, **own}, sealed=cipher is not None)
+        self._writers = self._entries.writers
         self._versions = Versions()
         self._decoder = Decoder(self._entries, self._versions, cipher, self.limits)
+        self._readers = self._decoder.readers
 
     # -- encoding ---------------------------------------------------------------------------------
 
     def encode(self, envelope: Envelope) -> bytes:
-        """An intent with its id, options, headers and causes, as JSON text.
+        """Return an intent with its id, options, headers and causes, as JSON text.
 
         Raises:
             UnencodableError: a field has no form on the wire, or its value does not fit its type.
@@ -84,46 +90,54 @@ class Wire:
                 f"encode takes an Envelope, not {describe(envelope)}: wrap the intent, "
                 "Envelope(...), or use dumps for the intent alone."
             )
-        intent = envelope.intent
-        message = self.dump(intent)
+        message = self.dumps(envelope.intent)
         try:
-            return self._texted(intent, write_envelope(envelope, message))
-        except Unwritable as unfit:
-            problem = str(unfit)
-        name = type(intent).__qualname__
-        raise UnencodableError(name, "'s causation", problem, "Give Envelope(...) a Causation.")
+            text = envelope_text(envelope, message)
+            if len(text) <= self._short and not envelope.causation.ancestors:
+                return text  # no deeper than the message, which is not too deep
+            return self._bounded(text)
+        except TextError as wrong:
+            error = _too_large(envelope.intent, wrong.problem)
+        except UnwritableError as wrong:
+            name, hint = type(envelope.intent).__qualname__, "Give Envelope(...) a Causation."
+            error = UnencodableError(name, "'s causation", wrong.problem, hint)
+        raise error  # out here, where no value hangs on its context
 
     def dumps(self, intent: Any) -> bytes:
-        """An intent alone, as JSON text: kind, version and data.
+        """Return an intent alone, as JSON text: kind, version and data.
 
         Raises:
             UnencodableError: as ``encode`` does.
         """
         try:
-            entry = self._entries.made[type(intent)]
-            text = entry.head + self._text.quick(entry.form.write_known(intent)) + b"}"
-            if not entry.secrets and (len(text) < self._glance or self.limits.ample(text)):
+            text = self._writers[type(intent)](intent)
+            if len(text) < self._glance or self.limits.ample(text):
                 return text
         except Exception:  # noqa: BLE001, S110 - the other way is slower, and says what is wrong
             pass
-        return self._texted(intent, self.dump(intent))
+        message = self.dump(intent)
+        try:
+            return self._bounded(dumps(message))
+        except TextError as wrong:
+            error = _too_large(intent, wrong.problem)
+        raise error
 
     def dump(self, intent: Any) -> dict[str, Any]:
-        """An intent alone, as dicts and lists, to be put into a larger document.
+        """Return an intent alone, as dicts and lists, to be put into a larger document.
 
         Raises:
             UnencodableError: as ``encode`` does.
         """
         entry = self._entries.of_value(intent)
         try:
-            return self._message(entry, entry.form.write(intent))
-        except Unwritable:
-            error = entry.unfit(intent)
-        except Flaw as flaw:
-            error = _too_large(intent, flaw)
+            return self._message(entry, loads(dumps(entry.write(intent))))
+        except UnwritableError as unwritable:
+            error = entry.unencodable(unwritable)
+        except TextError as wrong:
+            error = _too_large(intent, wrong.problem)
         except RecursionError:
-            error = _too_large(intent, Flaw("is too deep"))
-        raise error  # out here, where no value hangs on its context
+            error = _too_large(intent, "is too deep")
+        raise error
 
     def _message(self, entry: Entry, data: dict[str, Any]) -> dict[str, Any]:
         message = {"kind": entry.kind, "version": entry.version, "data": data}
@@ -133,19 +147,14 @@ class Wire:
             message["sealed"] = sealed
         return message
 
-    def _texted(self, intent: Any, document: dict[str, Any]) -> bytes:
-        try:
-            text = self._text.dumps(document)
-            if not self.limits.ample(text):
-                self.limits.measure(document)
-        except Flaw as flaw:
-            error = _too_large(intent, flaw)
-        else:
-            return text
-        raise error
+    def _bounded(self, text: bytes) -> bytes:
+        """Return a text that is not too large."""
+        if len(text) >= self._glance and not self.limits.ample(text):
+            self.limits.measure(loads(text))
+        return text
 
     def check(self, cls: type[Any]) -> None:
-        """Whether intents of a class can be encoded, before there is one.
+        """Check that intents of a class can be encoded, before there is one.
 
         Raises:
             UnencodableError: a field has no form on the wire, or the class may not pass.
@@ -156,58 +165,66 @@ class Wire:
     # -- decoding ---------------------------------------------------------------------------------
 
     def decode(self, text: bytes | str) -> Envelope:
-        """What ``encode`` wrote.
+        """Return what ``encode`` wrote.
 
         Raises:
             WireError: the text is bad in any way; it names kind, version and path.
             UnencodableError: a class of this kind is declared here, with a field that has no form.
             SensitiveFieldError: it has a sensitive field, and there is no cipher.
         """
-        document = self._document(text)
-        message, options, causation = strictly(read_envelope, document)
-        return Envelope(self._decoder.intent(*message), options, self._versions.renamed(causation))
+        raw: Any = text
+        try:
+            if (raw.isascii() or raw.decode()) and (
+                len(raw) < self._glance or self.limits.ample(raw)
+            ):
+                message, options, causation = decode_envelope(raw)
+                intent = self._readers[type_named(message.kind, message.version)](message.data)
+                return Envelope(intent, options, self._versions.renamed(causation))
+        except Exception:  # noqa: BLE001, S110 - as in dumps
+            pass
+        read, options, causation = strictly(check_envelope, self._document(text))
+        return Envelope(self._decoder.intent(read), options, self._versions.renamed(causation))
 
     def loads(self, text: bytes | str) -> Any:
-        """What ``dumps`` wrote: the intent.
+        """Return what ``dumps`` wrote: the intent.
 
         Raises:
             WireError: as ``decode`` does.
         """
-        document = self._document(text)
-        try:
-            if len(document) == 3:
-                return self._decoder.at_once(
-                    document["kind"], document["version"], document["data"]
-                )
+        raw: Any = text
+        try:  # msgspec does not look at what it skips, so that it might be no UTF-8
+            if (raw.isascii() or raw.decode()) and (
+                len(raw) < self._glance or self.limits.ample(raw)
+            ):
+                message = decode_message(raw)
+                return self._readers[type_named(message.kind, message.version)](message.data)
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
-        return self._read(document)
+        return self._decoder.intent(strictly(check_message, self._document(text)))
 
     def load(self, message: Mapping[str, Any]) -> Any:
-        """What ``dump`` made: the intent.
+        """Return what ``dump`` made: the intent.
 
         Raises:
             WireError: as ``decode`` does.
         """
         document = dict(message) if isinstance(message, Mapping) else message
-        return self._read(document if self._versions.empty else copy.deepcopy(document))
+        return self._decoder.intent(strictly(check_message, document))
 
     def _document(self, text: bytes | str) -> Any:
+        document = None
         try:
             if type(text) is not bytes:
                 text = as_bytes(text)
             ample = len(text) < self._glance or self.limits.ample(text)
-            document = self._text.loads(text)
+            document = loads(text)
             if not ample:
                 self.limits.measure(document)
-        except Flaw as flaw:
-            error = WireError(*named(flaw.document), flaw.path, flaw.problem)
+        except TextError as wrong:
+            error = WireError(*named(document), "$", wrong.problem)
         else:
             return document
         raise error
-
-    def _read(self, document: Any) -> Any:
-        return self._decoder.intent(*strictly(check_message, document))
 
     # -- versions ---------------------------------------------------------------------------------
 
@@ -233,6 +250,7 @@ class Wire:
 
         def register(upcaster: UpcasterT) -> UpcasterT:
             self._versions.add(kind, version, upcaster)
+            self._decoder.forget()
             return upcaster
 
         return register
@@ -251,28 +269,31 @@ class Wire:
             >>> Wire().rename("shop.mail", forwards_to="shop.send-email")
         """
         self._versions.rename(kind, forwards_to)
+        self._decoder.forget()
 
     # -- schemas ----------------------------------------------------------------------------------
 
     def schema_of(self, cls: Any) -> dict[str, Any]:
-        """JSON Schema (2020-12) of what ``dumps`` writes for an intent class.
+        """Return the JSON Schema (2020-12) of what ``dumps`` writes for an intent class.
 
         Raises:
             UnencodableError: a field has no form on the wire.
         """
         entry = self._entries.described(getattr(cls, "intent_type", cls))
-        return message_schema(entry, self._entries.forms.definitions)
+        return message_schema(entry, self._entries.schemas)
 
     def schemas(self) -> dict[str, Any]:
-        """The JSON Schema of the envelope, with one for every intent that may pass: to be saved.
+        """Return the JSON Schema of the envelope, and of every intent that may pass, to be saved.
 
-        ``incompatibilities(saved, wire.schemas())`` says what would break.
+        ``incompatibilities(saved, wire.schemas())`` lists what would break.
 
         Raises:
             UnencodableError: as ``schema_of`` does.
         """
         entries = [self._entries.described(cls) for cls in self._entries.all()]
-        return {**schemas(entries, self._entries.forms.definitions), **self._versions.told()}
+        intents = [message_schema(entry, self._entries.schemas) for entry in entries]
+        document = {"airlock": 1, "envelope": envelope_schema(), "intents": intents}
+        return {**document, **self._versions.registered()}
 
 
 def _check(cipher: object, limits: object) -> None:
@@ -285,6 +306,6 @@ def _check(cipher: object, limits: object) -> None:
         )
 
 
-def _too_large(intent: Any, flaw: Flaw) -> UnencodableError:
+def _too_large(intent: Any, problem: str) -> UnencodableError:
     hint = "Send an id, and load the rest in the handler; or raise Wire(limits=Limits(...))."
-    return UnencodableError(type(intent).__qualname__, "", flaw.problem, hint)
+    return UnencodableError(type(intent).__qualname__, "", problem, hint)

@@ -1,138 +1,143 @@
-"""Forms of values that are made of others: arrays, sets, mappings."""
+"""Types whose values are made of others: arrays, sets and mappings."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import collections.abc
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airlock.wire.form import Form, Misfit, Parts, Unwritable, expected, key_segment, unwritable
+from airlock.wire.hints import shown
+from airlock.wire.problems import (
+    MisfitError,
+    UnwritableError,
+    expected,
+    key_segment,
+    located,
+    unwritable,
+)
+from airlock.wire.text import dumps
 
-__all__ = ["array_form", "mapping_form", "record_form", "set_form"]
+if TYPE_CHECKING:
+    from airlock.wire.converter import Read, WireConverter, Write
+
+__all__ = [
+    "ARRAYS",
+    "COMPOUNDS",
+    "MAPPINGS",
+    "SETS",
+    "is_compound",
+    "is_record",
+    "reader",
+    "writer",
+]
+
+Hook = Callable[[Any], Any]
+
+ARRAYS: Mapping[Any, tuple[type[Any], ...]] = {
+    tuple: (tuple,),
+    list: (list,),
+    collections.abc.Sequence: (tuple, list),
+}
+SETS: Mapping[Any, tuple[type[Any], ...]] = {
+    frozenset: (frozenset,),
+    set: (set,),
+    collections.abc.Set: (frozenset, set),
+}
+MAPPINGS: Mapping[Any, tuple[type[Any], ...]] = {
+    dict: (dict,),
+    collections.abc.Mapping: (collections.abc.Mapping,),
+}
+COMPOUNDS = {**ARRAYS, **SETS, **MAPPINGS}
+"""Classes of the values, the one that is read first."""
+
+_EMPTY = (tuple[()], typing.Tuple[()])  # noqa: UP006 - its other spelling
 
 
-def _read_items(forms: Iterable[Form], value: Any) -> list[Any]:
-    if type(value) is not list:
-        raise expected("an array", value)
-    items: list[Any] = []
-    try:
-        for form, item in zip(forms, value, strict=False):
-            items.append(form.read(item, None))
-    except Misfit as misfit:
-        raise misfit.within(f"[{len(items)}]") from None
-    return items
+def is_compound(hint: Any) -> bool:
+    """Return True if a type is a collection, and says of what."""
+    kind, args = typing.get_origin(hint), typing.get_args(hint)
+    return kind in COMPOUNDS and (bool(args) or hint in _EMPTY)
 
 
-def _item_parts(form: Form) -> Parts:
-    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
-        if isinstance(value, Iterable):
-            for i, item in enumerate(value):
-                yield f"[{i}]", form, item
-
-    return parts
+def is_record(hint: Any) -> bool:
+    """Return True if a type is a tuple of just so many items."""
+    return typing.get_origin(hint) is tuple and typing.get_args(hint)[-1:] != (Ellipsis,)
 
 
-def array_form(
-    name: str, form: Form, types: tuple[type[Any], ...], make: Callable[[list[Any]], Any]
-) -> Form:
-    """``tuple[X, ...]`` and its like: an array."""
-
-    def write(value: Any) -> Any:
-        if not isinstance(value, types):
-            raise unwritable(name, value)
-        return list(map(form.write, value))
+def reader(hint: Any, converter: WireConverter) -> Read:
+    """Return the hook that reads a collection."""
+    kind, args = typing.get_origin(hint), typing.get_args(hint)
+    make, length = COMPOUNDS[kind][0], len(args) if is_record(hint) else None
+    if kind in MAPPINGS:
+        return _mapping_reader(converter.read(args[1]))
+    hooks = [converter.read(one) for one in args if one is not Ellipsis]
 
     def read(value: Any, _: Any = None) -> Any:
-        return make(_read_items(repeat(form), value))
-
-    schema = {"type": "array", "items": form.schema}
-    json_type = frozenset({"array"})
-    return Form(name, json_type, types, schema, write, read, parts=_item_parts(form))
-
-
-def set_form(
-    name: str, form: Form, types: tuple[type[Any], ...], make: Callable[[list[Any]], Any]
-) -> Form:
-    """``frozenset[X]``: an array without repetitions, in an order that is the same in every run."""
-
-    def write(value: Any) -> Any:
-        if not isinstance(value, types):
-            raise unwritable(name, value)
-        return sorted(map(form.write, value), key=_ordered)
-
-    def read(value: Any, _: Any = None) -> Any:
-        made = make(_read_items(repeat(form), value))
+        if type(value) is not list:
+            raise expected("an array", value)
+        if length is not None and len(value) != length:
+            raise MisfitError(f"expected {length} items, found {len(value)}")
+        made = make(_each(hooks if length is not None else repeat(hooks[0]), value, "[{}]".format))
         if len(made) != len(value):
-            raise Misfit("expected items that are all different, found one twice")
+            raise MisfitError("expected items that are all different, found one twice")
         return made
 
-    schema = {"type": "array", "items": form.schema, "uniqueItems": True}
-    json_type = frozenset({"array"})
-    return Form(name, json_type, types, schema, write, read, parts=_item_parts(form))
+    return read
 
 
-def _ordered(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _mapping_reader(hook: Read) -> Read:
+    def read(value: Any, _: Any = None) -> Any:
+        if type(value) is not dict:
+            raise expected("an object", value)
+        if not all(type(key) is str for key in value):
+            raise MisfitError("expected an object, found keys that are no strings")
+        return _values(hook, value)
+
+    return read
 
 
-def record_form(name: str, forms: Sequence[Form]) -> Form:
-    """``tuple[X, Y]``: an array of just these."""
-    forms = tuple(forms)
+def writer(hint: Any, converter: WireConverter) -> Write:
+    """Return the hook that writes a collection."""
+    kind, args, name = typing.get_origin(hint), typing.get_args(hint), shown(hint)
+    classes, length = COMPOUNDS[kind], len(args) if is_record(hint) else None
+    if kind in MAPPINGS:
+        return _mapping_writer(name, classes, converter.write(args[1]))
+    hooks = [converter.write(one) for one in args if one is not Ellipsis]
 
     def write(value: Any) -> Any:
-        if not isinstance(value, tuple):
+        if not isinstance(value, classes):
             raise unwritable(name, value)
-        if len(value) != len(forms):
-            raise Unwritable(f"has {len(value)} items, and its annotation says {name}")
-        return [form.write(item) for form, item in zip(forms, value, strict=True)]
+        if length is not None and len(value) != length:
+            raise UnwritableError(f"has {len(value)} items, and its annotation says {name}")
+        items = _each(hooks if length is not None else repeat(hooks[0]), value, "[{}]".format)
+        return sorted(items, key=dumps) if kind in SETS else items  # the same order in every run
 
-    def read(value: Any, _: Any = None) -> Any:
-        if type(value) is list and len(value) != len(forms):
-            raise Misfit(f"expected {len(forms)} items, found {len(value)}")
-        return tuple(_read_items(forms, value))
-
-    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
-        if isinstance(value, tuple) and len(value) == len(forms):
-            for i, (form, item) in enumerate(zip(forms, value, strict=True)):
-                yield f"[{i}]", form, item
-
-    schema: dict[str, Any] = {"type": "array", "minItems": len(forms), "maxItems": len(forms)}
-    if forms:  # JSON Schema allows no empty list of them
-        schema["prefixItems"] = [form.schema for form in forms]
-    return Form(name, frozenset({"array"}), (tuple,), schema, write, read, parts=parts)
+    return write
 
 
-def mapping_form(name: str, form: Form, types: tuple[type[Any], ...]) -> Form:
-    """``Mapping[str, X]``: an object with any keys."""
-
+def _mapping_writer(name: str, classes: tuple[type[Any], ...], hook: Write) -> Write:
     def write(value: Any) -> Any:
-        if not isinstance(value, types) or not all(isinstance(key, str) for key in value):
+        if not isinstance(value, classes) or not all(isinstance(key, str) for key in value):
             raise unwritable(name, value)
-        return {key: form.write(item) for key, item in value.items()}
+        return _values(hook, {str.__str__(key): item for key, item in value.items()})
 
-    def read(value: Any, _: Any = None) -> Any:
-        return _read_values(form, value)
-
-    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                yield key_segment(key), form, item
-
-    schema = {"type": "object", "additionalProperties": form.schema}
-    return Form(name, frozenset({"object"}), types, schema, write, read, parts=parts)
+    return write
 
 
-def _read_values(form: Form, value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise expected("an object", value)
-    if not all(type(key) is str for key in value):
-        raise Misfit("expected an object, found keys that are no strings")
-    made: dict[str, Any] = {}
-    key = ""
+def _values(hook: Hook, value: dict[str, Any]) -> dict[str, Any]:
+    keys = list(value)
+    items = _each(repeat(hook), value.values(), lambda i: key_segment(keys[i]))
+    return dict(zip(keys, items, strict=True))
+
+
+def _each(hooks: Iterable[Hook], items: Iterable[Any], segment: Callable[[int], str]) -> list[Any]:
+    """Return each item as read or written by its hook."""
+    done: list[Any] = []
     try:
-        for key, item in value.items():
-            made[key] = form.read(item, None)
-    except Misfit as misfit:
-        raise misfit.within(key_segment(key)) from None
-    return made
+        for hook, item in zip(hooks, items, strict=False):
+            done.append(hook(item))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the item caused it
+        raise located(error).within(segment(len(done))) from None
+    return done

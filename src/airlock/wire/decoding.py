@@ -1,16 +1,19 @@
-"""From what a message says to the intent, and what is wrong with it if there is none."""
+"""``Decoder``: from a message to the intent, or to what is wrong with it."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from msgspec import Raw
 
 from airlock.errors import WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.entries import Entries, Entry
-from airlock.wire.form import Misfit
 from airlock.wire.message import Message, named
-from airlock.wire.sealing import opened, refuse_clear
+from airlock.wire.problems import MisfitError
+from airlock.wire.sealing import opened, refuse_plaintext
 from airlock.wire.text import Limits
 from airlock.wire.versions import Steps, Versions
 
@@ -24,9 +27,9 @@ class Decoder:
 
     Args:
         entries: of the classes that may pass.
-        versions: what leads to them.
+        versions: the upcasters and new names that lead to them.
         cipher: opens what is sealed.
-        limits: how large that may be.
+        limits: of what is sealed.
     """
 
     def __init__(
@@ -36,48 +39,46 @@ class Decoder:
         self._versions = versions
         self._cipher = cipher
         self._limits = limits
+        self.readers: dict[type[Any] | None, Callable[[Raw], Any]] = {}
+        """Of classes whose data is read as it came, neither opened nor upcast, and was before."""
 
-    def at_once(self, kind: str, version: int, data: Any) -> Any:
-        """The intent of a message that is what most are. Any exception means that it is not."""
-        entry = self._entries.named(kind, version)
-        if entry is None or entry.secrets or type(version) is not int or not self._versions.empty:
-            raise LookupError
-        return entry.form.read(data, entry.cls)
+    def forget(self) -> None:
+        """Find out anew what is read as it came, since there is another upcaster or name."""
+        self.readers.clear()
 
-    def intent(self, kind: str, version: int, data: dict[str, Any], sealed: str | None) -> Any:
-        """The intent of any message.
+    def intent(self, message: Message) -> Any:
+        """Return the intent of any message.
 
         Raises:
             WireError: there is none.
         """
-        if sealed is None:
-            try:
-                return self.at_once(kind, version, data)
-            except Exception:  # noqa: BLE001, S110 - the other way is slower, and says what is wrong
-                pass
+        kind, version, _, sealed = message
         route = self._versions.route(kind, version)
         entry = self._entries.named(*route.end)
         if entry is None:
             raise self._unknown(kind, version)
+        if route.end == (kind, version) and not entry.secrets and entry.cls not in self.readers:
+            self.readers[entry.cls] = self._entries.reader(entry.cls)
         try:
-            data = self._prepared(entry, route.steps, (kind, version, data, sealed))
-            return self._entries.read(entry, data)
-        except Misfit as misfit:
-            path, problem = misfit.told(secret=bool(entry.secrets) or sealed is not None)
+            data = self._prepared(entry, route.steps, message)
+            return self._entries.explain(entry.cls, data)
+        except MisfitError as misfit:
+            path, problem = misfit.described(secret=bool(entry.secrets) or sealed is not None)
         except RecursionError:
             path, problem = ".data", "is too deep"
         raise WireError(kind, version, f"${path}", problem)  # here, no value hangs on its context
 
     def _prepared(self, entry: Entry, steps: Steps, message: Message) -> Any:
-        """The data of a message, with what was sealed, as of the version that is declared."""
+        """Return the data with what was sealed, as of the version that is declared."""
         kind, version, data, sealed = message
         if not steps:
-            refuse_clear(data, entry.secrets)
+            refuse_plaintext(data, entry.secrets)
         if sealed is not None:
             if self._cipher is None:
                 problem = "was not expected, for no field of this kind is sensitive"
-                raise Misfit(problem).within(".sealed")
+                raise MisfitError(problem).within(".sealed")
             data = data | opened(self._cipher, self._limits, sealed, kind, version)
+        data = copy.deepcopy(data) if steps else data  # upcasters may change what they are given
         for upcast in steps:
             data = upcast(data)
         return data
@@ -91,13 +92,13 @@ class Decoder:
 
 
 def strictly(read: Callable[[Any], T], document: Any) -> T:
-    """What a document says.
+    """Return what a document says.
 
     Raises:
         WireError: it cannot be read.
     """
     try:
         return read(document)
-    except Misfit as misfit:
-        path, problem = misfit.told(secret=False)
+    except MisfitError as misfit:
+        path, problem = misfit.described(secret=False)
     raise WireError(*named(document), f"${path}", problem)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from threading import RLock
+from typing import Any, TypedDict
 
 import attrs
+import msgspec
 
 from airlock.effects.place import shown
 from airlock.effects.registry import declared, describe, spec_of, type_named, types_named
 from airlock.errors import DeclarationError, SensitiveFieldError, UnencodableError
-from airlock.wire.classes import Manner
-from airlock.wire.form import Form, Misfit, discreet, locate
-from airlock.wire.forms import Forms, NoForm
+from airlock.wire import carried
+from airlock.wire.classes import constructor
+from airlock.wire.converter import WireConverter, Write
+from airlock.wire.hints import has_secrets
+from airlock.wire.leaves import Leaf
+from airlock.wire.problems import NoFormError, UnwritableError, discreet, located
+from airlock.wire.schema import Schemas
+from airlock.wire.text import dumps
 
 __all__ = ["Entries", "Entry"]
 
@@ -26,38 +32,36 @@ class Entry:
         cls: the class.
         kind: its kind.
         version: of its fields.
-        form: of its values.
         secrets: the fields that are sealed: those with something sensitive in them.
-        head: how each message begins, up to the data.
+        write: the hook that writes an intent; raises ``UnwritableError``.
+        dumps: the message of an intent as a text, nothing of it sealed, at once.
     """
 
     cls: type[Any]
     kind: str
     version: int
-    form: Form
     secrets: tuple[str, ...]
-    head: bytes
+    write: Write
+    dumps: Callable[[Any], bytes]
 
-    def unfit(self, intent: Any) -> UnencodableError:
-        """Why an intent could not be written."""
-        path, problem = locate(self.form, intent)
-        if self.secrets:
-            path = discreet(path)
+    def unencodable(self, error: UnwritableError) -> UnencodableError:
+        """Return the error for an intent that could not be written."""
+        path = discreet(error.path) if self.secrets else error.path
         hint = "Nothing was written. Make the value what the annotation says, or change that."
-        return UnencodableError(self.cls.__qualname__, path, problem, hint)
+        return UnencodableError(self.cls.__qualname__, path, error.problem, hint)
 
 
 class Entries:
-    """Entries by class, and by kind and version.
+    """Entries by class, and by kind and version. Threads may share them.
 
     Args:
         intents: the classes that may pass; None for every one that is declared.
-        custom: forms of types that airlock does not know.
-        sealed: whether there is a cipher for sensitive fields.
+        leaves: the forms of types whose values are not made of others.
+        sealed: True if there is a cipher for sensitive fields.
     """
 
     def __init__(
-        self, intents: Iterable[Any] | None, custom: Mapping[Any, Form], *, sealed: bool
+        self, intents: Iterable[Any] | None, leaves: Mapping[Any, Leaf], *, sealed: bool
     ) -> None:
         if not isinstance(intents, Iterable | None) or isinstance(intents, type):
             raise DeclarationError(
@@ -66,14 +70,18 @@ class Entries:
             )
         chosen = None if intents is None else [getattr(i, "intent_type", i) for i in intents]
         self._chosen = None if chosen is None else frozenset(map(_name, chosen))
-        self.forms = Forms(custom)
-        self._careful = Forms(custom, Manner(careful=True))
+        self._converter = WireConverter(leaves)
+        self._explaining = WireConverter(leaves, explain=True)
+        self.schemas = Schemas(self._converter)
         self._sealed = sealed
+        self._lock = RLock()
         self.made: dict[type[Any], Entry] = {}
-        """Those that were used already."""
+        """By class: those that were used already."""
+        self.writers: dict[type[Any], Callable[[Any], bytes]] = {}
+        """Their ``dumps``, of those without secrets."""
 
     def of_value(self, intent: Any) -> Entry:
-        """The entry of an intent's class.
+        """Return the entry of an intent's class.
 
         Raises:
             UnencodableError: as ``of`` does.
@@ -89,7 +97,7 @@ class Entries:
         return self.of(type(intent))
 
     def of(self, cls: type[Any]) -> Entry:
-        """The entry of a class.
+        """Return the entry of a class.
 
         Raises:
             UnencodableError: a field has no form, or the class may not pass.
@@ -99,7 +107,7 @@ class Entries:
         return self.made.get(cls) or self._make(cls)
 
     def named(self, kind: str, version: int) -> Entry | None:
-        """The entry of a kind and version; None if there is none that may pass.
+        """Return the entry of a kind and version; None if there is none that may pass.
 
         Raises:
             UnencodableError: as ``of`` does.
@@ -110,11 +118,11 @@ class Entries:
         return self.made.get(cls) or (self._make(cls) if self._passes(cls) else None)
 
     def versions(self, kind: str) -> list[int]:
-        """The versions of a kind that may pass."""
+        """Return the versions of a kind that may pass."""
         return sorted(spec_of(cls).version for cls in types_named(kind) if self._passes(cls))
 
     def all(self) -> list[type[Any]]:
-        """Every class that may pass, in order of declaration."""
+        """Return every class that may pass, in order of declaration."""
         return [cls for cls in declared() if self._passes(cls)]
 
     def _passes(self, cls: type[Any]) -> bool:
@@ -129,11 +137,13 @@ class Entries:
                 "is sensitive, and this wire has no cipher, so it would be there for all to read",
                 "Give one, Wire(cipher=AesGcm(key)), or leave the field out and send an id.",
             )
+        if not entry.secrets:
+            self.writers[cls] = entry.dumps
         self.made[cls] = entry
         return entry
 
     def described(self, cls: type[Any]) -> Entry:
-        """The entry of a class, whether or not there is a cipher: for its schema.
+        """Return the entry of a class, with or without a cipher: for its schema.
 
         Raises:
             UnencodableError: a field has no form, or the class may not pass.
@@ -146,29 +156,63 @@ class Entries:
                 "is not among the intents of this wire",
                 "Add it to Wire(intents=...).",
             )
-        try:
-            form = self.forms.of(cls)
-        except NoForm as none:
-            problem = f"{none.problem} (declared at {shown(spec.place)})"
-            raise UnencodableError(cls.__qualname__, none.path, problem, none.hint) from None
-        secrets = tuple(field.key for field in form.fields if field.secret)
-        kind = json.dumps(spec.kind, ensure_ascii=False)
-        head = f'{{"kind":{kind},"version":{spec.version},"data":'
-        return Entry(cls, spec.kind, spec.version, form, secrets, head.encode())
+        with self._lock:
+            try:
+                self.schemas.of(cls)
+            except NoFormError as error:
+                problem = f"{error.problem} (declared at {shown(spec.place)})"
+                path, hint = error.path, error.hint
+            else:
+                return self._entry(cls, spec.kind, spec.version)
+        raise UnencodableError(cls.__qualname__, path, problem, hint)
 
-    def read(self, entry: Entry, data: Any) -> Any:
-        """The intent; or, slowly, what is wrong with its data, and where.
+    def _entry(self, cls: type[Any], kind: str, version: int) -> Entry:
+        secrets = [
+            one.key for one in self._converter.members(cls) if one.secret or has_secrets(one.hint)
+        ]
+        head = dumps({"kind": kind, "version": version})[:-1] + b',"data":'
+        return Entry(
+            cls,
+            kind,
+            version,
+            tuple(secrets),
+            self._converter.write(cls),
+            carried.text_writer(cls, self._converter, head),
+        )
+
+    def explain(self, cls: type[Any], data: Any) -> Any:
+        """Return the intent of some data.
 
         Raises:
-            Misfit: it cannot be read.
+            MisfitError: there is none; it says what is wrong, and where.
         """
+        with self._lock:
+            hook = self._explaining.read(cls)
         try:
-            return self._careful.of(entry.cls).read(data)
-        except Misfit as misfit:
-            raise misfit.within(".data") from None
+            return hook(data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
+            raise located(error).within(".data") from None
+
+    def reader(self, cls: type[Any]) -> Callable[[msgspec.Raw], Any]:
+        """Return the function from the text of some data to the intent, where nothing is wrong.
+
+        msgspec reads the class, or else those of its fields that it can.
+        """
+        with self._lock:
+            return self._reader(cls)
+
+    def _reader(self, cls: type[Any]) -> Callable[[msgspec.Raw], Any]:
+        if carried.is_read(cls, self._converter):
+            return msgspec.json.Decoder(cls).decode
+        declared = self._converter.members(cls)
+        checked = [one.key for one in declared if carried.is_read(one.hint, self._converter)]
+        data = {one.key: one.hint if one.key in checked else Any for one in declared}
+        decode = msgspec.json.Decoder(TypedDict("Data", data, total=False)).decode  # type: ignore[operator]
+        construct = constructor(cls, self._converter, checked)
+        return lambda text: construct(decode(text))
 
 
 def _name(cls: type[Any]) -> tuple[str, int]:
-    """Kind and version: those of a class stay when its module is loaded again."""
+    """Return kind and version: those of a class stay when its module is loaded again."""
     spec = spec_of(cls)
     return spec.kind, spec.version

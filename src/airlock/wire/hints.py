@@ -1,9 +1,10 @@
-"""Reading annotations: what a field's type says once names and type variables stand for something."""
+"""Annotations: the fields of a class, and their types with names and type variables resolved."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -11,33 +12,38 @@ from typing import Any, TypeVar
 import attrs
 
 from airlock.effects.intent import resolve_late
+from airlock.effects.stable import name_of
 
 __all__ = [
     "UNBOUND",
+    "UNIONS",
     "Member",
     "bare",
     "has_members",
     "has_secrets",
     "members",
     "positional",
+    "shown",
+    "title",
     "unfilled",
 ]
 
+UNIONS = (typing.Union, types.UnionType)
 UNBOUND = object()
-"""What a type variable stands for that nobody bound: nothing can be said of its values."""
+"""The type of a type variable that nobody bound: nothing is known of its values."""
 
 
 @attrs.frozen
 class Member:
-    """A field as its class declares it.
+    """A field of a class that is written as an object.
 
     Attributes:
         name: of the attribute.
-        key: of the argument, and in JSON.
-        hint: its type; a ``str`` if a name in it is not to be found.
+        key: the name of the constructor's argument, and in JSON.
+        hint: its type; a ``str`` if a name in it cannot be resolved.
         required: whether it has no default.
         default: the default; ``attrs.NOTHING`` if there is none or it is made anew each time.
-        secret: whether it was declared sensitive.
+        secret: True if it was declared sensitive.
     """
 
     name: str
@@ -49,7 +55,7 @@ class Member:
 
 
 def bare(hint: Any) -> Any:
-    """A type without what says nothing about its form: Annotated, Final, NewType, an alias.
+    """Return a type without Annotated, Final, NewType and aliases, which do not change its form.
 
     Raises:
         RecursionError: an alias stands for itself.
@@ -76,7 +82,7 @@ def bare(hint: Any) -> Any:
 
 
 _MOST_NAMES = 100
-"""How many names a type may have, one for the other, before it is taken for one without end."""
+"""Aliases of aliases, after which a type is taken for one without end."""
 
 
 def _choice(variable: TypeVar) -> Any:
@@ -86,32 +92,56 @@ def _choice(variable: TypeVar) -> Any:
 
 
 def _is_named_tuple(cls: Any) -> bool:
-    """Whether a class is a named tuple."""
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
 def has_members(cls: Any) -> bool:
-    """Whether the values of a class are made of its fields."""
+    """Return True if the values of a class are made of its fields."""
     return isinstance(cls, type) and (
         attrs.has(cls) or dataclasses.is_dataclass(cls) or _is_named_tuple(cls)
     )
 
 
+def title(hint: Any) -> str:
+    """Return the name of a type in messages, and as a tag of a union: ``Line``, ``Box[int]``."""
+    hint = bare(hint)
+    cls = typing.get_origin(hint) or hint
+    if hint is type(None):
+        return "None"
+    if cls is typing.Literal:
+        return "Literal"
+    if cls in UNIONS:
+        return " | ".join(map(title, typing.get_args(hint)))
+    if not has_members(cls):
+        return hint.__name__ if isinstance(hint, type) and hint is cls else shown(hint)
+    names = [getattr(one, "__name__", str(one)) for one in typing.get_args(hint)]
+    return name_of(cls).lstrip("_") + (f"[{', '.join(names)}]" if names else "")
+
+
+def shown(hint: Any) -> str:
+    """Return a type as it is written in code."""
+    if hint is UNBOUND:
+        return "TypeVar"
+    if isinstance(hint, type) and not typing.get_args(hint):
+        return hint.__qualname__
+    return str(getattr(hint, "__forward_arg__", hint)).replace("typing.", "")
+
+
 def members(hint: Any) -> list[Member]:
-    """The fields of a class that its constructor takes, with their types."""
+    """Return the fields of a class that its constructor takes, with their types."""
     cls: Any = typing.get_origin(hint) or hint
     resolve_late(cls)
     bound = _bindings(hint)
     found = []
     for member in _declared(cls):
         owner = next((c for c in cls.__mro__ if member.name in _annotations(c)), cls)
-        said = _resolved(member.hint, owner)
-        found.append(attrs.evolve(member, hint=_substituted(said, bound.get(owner, {}))))
+        resolved = _resolved(member.hint, owner)
+        found.append(attrs.evolve(member, hint=_substituted(resolved, bound.get(owner, {}))))
     return found
 
 
 def has_secrets(hint: Any) -> bool:
-    """Whether a value of a type may hold something sensitive, however deep."""
+    """Return True if a value of a type may hold something sensitive, however deep."""
     return _has_secrets(hint, set())
 
 
@@ -130,7 +160,7 @@ def _has_secrets(hint: Any, seen: set[Any]) -> bool:
 
 
 def unfilled(cls: Any, declared: list[Member]) -> str | None:
-    """An argument that the constructor of a class asks for, and none of its fields gives."""
+    """Return a required argument of the constructor that is no field; None if there is none."""
     keys = {member.key for member in declared}
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     for parameter in _parameters(cls):
@@ -141,7 +171,7 @@ def unfilled(cls: Any, declared: list[Member]) -> str | None:
 
 
 def positional(cls: Any) -> list[str]:
-    """The arguments that the constructor of a class takes by position."""
+    """Return the arguments that the constructor of a class takes by position."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [parameter.name for parameter in _parameters(cls) if parameter.kind is kind]
 
@@ -149,7 +179,7 @@ def positional(cls: Any) -> list[str]:
 def _parameters(cls: Any) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(cls).parameters.values())
-    except (ValueError, TypeError):  # it does not say
+    except (ValueError, TypeError):  # a constructor without a signature
         return []
 
 
@@ -180,14 +210,14 @@ _FACTORY: Any = attrs.Factory  # a class, typed as a function
 
 
 def _type_of(attribute: Any, cls: Any) -> Any:
-    """``None`` is a type, and what attrs says of a field without one."""
+    """Return the type of an attribute: attrs has None both for that type and for no type."""
     if attribute.type is None and not any(attribute.name in _annotations(c) for c in cls.__mro__):
         return Any
     return attribute.type
 
 
 def _resolved(hint: Any, owner: type[Any]) -> Any:
-    """A type with what its names stand for; as it was if one of them is not to be found.
+    """Return a type with its names resolved, or as it was if one of them cannot be.
 
     An intent's own types are resolved already, even those of local names.
     """
@@ -196,7 +226,7 @@ def _resolved(hint: Any, owner: type[Any]) -> Any:
     holder = type("Holder", (), {"__annotations__": {"it": hint}, "__module__": owner.__module__})
     try:
         return typing.get_type_hints(holder, localns=names)["it"]
-    except Exception:  # noqa: BLE001 - as in _resolve of the intent: whatever is wrong with a name
+    except Exception:  # noqa: BLE001 - whatever is wrong with a name
         return hint
 
 
@@ -205,7 +235,7 @@ def _annotations(cls: type[Any]) -> Mapping[str, Any]:
 
 
 def _substituted(hint: Any, chosen: Mapping[Any, Any]) -> Any:
-    """A type with other types for its variables."""
+    """Return a type with other types for its variables."""
     if isinstance(hint, TypeVar):
         return chosen.get(hint, hint)
     generic: Any = hint
@@ -216,7 +246,7 @@ def _substituted(hint: Any, chosen: Mapping[Any, Any]) -> Any:
 
 
 def _bindings(hint: Any) -> dict[Any, dict[Any, Any]]:
-    """What the type variables of a class, and of each of its bases, stand for."""
+    """Return the types of the type variables of a class, and of each of its bases."""
     cls: Any = typing.get_origin(hint) or hint
     chosen = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(hint), strict=False))
     found = {cls: chosen}

@@ -1,4 +1,8 @@
-"""What an envelope looks like in JSON: read strictly, so that nothing of it is overlooked."""
+"""The form of messages and envelopes: read strictly, so that nothing of them is overlooked.
+
+Each has two descriptions. msgspec reads texts by the one, at once, and leaves the data for later;
+cattrs reads documents by the other, and says what is wrong with them.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +12,147 @@ from typing import Any, Literal
 from uuid import UUID
 
 import attrs
+from msgspec import UNSET, Raw, Struct, UnsetType, convert
+from msgspec.json import Decoder
 
-from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.causation import NO_CAUSE, Ancestor, Causation
 from airlock.effects.options import NO_HEADERS, Options
-from airlock.wire.classes import Manner
+from airlock.wire.converter import WireConverter
 from airlock.wire.envelope import Envelope
-from airlock.wire.form import Form, Misfit, expected
-from airlock.wire.forms import Forms
+from airlock.wire.leaves import LEAVES, Leaf
+from airlock.wire.problems import MisfitError, expected, located, unwritable
+from airlock.wire.schema import Schemas, closed_schema
+from airlock.wire.text import dumps
 
 __all__ = [
-    "ENVELOPE",
-    "FORMS",
+    "EnvelopeText",
     "Message",
+    "MessageText",
+    "check_envelope",
     "check_message",
+    "decode_envelope",
+    "decode_message",
+    "envelope_schema",
+    "envelope_text",
     "named",
-    "read_envelope",
-    "write_envelope",
 ]
 
-FORMAT = 1
-"""Of the envelope itself. A reader refuses others."""
+Message = tuple[str, int, dict[str, Any], str | None]
+"""Kind, version, data, and what is sealed."""
+
+
+# -- for msgspec ----------------------------------------------------------------------------------
+
+
+class MessageText(Struct, gc=False, forbid_unknown_fields=True):
+    """A message as a text, if nothing of it is sealed."""
+
+    kind: str
+    version: int
+    data: Raw
+
+
+class AncestorText(Struct, frozen=True, forbid_unknown_fields=True):
+    """A cause as a text."""
+
+    kind: str
+    digests: dict[str, str] = {}
+
+
+class CausationText(Struct, frozen=True, forbid_unknown_fields=True):
+    """A causation as a text."""
+
+    depth: int = 0
+    ancestors: tuple[AncestorText, ...] = ()
+
+
+class OptionsText(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Emission options as a text."""
+
+    delay: str | None = None
+    ordering_key: str | None = None
+    dedupe_key: str | None = None
+
+
+_NO_OPTIONS = OptionsText()
+
+
+class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
+    """An envelope as a text, if nothing of it is sealed."""
+
+    airlock: Literal[1]
+    id: str
+    kind: str
+    version: int
+    data: Raw
+    causation: CausationText | UnsetType = UNSET
+    options: OptionsText = _NO_OPTIONS
+    headers: dict[str, str] | UnsetType = UNSET
+
+
+decode_message = Decoder(MessageText).decode
+_decode_envelope = Decoder(EnvelopeText).decode
+
+
+def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
+    """Return what an envelope says, if nothing is wrong with it; any exception means that it may be.
+
+    The data is left as it is.
+    """
+    read = _decode_envelope(text)
+    said, causation = read.options, NO_CAUSE
+    if len(read.id) != _UUID_LENGTH:  # msgspec takes one without hyphens, too
+        raise ValueError
+    options = Options(
+        id=convert(read.id, UUID),
+        delay=None if said.delay is None else LEAVES[timedelta].read(said.delay, timedelta),
+        ordering_key=said.ordering_key,
+        dedupe_key=said.dedupe_key,
+        headers=NO_HEADERS if read.headers is UNSET else read.headers,
+    )
+    if read.causation is not UNSET:
+        ancestors = tuple(Ancestor(one.kind, one.digests) for one in read.causation.ancestors)
+        causation = Causation(read.causation.depth, ancestors)
+    return read, options, causation
+
+
+_UUID_LENGTH = 36
+
+
+def envelope_text(envelope: Envelope, message: bytes) -> bytes:
+    """Return the text of an envelope, around that of its message. What is empty is left out.
+
+    Raises:
+        UnwritableError: the causation is none.
+        TextError: a key or a header is no text.
+    """
+    given, cause = envelope.options, envelope.causation
+    rest: dict[str, Any] = {}
+    if type(cause) is not Causation:
+        raise unwritable("Causation", cause)
+    if cause.depth or cause.ancestors:
+        rest["causation"] = _write_causation(cause)
+    if given.delay is not None or given.ordering_key is not None or given.dedupe_key is not None:
+        delay = None if given.delay is None else LEAVES[timedelta].write(given.delay)
+        rest["options"] = OptionsText(delay, given.ordering_key, given.dedupe_key)
+    if given.headers:
+        headers: Any = given.headers  # read-only, so that msgspec does not know them
+        rest["headers"] = headers.copy()
+    end = b"," + dumps(rest)[1:] if rest else b"}"
+    return b'{"airlock":1,"id":%b,%b%b' % (dumps(given.id), message[1:-1], end)
+
+
+# -- for cattrs -----------------------------------------------------------------------------------
 
 
 class Data(dict[str, Any]):
-    """The data of an intent, still to be read: its form depends on kind and version."""
+    """The data of an intent, read later: its form depends on kind and version."""
 
 
 def _data(value: Any, _: Any = None) -> Any:
     if type(value) is dict:
         return value
     raise expected("an object", value)
-
-
-Message = tuple[str, int, dict[str, Any], str | None]
-"""Kind, version, data, and what is sealed."""
 
 
 @attrs.frozen
@@ -68,64 +179,34 @@ class _Envelope(_Message):
     headers: Mapping[str, str] = NO_HEADERS
 
 
-_DATA = Form("object", frozenset({"object"}), (dict,), {"type": "object"}, _data, _data)
-FORMS = Forms({Data: _DATA}, Manner(closed=True))
-ENVELOPE = FORMS.of(_Envelope)
-
-_CAREFUL = Forms({Data: _DATA}, Manner(closed=True, careful=True))
-
-_CAUSATION = FORMS.of(Causation)
-_OPTIONS = FORMS.of(EmissionOptions)
+_LEAVES = {**LEAVES, Data: Leaf(dict, _data, {"type": "object"})}
+_CONVERTER = WireConverter(_LEAVES, strict=True, explain=True)
+_read_message = _CONVERTER.read(_Message)
+_read_envelope = _CONVERTER.read(_Envelope)
+_write_causation = _CONVERTER.write(Causation)
 
 
 def check_message(document: Any) -> Message:
-    """What a document says.
+    """Return what a document says.
 
     Raises:
-        Misfit: it is no message.
+        MisfitError: it is no message.
     """
-    if type(document) is dict and len(document) == 3:  # the most frequent one, at a glance
-        kind, version, data = document.get("kind"), document.get("version"), document.get("data")
-        if type(kind) is str and type(version) is int and type(data) is dict:
-            return kind, version, data, None
-    read: _Message = _CAREFUL.of(_Message).read(document)
+    read: _Message = _explained(_read_message, document)
     return read.kind, read.version, read.data, read.sealed
 
 
-def write_envelope(envelope: Envelope, message: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of an envelope, around that of its intent. What says nothing is left out."""
-    options = envelope.options
-    document = {"airlock": FORMAT, "id": str(envelope.id), **message}
-    if envelope.causation != NO_CAUSE:
-        document["causation"] = _CAUSATION.write(envelope.causation)
-    said = EmissionOptions(options.delay, options.ordering_key, options.dedupe_key)
-    if said != _NO_OPTIONS:
-        written = _OPTIONS.write(said)
-        document["options"] = {key: value for key, value in written.items() if value is not None}
-    if options.headers:
-        document["headers"] = dict(options.headers)
-    return document
-
-
-_NO_OPTIONS = EmissionOptions()
-
-
-def read_envelope(document: Any) -> tuple[Message, Options, Causation]:
-    """What an envelope says: its message, the options of the intent, and its causes.
+def check_envelope(document: Any) -> tuple[Message, Options, Causation]:
+    """Return the message of an envelope, the options of the intent, and its causes.
 
     Raises:
-        Misfit: it is no envelope.
+        MisfitError: it is no envelope.
     """
-    read: _Envelope
-    try:
-        read = ENVELOPE.read(document, None)
-    except Exception:  # noqa: BLE001 - whatever it is, the other reading tells
-        read = _CAREFUL.of(_Envelope).read(document)
+    read: _Envelope = _explained(_read_envelope, document)
     said = read.options
     if said.delay is not None and said.delay < timedelta(0):
-        raise Misfit("expected a duration that is not negative, found another").within(
-            ".options.delay"
-        )
+        problem = "expected a duration that is not negative, found another"
+        raise MisfitError(problem).within(".options.delay")
     options = Options(
         id=read.id,
         delay=said.delay,
@@ -136,8 +217,25 @@ def read_envelope(document: Any) -> tuple[Message, Options, Causation]:
     return (read.kind, read.version, read.data, read.sealed), options, read.causation
 
 
+def _explained(hook: Any, document: Any) -> Any:
+    try:
+        return hook(document, None)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
+        raise located(error) from None
+
+
+def envelope_schema() -> dict[str, Any]:
+    """Return the JSON Schema of what ``Wire.encode`` writes, whatever the intent.
+
+    Example:
+        >>> envelope_schema()["properties"]["id"]
+        {'type': 'string', 'format': 'uuid'}
+    """
+    return closed_schema(_Envelope, Schemas(_CONVERTER, closed=True), "Envelope")
+
+
 def named(document: Any) -> tuple[str | None, int | None]:
-    """What a document says it is, for messages."""
+    """Return the kind and version that a document gives, for error messages."""
     said = document if isinstance(document, dict) else {}
     kind, version = said.get("kind"), said.get("version")
     known = isinstance(version, int) and not isinstance(version, bool)

@@ -1,18 +1,88 @@
-"""JSON as text: strict about what JSON itself leaves open, and bounded."""
+"""JSON as text: read and written by msgspec, and bounded."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import attrs
+import msgspec
 
 from airlock.effects.registry import describe
-from airlock.errors import DeclarationError, MissingExtraError
+from airlock.errors import DeclarationError
 
-__all__ = ["Flaw", "JsonText", "Limits", "Orjson", "Stdlib", "as_bytes", "text_of"]
+__all__ = ["Limits", "TextError", "as_bytes", "dumps", "loads"]
+
+
+def _plain(value: object) -> str:
+    """Write a subclass of ``str``, as lazy and safe texts are, as what it is based on."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_decode = msgspec.json.Decoder().decode
+
+
+class TextError(Exception):
+    """A text that is not JSON or is too large, or a document that JSON cannot express.
+
+    Attributes:
+        problem: what is wrong.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+def dumps(document: Any) -> bytes:
+    """Return a document as JSON text in UTF-8.
+
+    Raises:
+        TextError: there is something in it that JSON cannot express.
+    """
+    try:
+        return _encode(document)
+    except UnicodeEncodeError:
+        raise TextError("contains an unpaired surrogate, which is no character") from None
+    except RecursionError:
+        raise TextError("is too deep") from None
+    except ValueError:  # Python writes no integers of more than 4,300 digits
+        raise TextError("has an integer that is too long") from None
+
+
+def loads(text: bytes) -> Any:
+    """Return the document of a JSON text; of equal keys in one object, the last counts.
+
+    Raises:
+        TextError: it is not JSON.
+    """
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        raise TextError("has a number that is too large") from None
+    except msgspec.DecodeError as error:
+        problem = str(error).removeprefix("JSON is malformed: ")
+    except RecursionError:
+        raise TextError("is too deep") from None
+    raise TextError(f"is not JSON ({problem})")
+
+
+def as_bytes(text: Any) -> bytes:
+    """Return a text as bytes.
+
+    Raises:
+        TextError: it is no text.
+    """
+    if isinstance(text, str):
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            raise TextError("contains an unpaired surrogate, which is no character") from None
+    if isinstance(text, bytearray | memoryview):
+        return bytes(text)
+    raise TextError(f"is no text: it takes bytes or str, not {describe(type(text))}")
 
 
 def _from_one(_: Limits, attribute: Any, value: Any) -> None:
@@ -22,7 +92,7 @@ def _from_one(_: Limits, attribute: Any, value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How large a text may be, read or written.
+    """Bounds of a text, read or written.
 
     Args:
         size: bytes of the whole text.
@@ -41,14 +111,14 @@ class Limits:
     items: int = attrs.field(default=10_000, validator=_from_one)
 
     def ample(self, text: bytes) -> bool:
-        """Whether it shows at a glance that a text cannot be too large, as most do not.
+        """Return True if a text is too short to reach a limit of depth or items, as most are.
 
         Raises:
-            Flaw: it is too long.
+            TextError: it is too long.
         """
         size = len(text)
         if size > self.size:
-            raise Flaw(f"is {size:,} bytes long, and the limit is {self.size:,}")
+            raise TextError(f"is {size:,} bytes long, and the limit is {self.size:,}")
         if size > self.items:
             return False
         return size < 2 * self.depth or text.count(b"{") + text.count(b"[") <= self.depth
@@ -57,7 +127,7 @@ class Limits:
         """Refuse a document that is too deep, or has too large a collection.
 
         Raises:
-            Flaw: it is.
+            TextError: it is.
         """
         level: list[Any] = [document]
         for _ in range(self.depth + 1):
@@ -66,228 +136,10 @@ class Limits:
                 return
             largest = max(map(len, level))
             if largest > self.items:
-                raise Flaw(
+                raise TextError(
                     f"has a collection of {largest:,} items, and the limit is {self.items:,}"
                 )
             level = [
                 inner for node in level for inner in (node.values() if type(node) is dict else node)
             ]
-        raise Flaw(f"is more than {self.depth} levels deep, and that is the limit")
-
-
-class Flaw(Exception):  # noqa: N818 - internal; becomes a WireError
-    """A text that is not JSON, or not such as is taken here.
-
-    Attributes:
-        problem: what is wrong.
-        path: where, if that can be said.
-        document: what could be read of it all the same, for its kind and version.
-    """
-
-    def __init__(self, problem: str, path: str = "$", document: object = None) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.path = path
-        self.document = document
-
-
-class JsonText(Protocol):
-    """Writes and reads JSON.
-
-    ``quick`` is ``dumps`` for what is well-formed; any exception means that it may not be.
-    """
-
-    @property
-    def quick(self) -> Callable[[Any], bytes]: ...
-    def dumps(self, document: Any, /) -> bytes: ...
-    def loads(self, text: bytes, /) -> Any: ...
-
-
-class Stdlib:
-    """The standard library, strict."""
-
-    def __init__(self) -> None:
-        options: Any = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
-        self._write: Callable[[Any], str] = json.JSONEncoder(**options, check_circular=False).encode
-        self.quick = self.dumps
-        decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
-        self._read: Callable[[str], Any] = decoder.decode
-
-    def dumps(self, document: Any) -> bytes:
-        """JSON text in UTF-8.
-
-        Raises:
-            Flaw: there is something in it that JSON cannot say.
-        """
-        try:
-            return self._write(document).encode()
-        except UnicodeEncodeError:
-            raise Flaw("has half a surrogate pair in a string, which is no character") from None
-        except RecursionError:
-            raise Flaw("is too deep") from None
-        except ValueError:  # Python writes no integers of more than 4,300 digits
-            raise Flaw("has an integer that is too long") from None
-
-    def loads(self, text: bytes) -> Any:
-        """The document.
-
-        Raises:
-            Flaw: it is not JSON, or has a key twice, NaN, or half a surrogate pair.
-        """
-        try:
-            decoded = text.decode()
-        except UnicodeDecodeError as error:
-            raise Flaw(f"is not UTF-8 (byte {error.start})") from None
-        try:
-            document = _parsed(self._read, decoded)
-        except _Odd:
-            raise _pointed(_parsed(_MARKING.decode, decoded)) from None
-        if "\\u" in decoded:
-            _no_halves(document)
-        return document
-
-
-class Orjson:
-    """orjson, as strict as the standard library.
-
-    It keeps the last of two equal keys, and reads long integers as floats. A text that it writes
-    back byte for byte has neither; any other is left to the standard library.
-    """
-
-    def __init__(self) -> None:
-        try:
-            import orjson  # noqa: PLC0415 - an extra: looked for where it is first needed
-        except ImportError:
-            raise MissingExtraError("Wire(json='orjson')", "orjson", "orjson") from None
-        self.quick: Callable[[Any], bytes] = orjson.dumps
-        self._loads = orjson.loads
-        self._strict = Stdlib()
-
-    def dumps(self, document: Any) -> bytes:
-        """As ``Stdlib`` does."""
-        try:
-            return self.quick(document)
-        except (TypeError, ValueError):  # an integer of more than 64 bits, or half a surrogate pair
-            return self._strict.dumps(document)
-
-    def loads(self, text: bytes) -> Any:
-        """As ``Stdlib`` does."""
-        try:
-            document = self._loads(text)
-            if self.quick(document) == text:
-                return document
-        except (TypeError, ValueError):
-            pass
-        return self._strict.loads(text)
-
-
-def text_of(name: Literal["stdlib", "orjson"]) -> JsonText:
-    """What reads and writes JSON, by name.
-
-    Raises:
-        DeclarationError: there is no such one.
-        MissingExtraError: it is not installed.
-    """
-    if name not in ("stdlib", "orjson"):
-        raise DeclarationError(f"Wire(json={name!r}): give 'stdlib' or 'orjson'.")
-    return Stdlib() if name == "stdlib" else Orjson()
-
-
-# -- what JSON leaves open ------------------------------------------------------------------------
-
-
-class _Odd(Exception):  # noqa: N818 - a signal: such a text is read again, to say where
-    """A key that is there twice, or NaN."""
-
-
-@attrs.frozen(eq=False)
-class _Mark:
-    """Stands where something odd was."""
-
-    problem: str
-    document: Any = None
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _Odd
-    return made
-
-
-def _constant(_: str) -> Any:
-    raise _Odd
-
-
-def _parsed(read: Callable[[str], Any], text: str) -> Any:
-    try:
-        return read(text)
-    except json.JSONDecodeError as error:
-        raise Flaw(f"is not JSON ({error.msg}, character {error.pos})") from None
-    except RecursionError:
-        raise Flaw("is too deep") from None
-    except ValueError:  # Python reads no integers of more than 4,300 digits
-        raise Flaw("has an integer that is too long") from None
-
-
-def _pointed(document: Any) -> Flaw:
-    """What is odd in a document, and where."""
-    path, mark = _first_mark(document)
-    return Flaw(mark.problem, path, mark.document if document is mark else document)
-
-
-def _marked_pairs(pairs: list[tuple[str, Any]]) -> Any:
-    made = dict(pairs)
-    if len(made) == len(pairs):
-        return made
-    seen = Counter(key for key, _ in pairs)
-    twice = next(key for key, count in seen.items() if count > 1)
-    return _Mark(f"has the key {twice[:80]!r} twice", made)
-
-
-def _marked_constant(name: str) -> Any:
-    return _Mark(f"is {name}, which JSON does not have")
-
-
-_MARKING = json.JSONDecoder(object_pairs_hook=_marked_pairs, parse_constant=_marked_constant)
-
-
-def _first_mark(document: Any) -> tuple[str, _Mark]:
-    stack: list[tuple[str, Any]] = [("$", document)]
-    while stack:
-        path, node = stack.pop()
-        if isinstance(node, _Mark):
-            return path, node
-        items: Any = node.items() if isinstance(node, dict) else enumerate(node)
-        inner = [
-            (f"{path}.{key[:80]}" if isinstance(key, str) else f"{path}[{key}]", value)
-            for key, value in items
-            if isinstance(value, dict | list | _Mark)
-        ]
-        stack += reversed(inner)
-    raise LookupError("a text is odd in one reading, and not in the next")
-
-
-def _no_halves(document: Any) -> None:
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Flaw(
-            "has half a surrogate pair in a string, which is no character", document=document
-        ) from None
-
-
-def as_bytes(text: Any) -> bytes:
-    """A text as bytes.
-
-    Raises:
-        Flaw: it is no text.
-    """
-    if isinstance(text, str):
-        try:
-            return text.encode()
-        except UnicodeEncodeError:
-            raise Flaw("has half a surrogate pair, which is no character") from None
-    if isinstance(text, bytearray | memoryview):
-        return bytes(text)
-    raise Flaw(f"is no text: it takes bytes or str, not {describe(type(text))}")
+        raise TextError(f"is more than {self.depth} levels deep, and that is the limit")

@@ -1,162 +1,156 @@
-"""Forms of values that are of one of several types: unions, and optional values."""
+"""Unions: members by the types of JSON where those tell them apart, otherwise by a tag."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import typing
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from airlock.wire.form import Form, Misfit, Parts, Unwritable, expected, unwritable
+from airlock.wire.compounds import COMPOUNDS, MAPPINGS
+from airlock.wire.hints import UNIONS, bare, title
+from airlock.wire.problems import MisfitError, UnwritableError, expected, located, unwritable
 
-__all__ = ["AmbiguousUnion", "union_form"]
+if TYPE_CHECKING:
+    from airlock.wire.converter import Read, WireConverter, Write
 
+__all__ = ["is_tagged", "is_union", "members_of", "reader", "writer"]
 
-class AmbiguousUnion(Exception):  # noqa: N818 - internal; becomes an UnencodableError
-    """Two members of a union have one name, so that no tag could tell them apart."""
-
-
-def union_form(members: Sequence[Form]) -> Form:
-    """``A | B``, and ``A | None``.
-
-    Where the types of JSON tell the members apart, each is written as it is; otherwise as an object
-    with one key, which names the member: ``{"Card": {...}}``. None is always null.
-
-    Raises:
-        AmbiguousUnion: two members have one name.
-    """
-    some = [form for form in members if form.name != "None"]
-    optional = len(some) < len(members)
-    if _apart(some, optional=optional):
-        form = some[0] if len(some) == 1 else _plain(some)
-    else:
-        form = _tagged(some)
-    return _optional(form) if optional else form
-
-
-def _apart(members: Sequence[Form], *, optional: bool) -> bool:
-    types = [name for form in members for name in form.json] + ["null"] * optional
-    return len(set(types)) == len(types)
-
-
-def _optional(form: Form) -> Form:
-    write, read = form.write, form.read
-
-    def write_optional(value: Any) -> Any:
-        return None if value is None else write(value)
-
-    def read_optional(value: Any, hint: Any = None) -> Any:
-        return None if value is None else read(value, hint)
-
-    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
-        if value is not None:
-            yield "", form, value
-
-    types = (*form.types, type(None))
-    schema = {"anyOf": [form.schema, {"type": "null"}]}
-    name, json_types = f"{form.name} | None", form.json | {"null"}
-    return Form(name, json_types, types, schema, write_optional, read_optional, parts=parts)
-
-
-def _plain(members: Sequence[Form]) -> Form:
-    table = {type_: form.read for form in members for name in form.json for type_ in _TYPES[name]}
-    for form in members:
-        if "number" in form.json:  # JSON from elsewhere writes 1.0 as 1
-            table.setdefault(int, form.read)
-    names = " or ".join(form.name for form in members)
-
-    def write(value: Any) -> Any:
-        return _member(members, value, names)[1]
-
-    def read(value: Any, hint: Any = None) -> Any:
-        reader = table.get(type(value))
-        if reader is None:
-            raise expected(names, value)
-        return reader(value, hint)
-
-    json_types = frozenset(name for form in members for name in form.json)
-    types = tuple(cls for form in members for cls in form.types)
-    schema = {"anyOf": [form.schema for form in members]}
-    return Form(
-        " | ".join(form.name for form in members),
-        json_types,
-        types,
-        schema,
-        write,
-        read,
-        parts=_member_parts(members),
-    )
-
-
-_TYPES: dict[str, tuple[type[Any], ...]] = {
-    "null": (type(None),),
-    "boolean": (bool,),
-    "integer": (int,),
-    "number": (float,),
-    "string": (str,),
-    "array": (list,),
-    "object": (dict,),
+_JSON: dict[str, type[Any]] = {
+    "null": type(None),
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+    "array": list,
+    "object": dict,
 }
+"""Classes of what JSON holds, by the names that JSON Schema has for its types."""
+
+_NULL = type(None)
 
 
-def _tagged(members: Sequence[Form]) -> Form:
-    table = {form.name: form for form in members}
-    if len(table) < len(members):
-        raise AmbiguousUnion(" | ".join(form.name for form in members))
+def is_union(hint: Any) -> bool:
+    """Return True if a type is a union."""
+    return typing.get_origin(hint) in UNIONS
+
+
+def members_of(hint: Any) -> list[Any]:
+    """Return the members of a union, each once; those of an alias of a union are members, too."""
+    return list(_flat(typing.get_args(hint), set()))
+
+
+def _flat(hints: Sequence[Any], seen: set[Any]) -> Iterator[Any]:
+    for hint in hints:
+        kind = bare(hint)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        if is_union(kind):
+            yield from _flat(typing.get_args(kind), seen)
+        else:
+            yield kind if kind is _NULL else hint
+
+
+def is_tagged(members: Sequence[Any], converter: WireConverter) -> bool:
+    """Return True if the types of JSON do not tell the members of a union apart."""
+    names = [name for one in members for name in _json_types(one, converter)]
+    return len(set(names)) < len(names)
+
+
+def _json_types(hint: Any, converter: WireConverter) -> Sequence[str]:
+    hint = bare(hint)
+    leaf = converter.leaf(hint)
+    if leaf is None:
+        kind = typing.get_origin(hint)
+        return ["object" if kind in MAPPINGS or kind not in COMPOUNDS else "array"]
+    if "enum" in leaf.schema:
+        classes = {type(constant) for constant in leaf.schema["enum"]}
+        return [name for name, cls in _JSON.items() if cls in classes]
+    types = leaf.schema.get("type", list(_JSON))
+    return [types] if isinstance(types, str) else types
+
+
+def _classes(hint: Any) -> tuple[type[Any], ...]:
+    """Return the classes of the values of a member."""
+    hint = bare(hint)
+    kind = typing.get_origin(hint) or hint
+    if kind is typing.Literal:
+        return tuple({type(value) for value in typing.get_args(hint)})
+    return COMPOUNDS.get(kind, (kind,))
+
+
+def reader(hint: Any, converter: WireConverter) -> Read:
+    """Return the hook that reads a union. None is always null."""
+    members = members_of(hint)
+    some = [one for one in members if one is not _NULL]
+    if is_tagged(members, converter):
+        read = _tagged_reader({title(one): converter.read(one) for one in some})
+    elif len(some) == 1:
+        read = converter.read(some[0])
+    else:
+        read = _plain_reader(some, converter)
+    if len(some) == len(members):
+        return read
+
+    def read_optional(value: Any, _: Any = None) -> Any:
+        return None if value is None else read(value, None)
+
+    return read_optional
+
+
+def _plain_reader(members: Sequence[Any], converter: WireConverter) -> Read:
+    table: dict[type[Any], Read] = {}
+    for one in members:
+        table |= {_JSON[name]: converter.read(one) for name in _json_types(one, converter)}
+    if float in table:  # JSON from elsewhere writes 1.0 as 1
+        table.setdefault(int, table[float])
+    names = " or ".join(map(title, members))
+
+    def read(value: Any, _: Any = None) -> Any:
+        hook = table.get(type(value))
+        if hook is None:
+            raise expected(names, value)
+        return hook(value, None)
+
+    return read
+
+
+def _tagged_reader(table: dict[str, Read]) -> Read:
     names = " or ".join(table)
-
-    def write(value: Any) -> Any:
-        form, written = _member(members, value, names)
-        return {form.name: written}
 
     def read(value: Any, _: Any = None) -> Any:
         if type(value) is not dict or len(value) != 1:
             raise expected(f"an object with one key, {names}", value)
         ((name, inside),) = value.items()
         if name not in table:
-            raise Misfit(f"expected one key, {names}, found another")
+            raise MisfitError(f"expected one key, {names}, found another")
         try:
-            return table[name].read(inside, None)
-        except Misfit as misfit:
-            raise misfit.within(f".{name}") from None
+            return table[name](inside, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
+            raise located(error).within(f".{name}") from None
 
-    types = tuple(cls for form in members for cls in form.types)
-    schema = {"oneOf": [_tag_schema(form) for form in members]}
-    name = " | ".join(table)
-    return Form(
-        name,
-        frozenset({"object"}),
-        types,
-        schema,
-        write,
-        read,
-        parts=_member_parts(members),
-    )
+    return read
 
 
-def _tag_schema(form: Form) -> Mapping[str, Any]:
-    return {
-        "type": "object",
-        "properties": {form.name: form.schema},
-        "required": [form.name],
-        "additionalProperties": False,
-    }
+def writer(hint: Any, converter: WireConverter) -> Write:
+    """Return the hook that writes a union."""
+    members = members_of(hint)
+    some = [one for one in members if one is not _NULL]
+    tagged = is_tagged(members, converter)
+    hooks = [(_classes(one), title(one), converter.write(one)) for one in some]
+    names = " or ".join(name for _, name, _ in hooks)
 
+    def write(value: Any) -> Any:
+        exact = [one for one in hooks if type(value) in one[0]]
+        fitting = exact or [one for one in hooks if isinstance(value, one[0])]
+        for _, name, hook in fitting:
+            try:
+                return {name: hook(value)} if tagged else hook(value)
+            except UnwritableError:
+                if len(fitting) == 1:
+                    raise
+        raise unwritable(names, value)
 
-def _member(members: Sequence[Form], value: Any, names: str) -> tuple[Form, Any]:
-    """The member that a value is of, and what it is written as: the first that takes it."""
-    cls = type(value)
-    exact = [form for form in members if cls in form.types]
-    for form in exact or [form for form in members if isinstance(value, form.types)]:
-        try:
-            return form, form.write(value)
-        except Unwritable:
-            continue
-    raise unwritable(names, value)
-
-
-def _member_parts(members: Sequence[Form]) -> Parts:
-    def parts(value: Any) -> Iterator[tuple[str, Form, Any]]:
-        fitting = [form for form in members if type(value) in form.types]
-        if len(fitting) == 1:
-            yield "", fitting[0], value
-
-    return parts
+    if len(some) == len(members):
+        return write
+    return lambda value: None if value is None else write(value)

@@ -1,4 +1,4 @@
-"""How data of older versions becomes data of those that are declared: upcasters and renames."""
+"""Upcasters and renames: from data of older versions to data of those that are declared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from airlock.effects.causation import Causation
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
-from airlock.wire.form import Misfit
+from airlock.wire.problems import MisfitError
 
 __all__ = ["Route", "Steps", "Upcaster", "Versions"]
 
@@ -24,7 +24,7 @@ what was sealed opened; it returns the data of the next version. If it raises, t
 
 
 Steps = tuple[Callable[[Any], dict[str, Any]], ...]
-"""What makes the data of each next version out of the one before."""
+"""Functions that each return the data of the next version."""
 
 
 @attrs.frozen
@@ -46,8 +46,6 @@ class Versions:
     def __init__(self) -> None:
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
         self._renamed: dict[str, str] = {}
-        self.empty = True
-        """Whether nothing is registered, so that no message has to go anywhere."""
 
     def add(self, kind: str, version: int, upcaster: Upcaster) -> None:
         """Register an upcaster from a version to the next.
@@ -58,7 +56,6 @@ class Versions:
         _check(kind, version)
         if not callable(upcaster):
             raise DeclarationError(f"upcaster takes a function, not {describe(upcaster)}.")
-        self.empty = False
         other = self._upcasters.setdefault((kind, version), upcaster)
         if other is not upcaster:
             raise DeclarationError(
@@ -85,23 +82,26 @@ class Versions:
                 "be read under either name. Remove one of the two."
             )
         self._renamed[old] = new
-        self.empty = False
+
+    def direct(self, kind: str, version: int) -> bool:
+        """Return True if nothing leads on from a kind and version."""
+        return (kind, version) not in self._upcasters and kind not in self._renamed
 
     def newest(self, kind: str) -> str:
-        """The name that a kind has now."""
+        """Return the name that a kind has now."""
         while kind in self._renamed:
             kind = self._renamed[kind]
         return kind
 
     def renamed(self, causation: Causation) -> Causation:
-        """Causes under the names that their kinds have now."""
+        """Return causes under the names that their kinds have now."""
         if not self._renamed or not causation.ancestors:
             return causation
         named = (attrs.evolve(one, kind=self.newest(one.kind)) for one in causation.ancestors)
         return attrs.evolve(causation, ancestors=tuple(named))
 
     def route(self, kind: str, version: int) -> Route:
-        """As far as upcasters and new names lead."""
+        """Return the way that upcasters and new names lead."""
         steps: list[Callable[[Any], dict[str, Any]]] = []
         while True:
             upcaster = self._upcasters.get((kind, version))
@@ -113,8 +113,8 @@ class Versions:
             else:
                 return Route(tuple(steps), (kind, version))
 
-    def told(self) -> dict[str, Any]:
-        """What is registered, for the document of schemas."""
+    def registered(self) -> dict[str, Any]:
+        """Return what is registered, for the document of schemas."""
         steps = [{"kind": kind, "version": version} for kind, version in self._upcasters]
         return {"upcasters": steps, "renames": dict(self._renamed)}
 
@@ -125,9 +125,11 @@ def _upcast(upcaster: Upcaster, version: int, data: Any) -> dict[str, Any]:
         upcast = upcaster(data)
     except Exception as error:  # noqa: BLE001 - whatever it is, the payload caused it
         # Only the type: the words of an error may show the value, and that may be a secret.
-        raise Misfit(f"is refused by {name} ({type(error).__name__})").within(".data") from None
+        raise MisfitError(f"is refused by {name} ({type(error).__name__})").within(
+            ".data"
+        ) from None
     if not isinstance(upcast, dict):
-        raise Misfit(f"is lost by {name}: it must return the data").within(".data")
+        raise MisfitError(f"is lost by {name}: it must return the data").within(".data")
     return upcast
 
 
