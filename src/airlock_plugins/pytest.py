@@ -9,12 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-<<<<<<< HEAD:src/airlock/pytest_plugin.py
-from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
-=======
->>>>>>> kit:src/airlock_plugins/pytest.py
 from typing import TYPE_CHECKING, Any
 
 import pytest
