@@ -25,16 +25,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CORE = (
-    "scope",
-    "harvest",
-    "lifetime",
-    "context",
-    "enclosure",
-    "boundary",
-    "engine",
-    "flush",
-    "plain",
-    "calls",
+    "boundary/boundary",
+    "flushing/engine",
+    "flushing/execution",
+    "flushing/flush",
+    "flushing/resolution",
+    "scopes/current",
+    "scopes/enclose",
+    "scopes/scope",
 )
 TESTS = (
     "tests/boundary",

@@ -3,44 +3,37 @@
 See the README for a first program, ``airlock.errors`` for what can go wrong.
 """
 
-from airlock.ambient import Context
-from airlock.boundary import Boundary
-from airlock.check import Check, warn_of_leftovers
-from airlock.context import emit, emit_all, enqueue
-from airlock.dispatch import (
-    INLINE,
-    Delivery,
-    Dispatcher,
-    Interceptor,
-    Route,
-    deliveries,
-    delivery,
-)
-from airlock.effects.buffer import EffectBuffer, Emits
+from types import FunctionType
+
+from airlock.boundary.boundary import Boundary
+from airlock.boundary.check import Check
+from airlock.dispatch import INLINE, Dispatcher, Interceptor, Route
 from airlock.effects.function import EffectFunction, effect, needs
 from airlock.effects.intent import Intent, asdict, field, intent, replace
 from airlock.effects.json import Json
 from airlock.effects.options import Options
-from airlock.effects.policy import Policy, PolicyLike, View, each
-from airlock.effects.report import Report, ReportEntry
-from airlock.effects.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
-from airlock.effects.wave import Outcome
-from airlock.enclosure import enclose, region
+from airlock.emissions.buffer import EffectBuffer, Emits
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.report import Report, ReportEntry
+from airlock.emissions.wave import Outcome
 from airlock.errors import (
     AirlockError,
     FlushError,
     PartialFailure,
 )
+from airlock.handlers.providers import Expands, Handles, HandlesBatch
+from airlock.handlers.retry import RetryPolicy
 from airlock.observers import Log, Observer
-from airlock.policies import Allow, Dedupe, Drop, Hold, Limit, OncePerChain, Refuse
+from airlock.policies.builtin import Allow, Dedupe, Drop, Hold, Limit, OncePerChain, Refuse
+from airlock.policies.policy import Policy, PolicyLike, View, each
+from airlock.policies.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
 from airlock.release import Release, Segment
-from airlock.retry import RetryPolicy
-from airlock.scope import Scope, current
-from airlock.wiring import Expands, Handles, HandlesBatch
+from airlock.scopes.carry import Context
+from airlock.scopes.current import deliveries, delivery, emit, emit_all, enqueue
+from airlock.scopes.enclose import enclose, region
+from airlock.scopes.scope import Scope, current
 from airlock_plugins.hypothesis import register as register_strategies
 
-warn_of_leftovers()
-del warn_of_leftovers
 register_strategies()
 del register_strategies
 
@@ -105,3 +98,8 @@ __all__ = [
     "region",
     "replace",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], type | FunctionType):
+        globals()[_name].__module__ = "airlock"  # where it is found, whatever room it is made in
+del _name, FunctionType

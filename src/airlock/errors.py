@@ -67,7 +67,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airlock.facts import Explained, facts
 
 if TYPE_CHECKING:
-    from airlock.effects.report import Report
+    from airlock.emissions.report import Report
     from airlock.plan.applied import Applied
 
 __all__ = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from airlock.dispatch import Delivery
 from airlock.effects.registry import describe, spec_of
-from airlock.effects.report import Report
-from airlock.effects.wave import Outcome
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Outcome
 from airlock.errors import DeclarationError, PartialFailure
 
 __all__ = ["Log", "Observer", "Observers"]

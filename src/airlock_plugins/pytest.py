@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airlock.effects.place import Place
-    from airlock.effects.region import Region
+    from airlock.emissions.region import Region
     from airlock.testing.recording import Recording
     from airlock.testing.tape import Mode
 
@@ -144,7 +144,7 @@ class Recorded:
     """
 
     def __init__(self, item: pytest.Item) -> None:
-        from airlock.context import here  # noqa: PLC0415 - inert until used
+        from airlock.scopes.current import here  # noqa: PLC0415 - inert until used
         from airlock.testing.recording import Recording  # noqa: PLC0415 - inert until used
 
         self.choice = Choice(item)
@@ -154,7 +154,7 @@ class Recorded:
 
     def enter(self) -> None:
         """Be in force in this context too."""
-        from airlock.context import here  # noqa: PLC0415 - inert until used
+        from airlock.scopes.current import here  # noqa: PLC0415 - inert until used
 
         here.set(self.region)
 
@@ -401,8 +401,8 @@ def pytest_assertrepr_compare(
 
 
 def _about_intents(value: object) -> bool:
-    from airlock.effects.buffer import EffectBuffer  # noqa: PLC0415 - inert until used
     from airlock.effects.registry import KNOWN  # noqa: PLC0415 - inert until used
+    from airlock.emissions.buffer import EffectBuffer  # noqa: PLC0415 - inert until used
 
     if isinstance(value, list | tuple):
         return any(type(element) in KNOWN for element in value)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airlock import Boundary
-from airlock.context import NOWHERE, here
+from airlock.scopes.current import NOWHERE, here
 from tests.boundary.vocabulary import (
     AuditEntry,
     Emission,

@@ -12,7 +12,6 @@ import pytest
 
 import airlock
 from airlock import Boundary, Drop, Expands, OncePerChain, Options, Route
-from airlock.edges import QueueDispatch, Receiver
 from airlock.errors import (
     ApplyError,
     DeclarationError,
@@ -20,6 +19,7 @@ from airlock.errors import (
     UnavailableError,
     UnhandledIntentError,
 )
+from airlock.integrations.base import QueueDispatch, Receiver
 from airlock.wire import Envelope
 
 

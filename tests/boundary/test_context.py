@@ -28,7 +28,7 @@ from airlock import (
     Options,
     RetryPolicy,
 )
-from airlock.effects.region import Region
+from airlock.emissions.region import Region
 from airlock.errors import DeclarationError, OptionError, UnsupportedOptionError
 from airlock.wire import Envelope, Wire
 from tests.boundary.vocabulary import AuditEntry, NotifyWarehouse, SendEmail

@@ -30,8 +30,8 @@ from airlock import (
     enclose,
     region,
 )
-from airlock.effects.policy import And
 from airlock.errors import FlushError, PolicyError, RefusedError
+from airlock.policies.policy import And
 from tests.boundary.vocabulary import (
     AuditEntry,
     CountDown,

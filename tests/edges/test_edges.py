@@ -18,7 +18,6 @@ import pytest
 
 import airlock
 from airlock import Boundary, Drop, HandlesBatch, Options, RetryPolicy
-from airlock.edges import SLOW, Edge, effects_mode, keep_web, parse_mode, scopeless
 from airlock.errors import (
     DeclarationError,
     FlushError,
@@ -28,6 +27,7 @@ from airlock.errors import (
     ScopeOrderError,
     SettingError,
 )
+from airlock.integrations.base import SLOW, Edge, effects_mode, keep_web, parse_mode, scopeless
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.plan import Plan
 

@@ -17,9 +17,9 @@ from dependency_injector import containers, providers
 
 import airlock
 from airlock import Boundary, Drop, Handles
-from airlock.edges import Receiver
-from airlock.edges.looping import run
 from airlock.errors import AsyncHandlerError
+from airlock.integrations.base import Receiver
+from airlock.integrations.base.looping import run
 from airlock.wire import Envelope, Wire
 from tests.edges.forking import forked
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from airlock.edges.reads import Reads
+from airlock.integrations.base.reads import Reads
 
 number = 0
 

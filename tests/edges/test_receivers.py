@@ -15,7 +15,6 @@ from dependency_injector import containers, providers
 
 import airlock
 from airlock import Boundary, Handles
-from airlock.edges import Receiver
 from airlock.errors import (
     FlushError,
     SettingError,
@@ -23,6 +22,7 @@ from airlock.errors import (
     UnhandledIntentError,
     WireError,
 )
+from airlock.integrations.base import Receiver
 from airlock.wire import Envelope, Wire
 from tests.edges.forking import forked
 

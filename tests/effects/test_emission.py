@@ -27,10 +27,11 @@ from airlock import (
     enclose,
     region,
 )
-from airlock.effects.emission import Emission, Recorder, recorders_of
-from airlock.effects.flat import Flat
-from airlock.effects.region import Region
+from airlock.emissions.emission import Emission
+from airlock.emissions.flat import Flat
+from airlock.emissions.region import Region
 from airlock.errors import NotAnIntentError, RefusedError
+from airlock.policies.recorder import Recorder, recorders_of
 from tests.effects.vocabulary import Charge, Mail, Notify, Urgent
 
 

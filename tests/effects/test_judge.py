@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock import ALLOW, DROP, HOLD, MERGED, Boundary, EffectBuffer, Options, Verdict, View
-from airlock.effects.judge import BadVerdictsError, ask
 from airlock.errors import PolicyError
+from airlock.policies.judge import BadVerdictsError, ask
 from tests.effects.vocabulary import Mail, Notify
 
 TWO = View([Notify(1), Notify(2)])

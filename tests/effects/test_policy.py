@@ -28,9 +28,9 @@ from airlock import (
     effect,
     enqueue,
 )
-from airlock.effects.judge import BadVerdictsError, ask
-from airlock.effects.policy import And, Each, Selection, Where, decision, guard_of, seats
 from airlock.errors import DeclarationError, RefusedError
+from airlock.policies.judge import BadVerdictsError, ask
+from airlock.policies.policy import And, Each, Selection, Where, decision, guard_of, seats
 from tests.effects.vocabulary import Charge, Mail, Notify, Urgent
 
 

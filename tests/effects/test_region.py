@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import airlock
 from airlock import Allow, Boundary, Drop, Options, Outcome, Refuse, region
-from airlock.effects.flat import Flat
-from airlock.effects.region import ClosedRegion, GuardedRegion, Region, is_over, marked
+from airlock.emissions.flat import Flat
+from airlock.emissions.region import ClosedRegion, GuardedRegion, Region, is_over, marked
 from airlock.errors import ClosedRegionError, RefusedError
 from tests.effects.vocabulary import Mail, Notify
 

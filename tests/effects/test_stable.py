@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock import Json, field, intent
-from airlock.effects.stable import field_repr, name_of, stable_repr
+from airlock.effects.describe import field_repr, name_of, stable_repr
 from tests.effects.vocabulary import Charge, Notify
 
 ROOT = Path(__file__).parents[2]

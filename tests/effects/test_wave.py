@@ -29,11 +29,11 @@ from airlock import (
     enclose,
     region,
 )
-from airlock.effects.flat import Flat
-from airlock.effects.policy import PolicyLike
-from airlock.effects.region import Region
-from airlock.effects.wave import Wave, chain
+from airlock.emissions.flat import Flat
+from airlock.emissions.region import Region
+from airlock.emissions.wave import Wave, chain
 from airlock.errors import PolicyError
+from airlock.policies.policy import PolicyLike
 from airlock.testing import FakeHandler
 from tests.effects.vocabulary import Mail, Notify, Urgent
 

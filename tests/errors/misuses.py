@@ -48,7 +48,6 @@ from airlock import (
     needs,
     region,
 )
-from airlock.edges import Edge, QueueDispatch, Receiver, parse_mode
 from airlock.errors import (
     AirlockError,
     ApplyError,
@@ -98,6 +97,7 @@ from airlock.errors import (
     WireError,
     WiringError,
 )
+from airlock.integrations.base import Edge, QueueDispatch, Receiver, parse_mode
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.plan import Plan, holding
 from airlock.release import OnFlushError

@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, SpanKind
 
 import airlock
 from airlock import Boundary, Drop, HandlesBatch, RetryPolicy, Route
-from airlock.edges import QueueDispatch, Receiver
+from airlock.integrations.base import QueueDispatch, Receiver
 from airlock.integrations.opentelemetry import Telemetry
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.wire import Envelope

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airlock import Boundary
-from airlock.context import here
+from airlock.scopes.current import here
 from tests.plan.vocabulary import noting
 
 

@@ -26,9 +26,9 @@ from airlock import (
     View,
     enclose,
 )
-from airlock.effects.emission import Recorder
 from airlock.effects.place import shown
 from airlock.errors import NoTransactionError, PolicyError, UnhandledIntentError
+from airlock.policies.recorder import Recorder
 from airlock.release import OnFlushError
 from airlock.testing import FakeHandler, Recording, expect_effects
 from airlock.testing.fates import Fate

@@ -997,7 +997,7 @@ def test_frames_of_airlock_are_hidden(pytester: pytest.Pytester) -> None:
 def test_a_fault_of_airlock_itself_is_shown(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airlock.context.region_here", None)
+    monkeypatch.setattr("airlock.scopes.current.region_here", None)
     text = child(pytester, "def test_it():\n    emit(Notify(1))").stdout.str()
     assert "airlock/context.py" in text
 

@@ -15,13 +15,13 @@ import click
 from airlock.cli.failing import Failure
 from airlock.cli.output import json_option, print_json
 from airlock.cli.targets import boundary_of
-from airlock.effects.buffer import Emits
 from airlock.effects.registry import KNOWN, declared, describe, spec_of
+from airlock.emissions.buffer import Emits
 from airlock.errors import PlanFormatError
-from airlock.wiring import Expands
+from airlock.handlers.providers import Expands
 
 if TYPE_CHECKING:
-    from airlock.wiring import Binding
+    from airlock.handlers.table import Binding
 
 __all__ = ["graph"]
 

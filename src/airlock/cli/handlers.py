@@ -12,7 +12,7 @@ from airlock.effects.registry import spec_of
 
 if TYPE_CHECKING:
     from airlock import Boundary
-    from airlock.wiring import Binding
+    from airlock.handlers.table import Binding
 
 __all__ = ["handlers"]
 

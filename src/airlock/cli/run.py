@@ -18,8 +18,8 @@ import click
 from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, told
 from airlock.cli.output import json_option, print_json
 from airlock.cli.targets import wire_of
-from airlock.edges.modes import lacks
 from airlock.errors import AirlockError
+from airlock.integrations.base.modes import lacks
 
 if TYPE_CHECKING:
     from airlock.plan import Plan, holding

@@ -23,12 +23,12 @@ from typing import (
 
 import attrs
 
+from airlock.effects.describe import stable_repr
 from airlock.effects.fast_init import speed_up
 from airlock.effects.fields import Unresolved, fields_of, has_fields
 from airlock.effects.json import Json
 from airlock.effects.place import Place, declaration, shown
 from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
-from airlock.effects.stable import stable_repr
 from airlock.effects.values import problems
 from airlock.errors import (
     DeclarationError,

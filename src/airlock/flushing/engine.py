@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
-from airlock.ambient import Capture
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
-from airlock.effects.policy import PolicyLike
-from airlock.effects.report import Report
-from airlock.effects.wave import Wave
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Wave
 from airlock.errors import AsyncHandlerError
 from airlock.flushing.flush import Flush
+from airlock.handlers.overrides import checked_overrides
+from airlock.handlers.table import Binding
 from airlock.observers import Observer, Observers
-from airlock.overrides import checked_overrides
-from airlock.scope import Scope
-from airlock.stages import How
-from airlock.wiring import Binding
+from airlock.policies.policy import PolicyLike
+from airlock.scopes.carry import Capture
+from airlock.scopes.scope import Scope
+from airlock.scopes.stages import How
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from airlock.wire.codec import Wire
 
 __all__ = ["Engine"]
+
+
+Planner = Callable[["Report", "datetime | timedelta | None", "Wire | None"], "Plan"]
+"""``(report, expires, wire) -> plan``: what a report says is held, as a plan."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -43,6 +47,7 @@ class Engine:
         max_depth: how many handlers may stand between a block and an intent.
         concurrency: how many async handlers run at once.
         fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+        plan: makes a plan of what a report says is held.
         capture: makes options of what is ambient, at each emission; None for none.
     """
 
@@ -54,6 +59,7 @@ class Engine:
     max_depth: int
     concurrency: int
     fail_fast: bool
+    plan: Planner
     capture: Capture | None = None
 
     _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
@@ -97,14 +103,6 @@ class Engine:
     def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None:
         """Call the observers of a discarded scope."""
         self._observers(observers).call(lambda observer: observer.discarded(report))
-
-    def plan(self, report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
-        """Return a plan of what a report says is held."""
-        from airlock.plan.making import plan_of_report  # noqa: PLC0415 - loads cattrs
-
-        plan = plan_of_report(report, expires, wire)
-        report.attend()
-        return plan
 
     # -- flushing ---------------------------------------------------------------------------------
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from airlock.context import here
-from airlock.dispatch import Delivery
-from airlock.effects.flat import Flat
-from airlock.effects.region import Region
 from airlock.effects.registry import located
-from airlock.effects.wave import Outcome, Wave
-from airlock.enclosure import below_enclosures
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.flat import Flat
+from airlock.emissions.region import Region
+from airlock.emissions.segments import begun, end_attempt, left_open, seals
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
     ClosedRegionError,
@@ -33,8 +32,9 @@ from airlock.errors import (
     ReleaseError,
     UnavailableError,
 )
-from airlock.release import begun, end_attempt, left_open, seals
-from airlock.wiring import Handler
+from airlock.handlers.providers import Handler
+from airlock.scopes.current import here
+from airlock.scopes.enclose import below_enclosures
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush

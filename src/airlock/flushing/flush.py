@@ -13,11 +13,10 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airlock.context import judge
 from airlock.dispatch import Dispatcher
-from airlock.effects.report import Report
-from airlock.effects.stable import short
-from airlock.effects.wave import Outcome, Wave
+from airlock.effects.describe import short
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AirlockError,
     CascadeError,
@@ -26,11 +25,12 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.flushing.execution import Steps, cancelling, drive, execute, interrupts
-from airlock.flushing.held import watch
 from airlock.flushing.resolution import Work, arrange, resolve
+from airlock.flushing.unplanned import watch
+from airlock.handlers.overrides import Overrides
+from airlock.handlers.providers import Handler
 from airlock.observers import Observers
-from airlock.overrides import Overrides
-from airlock.wiring import Handler
+from airlock.scopes.current import judge
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine

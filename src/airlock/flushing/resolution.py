@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from airlock.context import here, in_asyncio
-from airlock.dispatch import INLINE, Delivery, Dispatcher, Runs, running
+from airlock.dispatch import INLINE, Dispatcher
 from airlock.effects.place import shown
 from airlock.effects.registry import located, spec_of
-from airlock.effects.wave import Outcome, Wave
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
     PartialFailure,
@@ -28,10 +28,12 @@ from airlock.errors import (
     WiringError,
 )
 from airlock.flushing.execution import Calls, close, refuse
-from airlock.overrides import Link, Overrides, Wrapped
-from airlock.retry import RetryPolicy
-from airlock.signatures import is_async
-from airlock.wiring import Binding, Handler
+from airlock.handlers.overrides import Link, Overrides, Wrapped
+from airlock.handlers.providers import Handler
+from airlock.handlers.retry import RetryPolicy
+from airlock.handlers.signatures import is_async
+from airlock.handlers.table import Binding
+from airlock.scopes.current import Runs, here, in_asyncio, running
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
-from airlock.boundary import Boundary
-from airlock.edges import CommandEffects, parse_mode
+from airlock.boundary.boundary import Boundary
 from airlock.errors import MissingExtraError, SettingError
+from airlock.integrations.base import CommandEffects, parse_mode
 from airlock.release import OnFlushError, Release
 
 try:

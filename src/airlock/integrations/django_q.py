@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airlock.boundary import Boundary
-from airlock.edges import QueueDispatch, Receiver
+from airlock.boundary.boundary import Boundary
 from airlock.errors import (
     MissingExtraError,
     SettingError,
@@ -18,6 +17,7 @@ from airlock.errors import (
     UndeclaredHereError,
     WireError,
 )
+from airlock.integrations.base import QueueDispatch, Receiver
 from airlock.wire import Envelope, Wire
 
 try:
@@ -29,7 +29,7 @@ except ImportError:
     raise MissingExtraError(__name__, "django-q2", "django-q") from None
 
 if TYPE_CHECKING:
-    from airlock.edges.queues import Inject
+    from airlock.integrations.base.queues import Inject
 
 __all__ = ["DjangoQDispatch", "deliver", "deliver_task"]
 

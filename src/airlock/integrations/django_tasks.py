@@ -10,8 +10,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from airlock.boundary import Boundary
-from airlock.edges import QueueDispatch, Receiver
+from airlock.boundary.boundary import Boundary
 from airlock.errors import (
     MissingExtraError,
     SettingError,
@@ -19,6 +18,7 @@ from airlock.errors import (
     UndeclaredHereError,
     WireError,
 )
+from airlock.integrations.base import QueueDispatch, Receiver
 from airlock.wire import Envelope, Wire
 
 try:
@@ -34,7 +34,7 @@ except ImportError:
     raise MissingExtraError(__name__, "Django 6 or django-tasks", "django-tasks") from None
 
 if TYPE_CHECKING:
-    from airlock.edges.queues import Inject
+    from airlock.integrations.base.queues import Inject
 
 __all__ = ["DjangoTasksDispatch", "deliver", "deliver_task"]
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airlock.boundary import Boundary
-from airlock.edges import QueueDispatch, Receiver
+from airlock.boundary.boundary import Boundary
 from airlock.errors import MissingExtraError, UnavailableError, UndeclaredHereError, WireError
+from airlock.integrations.base import QueueDispatch, Receiver
 from airlock.wire import Envelope, Wire
 
 try:
@@ -23,7 +23,7 @@ except ImportError:
     raise MissingExtraError(__name__, "Dramatiq", "dramatiq") from None
 
 if TYPE_CHECKING:
-    from airlock.edges.queues import Inject
+    from airlock.integrations.base.queues import Inject
 
 __all__ = ["DELIVER", "DramatiqDispatch", "deliver_task"]
 

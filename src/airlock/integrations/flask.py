@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 
-from airlock.boundary import Boundary
+from airlock.boundary.boundary import Boundary
 from airlock.dispatch import INLINE, dispatch_of
-from airlock.edges import SLOW, Edge, keep_web
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, MissingExtraError, SettingError
+from airlock.integrations.base import SLOW, Edge, keep_web
 from airlock.release import OnFlushError, Release
-from airlock.scope import Scope
+from airlock.scopes.scope import Scope
 
 try:
     from flask import Flask, Request, got_request_exception, request

@@ -13,9 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airlock.boundary import Boundary
-from airlock.edges import QueueDispatch, Receiver
-from airlock.edges.looping import in_loop
+from airlock.boundary.boundary import Boundary
 from airlock.errors import (
     MissingExtraError,
     SettingError,
@@ -23,6 +21,8 @@ from airlock.errors import (
     UndeclaredHereError,
     WireError,
 )
+from airlock.integrations.base import QueueDispatch, Receiver
+from airlock.integrations.base.looping import in_loop
 from airlock.wire import Envelope, Wire
 
 try:
@@ -34,7 +34,7 @@ except ImportError:
     raise MissingExtraError(__name__, "Huey", "huey") from None
 
 if TYPE_CHECKING:
-    from airlock.edges.queues import Inject
+    from airlock.integrations.base.queues import Inject
 
 __all__ = ["DELIVER", "HueyDispatch", "deliver_task"]
 

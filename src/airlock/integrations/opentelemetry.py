@@ -11,13 +11,13 @@ from typing import Any
 
 import attrs
 
-from airlock.dispatch import Delivery
 from airlock.effects.registry import spec_of
-from airlock.effects.report import Report
-from airlock.effects.wave import Outcome
-from airlock.enclosure import ABANDONED
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Outcome
 from airlock.errors import MissingExtraError
 from airlock.observers import Observer
+from airlock.scopes.enclose import ABANDONED
 
 try:
     from opentelemetry import context, metrics, propagate, trace

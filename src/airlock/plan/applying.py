@@ -17,9 +17,8 @@ from typing import Protocol
 
 import attrs
 
-from airlock.context import judge
-from airlock.effects.report import Report
-from airlock.effects.wave import Outcome, Wave
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import ApplyError, FlushError, WiringError
 from airlock.flushing.execution import drive
 from airlock.flushing.flush import Flush, too_deep
@@ -34,6 +33,7 @@ from airlock.plan.making import entry_of
 from airlock.plan.progress import Progress
 from airlock.plan.staging import Stage
 from airlock.plan.telling import said, state_of
+from airlock.scopes.current import judge
 
 __all__ = ["Application"]
 

@@ -17,8 +17,8 @@ from uuid import UUID
 import attrs
 
 from airlock.effects.causation import Causation
+from airlock.effects.describe import stable_repr
 from airlock.effects.options import Options
-from airlock.effects.stable import stable_repr
 from airlock.wire.codec import Wire
 from airlock.wire.envelope import Envelope
 from airlock.wire.text import TextError, dumps, loads

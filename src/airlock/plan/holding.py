@@ -7,18 +7,19 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from airlock.effects.emission import Emission, Recorder
+from airlock.effects.describe import stable_repr
 from airlock.effects.place import shown
-from airlock.effects.policy import View
 from airlock.effects.registry import describe
-from airlock.effects.stable import stable_repr
-from airlock.effects.verdict import ALLOW, HOLD, Verdict
-from airlock.effects.wave import Outcome, Wave
-from airlock.enclosure import enclose
+from airlock.emissions.emission import Emission
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import AirlockError, DeclarationError, PlanError, UnencodableError
 from airlock.plan.document import Plan
 from airlock.plan.making import plan_of
-from airlock.stages import State
+from airlock.policies.policy import View
+from airlock.policies.recorder import Recorder
+from airlock.policies.verdict import ALLOW, HOLD, Verdict
+from airlock.scopes.enclose import enclose
+from airlock.scopes.stages import State
 from airlock.wire.codec import Wire
 
 __all__ = ["Holder", "holding"]

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from airlock.dispatch import Delivery
+from airlock.effects.describe import stable_repr
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import describe
-from airlock.effects.report import Report
-from airlock.effects.stable import stable_repr
-from airlock.effects.wave import Wave
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.report import Report
+from airlock.emissions.wave import Wave
 from airlock.errors import AirlockError, DeclarationError, PlanError
-from airlock.flushing.held import unclaimed
-from airlock.overrides import Overrides
+from airlock.flushing.unplanned import unclaimed
+from airlock.handlers.overrides import Overrides
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.lines import written

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from airlock.context import JUDGING, guards_of, here, judge, outwards
-from airlock.effects.flat import Flat, Span
 from airlock.effects.place import caller
-from airlock.effects.policy import PolicyLike
-from airlock.effects.region import Region
-from airlock.effects.wave import Ledger, Wave
-from airlock.enclosure import process_policies
+from airlock.emissions.flat import Flat, Span
+from airlock.emissions.region import Region
+from airlock.emissions.wave import Ledger, Wave
 from airlock.errors import EmittedInPolicyError
 from airlock.plan.entry import PlanEntry
-from airlock.scope import Scope
+from airlock.policies.policy import PolicyLike
+from airlock.scopes.current import JUDGING, guards_of, here, judge, outwards
+from airlock.scopes.enclose import process_policies
+from airlock.scopes.scope import Scope
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine

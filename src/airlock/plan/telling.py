@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from weakref import finalize
 
-from airlock.effects.report import shown
-from airlock.effects.stable import stable_repr
-from airlock.effects.wave import Outcome, Wave
+from airlock.effects.describe import stable_repr
+from airlock.emissions.report import shown
+from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import JournalError
 from airlock.plan.document import Plan
 from airlock.plan.journal import JournalFile

@@ -8,14 +8,14 @@ from typing import Any
 
 import attrs
 
-from airlock.context import region_here
-from airlock.effects.buffer import EffectBuffer
+from airlock.effects.describe import name_of
 from airlock.effects.function import EffectFunction
 from airlock.effects.intent import admit
 from airlock.effects.place import caller, shown
 from airlock.effects.registry import declared, describe
-from airlock.effects.stable import name_of
+from airlock.emissions.buffer import EffectBuffer
 from airlock.errors import ExpectationError, NotAnIntentError
+from airlock.scopes.current import region_here
 from airlock.testing.expectations import (
     AnyOrder,
     Exact,

@@ -10,11 +10,11 @@ from typing import Any
 
 import attrs
 
-from airlock.effects.buffer import EffectBuffer
-from airlock.effects.emission import Emission
+from airlock.effects.describe import name_of, stable_repr
 from airlock.effects.place import Place, shown
 from airlock.effects.registry import KNOWN, describe
-from airlock.effects.stable import name_of, stable_repr
+from airlock.emissions.buffer import EffectBuffer
+from airlock.emissions.emission import Emission
 from airlock.testing.bounded import LINES, bounded, drawn, ends, short
 from airlock.testing.differences import differences, in_common
 from airlock.testing.excerpt import Excerpt

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from types import MethodType
 from typing import Any
 
-from airlock.context import here, outwards
-from airlock.effects.region import Region
+from airlock.emissions.region import Region
+from airlock.scopes.current import here, outwards
 
 __all__ = ["resumed"]
 

@@ -17,22 +17,22 @@ from typing import Any
 
 import attrs
 
-from airlock.boundary import Boundary
-from airlock.context import in_asyncio
+from airlock.boundary.boundary import Boundary
 from airlock.dispatch import INLINE, dispatch_of
 from airlock.effects.function import EffectFunction
 from airlock.effects.intent import replace
 from airlock.effects.place import shown
-from airlock.effects.policy import View
 from airlock.effects.registry import declared, describe, spec_of
-from airlock.effects.verdict import ALLOW, DROP, Verdict
-from airlock.effects.wave import Outcome
+from airlock.emissions.wave import Outcome
 from airlock.errors import (
     DeclarationError,
     FlushError,
 )
 from airlock.flushing.engine import Engine
-from airlock.signatures import is_async
+from airlock.handlers.signatures import is_async
+from airlock.policies.policy import View
+from airlock.policies.verdict import ALLOW, DROP, Verdict
+from airlock.scopes.current import in_asyncio
 from airlock.testing.strategies import strategy_of
 
 import hypothesis  # isort: skip

@@ -8,8 +8,8 @@ from typing import Any, TypeGuard
 
 import attrs
 
+from airlock.effects.describe import field_repr, name_of, stable_repr
 from airlock.effects.json import Json
-from airlock.effects.stable import field_repr, name_of, stable_repr
 from airlock.testing.bounded import LONGEST, short
 
 __all__ = ["Difference", "differences", "in_common", "of_field"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airlock.effects.emission import Emission
+from airlock.emissions.emission import Emission
 
 __all__ = ["Excerpt"]
 

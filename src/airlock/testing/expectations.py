@@ -20,9 +20,9 @@ from typing import Any, Final, NoReturn
 
 import attrs
 
+from airlock.effects.describe import field_repr, name_of
 from airlock.effects.json import Json
 from airlock.effects.registry import KNOWN
-from airlock.effects.stable import field_repr, name_of
 from airlock.errors import ExpectationError
 
 __all__ = [

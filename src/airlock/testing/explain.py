@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from airlock.effects.emission import Emission
+from airlock.effects.describe import name_of, stable_repr
 from airlock.effects.place import shown
-from airlock.effects.stable import name_of, stable_repr
+from airlock.emissions.emission import Emission
 from airlock.testing.bounded import LINES, bounded, ends, short
 from airlock.testing.differences import Difference, differences, of_field
 from airlock.testing.expectations import Exact, Leaf, Like

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from airlock.boundary import Boundary
-from airlock.dispatch import INLINE, Delivery, Dispatcher, Route, deliveries
-from airlock.effects.emission import Emission, Recorder
+from airlock.boundary.boundary import Boundary
+from airlock.dispatch import INLINE, Dispatcher, Route
 from airlock.effects.place import Place, shown
-from airlock.effects.policy import And, PolicyLike, View, seats
-from airlock.effects.verdict import ALLOW, Verdict
+from airlock.emissions.delivery import Delivery
+from airlock.emissions.emission import Emission
 from airlock.errors import DeliveryError, UnfakedIntentError
-from airlock.wiring import Wiring, handler_table
+from airlock.handlers.table import Wiring, handler_table
+from airlock.policies.policy import And, PolicyLike, View, seats
+from airlock.policies.recorder import Recorder
+from airlock.policies.verdict import ALLOW, Verdict
+from airlock.scopes.current import deliveries
 
 __all__ = ["FakeHandler", "fake_boundary"]
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from airlock.effects.emission import Emission
+from airlock.effects.describe import stable_repr
 from airlock.effects.place import shown as place_shown
-from airlock.effects.region import Region
-from airlock.effects.report import shown
-from airlock.effects.stable import stable_repr
-from airlock.effects.wave import Outcome, Wave
-from airlock.release import UNDECIDED, against, segment_of
+from airlock.emissions.emission import Emission
+from airlock.emissions.region import Region
+from airlock.emissions.report import shown
+from airlock.emissions.segments import against, segment_of
+from airlock.emissions.wave import Outcome, Wave
+from airlock.release import UNDECIDED
 from airlock.release import Fate as Segments
-from airlock.stages import WAITING
+from airlock.scopes.stages import WAITING
 
 __all__ = ["Fate", "fate_of"]
 

@@ -16,21 +16,21 @@ from typing import Any
 
 import attrs
 
-from airlock.boundary import Boundary
-from airlock.context import judge
-from airlock.effects.judge import BadVerdictsError, ask
+from airlock.boundary.boundary import Boundary
 from airlock.effects.options import Options
-from airlock.effects.policy import PolicyLike, View, guard_of, seats, shown_policy
 from airlock.effects.registry import describe
-from airlock.effects.report import Report
-from airlock.effects.verdict import ALLOW, Verdict
+from airlock.emissions.report import Report
 from airlock.errors import (
     DeclarationError,
     EmittedInPolicyError,
     PolicyError,
     RefusedError,
 )
-from airlock.policies import Allow, Drop
+from airlock.policies.builtin import Allow, Drop
+from airlock.policies.judge import BadVerdictsError, ask
+from airlock.policies.policy import PolicyLike, View, guard_of, seats, shown_policy
+from airlock.policies.verdict import ALLOW, Verdict
+from airlock.scopes.current import judge
 from airlock.testing.strategies import intents  # it says how to get Hypothesis
 
 import hypothesis  # isort: skip

@@ -6,10 +6,10 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from airlock.context import fallbacks, here
 from airlock.effects.options import Options
 from airlock.effects.place import Place
-from airlock.enclosure import enclose
+from airlock.scopes.current import fallbacks, here
+from airlock.scopes.enclose import enclose
 from airlock.testing.tape import Mode, Refusal, Tape, policy_of
 
 __all__ = ["preparing"]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from airlock.boundary import Boundary
-from airlock.context import here
-from airlock.effects.buffer import BufferMark, EffectBuffer
-from airlock.effects.emission import Emission
-from airlock.effects.flat import Flat
+from airlock.boundary.boundary import Boundary
+from airlock.effects.describe import name_of
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
 from airlock.effects.place import Place, caller
-from airlock.effects.region import Mark, Region
-from airlock.effects.stable import name_of
-from airlock.enclosure import enclose
+from airlock.emissions.buffer import BufferMark, EffectBuffer
+from airlock.emissions.emission import Emission
+from airlock.emissions.flat import Flat
+from airlock.emissions.region import Mark, Region
 from airlock.errors import DeclarationError, ExpectationError, ScopeStateError
 from airlock.release import Release, ambient
-from airlock.scope import Scope
+from airlock.scopes.current import here
+from airlock.scopes.enclose import enclose
+from airlock.scopes.scope import Scope
 from airlock.testing import explain
 from airlock.testing.algebra import expectation_of, like, never_used, several
 from airlock.testing.excerpt import Excerpt

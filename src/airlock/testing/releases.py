@@ -18,12 +18,12 @@ from contextvars import copy_context
 from inspect import isawaitable
 from typing import Any
 
-from airlock.boundary import Boundary
+from airlock.boundary.boundary import Boundary
 from airlock.effects.intent import intent
 from airlock.errors import AsyncHandlerError, FlushError
 from airlock.release import OnFlushError, Release
-from airlock.scope import Scope
-from airlock.stages import DISCARDED, FLUSHED
+from airlock.scopes.scope import Scope
+from airlock.scopes.stages import DISCARDED, FLUSHED
 
 __all__ = ["ReleaseContract", "ReleaseHarness"]
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from airlock.effects.emission import Emission, Recorder
 from airlock.effects.place import Place, shown
-from airlock.effects.policy import Policy, PolicyLike, View
-from airlock.effects.verdict import ALLOW, DROP, Verdict
+from airlock.emissions.emission import Emission
 from airlock.errors import RefusedError
+from airlock.policies.policy import Policy, PolicyLike, View
+from airlock.policies.recorder import Recorder
+from airlock.policies.verdict import ALLOW, DROP, Verdict
 from airlock.testing.fates import Fate, fate_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
-from airlock.context import NOWHERE, here
+from airlock.scopes.current import NOWHERE, here
 
 __all__ = ["Broken", "apart", "look", "outside"]
 

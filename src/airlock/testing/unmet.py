@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from airlock.effects.emission import Emission
+from airlock.emissions.emission import Emission
 from airlock.testing.bounded import drawn, short
 from airlock.testing.expectations import (
     AnyOrder,

@@ -14,7 +14,7 @@ from airlock.effects.registry import describe, spec_of
 from airlock.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from airlock.dispatch import Delivery
+    from airlock.emissions.delivery import Delivery
 
 __all__ = ["Envelope"]
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from airlock.effects.describe import name_of
 from airlock.effects.intent import resolve_late
-from airlock.effects.stable import name_of
 
 __all__ = [
     "UNBOUND",

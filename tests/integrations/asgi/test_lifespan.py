@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from airlock import Boundary
+from airlock.handlers.providers import Handles
 from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.asgi.types import App, Message
 from airlock.integrations.fastapi import Effects
-from airlock.wiring import Handles
 from tests.integrations.asgi.vocabulary import Note, served
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,6 @@ from kombu.exceptions import OperationalError
 
 import airlock
 from airlock import Boundary, Dedupe, Drop, Hold, Refuse
-from airlock.edges import scopeless
 from airlock.errors import (
     NoScopeError,
     RefusedError,
@@ -37,6 +36,7 @@ from airlock.errors import (
     SignatureError,
     UnreleasedResultError,
 )
+from airlock.integrations.base import scopeless
 from airlock.integrations.celery import CeleryDispatch
 from airlock.integrations.celery.installing import Installed, install
 from airlock.integrations.celery.sending import SendTasks

@@ -17,10 +17,10 @@ from celery.signals import task_postrun, task_prerun
 
 import airlock
 from airlock import Boundary, Drop
-from airlock.context import here
 from airlock.errors import NoScopeError, SettingError
 from airlock.integrations.celery import CallTask, SendTasks, effects_tasks, install
 from airlock.integrations.sqlite3 import connect, on_commit
+from airlock.scopes.current import here
 from tests.integrations.celery.vocabulary import Note
 
 

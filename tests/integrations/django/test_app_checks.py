@@ -16,7 +16,7 @@ from django.test import Client, override_settings
 
 import airlock
 from airlock import Boundary, Handles
-from airlock.check import Check
+from airlock.boundary.check import Check
 from airlock.effects.registry import declared
 from airlock.integrations.django.migrating import RunCallback
 from tests.integrations.django import pages
@@ -79,7 +79,7 @@ def test_a_dependency_that_nothing_supplies() -> None:
 
 
 def test_another_distribution_of_that_name(whole: Boundary, monkeypatch: Any) -> None:
-    monkeypatch.setattr("airlock.boundary.conflicts", lambda: ("airlock-py is there too",))
+    monkeypatch.setattr("airlock.boundary.boundary.conflicts", lambda: ("airlock-py is there too",))
     assert told(BOUNDARY=whole)["airlock.W003"].msg == "airlock-py is there too"
 
 

@@ -15,11 +15,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 import airlock
-from airlock.context import NOWHERE, here
 from airlock.errors import NoScopeError
 from airlock.integrations.django import EffectsMixin, counts
 from airlock.integrations.django.commands import HOSTS, checked, joined, name_of
 from airlock.plan import Plan
+from airlock.scopes.current import NOWHERE, here
 from tests.integrations.django.pages import Note, boundary, done
 from tests.integrations.django.shop.models import Row
 from tests.integrations.django.test_app_middleware import serving

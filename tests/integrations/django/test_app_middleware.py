@@ -12,8 +12,8 @@ from django.test import Client, override_settings
 
 import airlock
 from airlock import Boundary, Drop
-from airlock.context import NOWHERE, here
 from airlock.errors import OpenRegionsError, ScopeOrderError, SettingError
+from airlock.scopes.current import NOWHERE, here
 from tests.integrations.django import pages
 from tests.integrations.django.pages import MIDDLEWARE, Note, boundary, done
 from tests.integrations.django.shop.models import Row

@@ -16,8 +16,8 @@ from django.test import AsyncClient, override_settings
 from django.urls import clear_url_caches, path
 
 import airlock
-from airlock.context import NOWHERE, here
 from airlock.integrations.django import EffectsMiddleware
+from airlock.scopes.current import NOWHERE, here
 from tests.integrations.django import pages
 from tests.integrations.django.pages import MIDDLEWARE, Note, async_boundary, done
 from tests.integrations.django.shop.models import Row

@@ -12,8 +12,8 @@ import pytest
 from django.test import override_settings
 
 from airlock import Boundary
-from airlock.edges import SLOW, keep_web
 from airlock.errors import SettingError
+from airlock.integrations.base import SLOW, keep_web
 from airlock.integrations.django.conf import conf, problems
 from tests.integrations.django import pages
 

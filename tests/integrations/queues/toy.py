@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import attrs
 
-from airlock.boundary import Boundary
-from airlock.edges import QueueDispatch
+from airlock.boundary.boundary import Boundary
 from airlock.errors import UnavailableError, UnhandledIntentError, WireError
+from airlock.integrations.base import QueueDispatch
 from airlock.testing.queues import Job, QueueHarness, worker_boundary, worker_wire
 from airlock.wire import Envelope, Wire
 

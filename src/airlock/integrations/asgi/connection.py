@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import takewhile
 
 from airlock import Boundary, Scope
-from airlock.context import here, outside, outwards
-from airlock.edges import Work
-from airlock.effects.region import Region
+from airlock.emissions.region import Region
+from airlock.emissions.segments import described, segment_of, unended
 from airlock.errors import ReleaseError, ScopeStateError
 from airlock.integrations.asgi.types import Message, Receive, Send
-from airlock.release import described, segment_of, unended
+from airlock.integrations.base import Work
+from airlock.scopes.current import here, outside, outwards
 
 __all__ = [
     "KEY",

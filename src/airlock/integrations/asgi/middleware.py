@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import NoReturn
 
 from airlock import Boundary
-from airlock.context import NOWHERE, here
-from airlock.edges import SLOW, Edge, keep_web
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError, SettingError
 from airlock.integrations.asgi.connection import (
@@ -25,7 +23,9 @@ from airlock.integrations.asgi.connection import (
 )
 from airlock.integrations.asgi.lifespan import STARTUP_FAILED, Lifespan
 from airlock.integrations.asgi.types import App, ASGIScope, Receive, Send
+from airlock.integrations.base import SLOW, Edge, keep_web
 from airlock.release import OnFlushError
+from airlock.scopes.current import NOWHERE, here
 
 __all__ = ["EffectsMiddleware"]
 

@@ -11,21 +11,21 @@ from uuid import uuid4
 
 from celery import Celery
 
-from airlock.boundary import Boundary
-from airlock.context import emit, here
+from airlock.boundary.boundary import Boundary
 from airlock.dispatch import INLINE, dispatch_of
-from airlock.edges.observing import Observations
 from airlock.effects.place import Place, shown
-from airlock.effects.region import Region
-from airlock.effects.wave import chain
-from airlock.enclosure import RegionBlock
+from airlock.emissions.region import Region
+from airlock.emissions.wave import chain
 from airlock.errors import FlushError, SettingError, UnavailableError
+from airlock.handlers.overrides import checked_overrides
+from airlock.integrations.base.observing import Observations
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
 from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask
-from airlock.overrides import checked_overrides
+from airlock.scopes.current import emit, here
+from airlock.scopes.enclose import RegionBlock
 
 __all__ = ["Buffering"]
 

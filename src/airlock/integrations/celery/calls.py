@@ -17,8 +17,8 @@ from celery import Celery, _state
 from celery.app.task import Task
 from celery.canvas import Signature
 
-from airlock.edges.behalf import place_for
 from airlock.effects.place import Place
+from airlock.integrations.base.behalf import place_for
 
 __all__ = ["call_site", "is_inside", "is_overridden", "passing"]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
-from airlock.edges import QueueDispatch
-from airlock.edges.looping import beside
 from airlock.effects.registry import describe
 from airlock.errors import SettingError
+from airlock.integrations.base import QueueDispatch
+from airlock.integrations.base.looping import beside
 from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.publishing import Producers
 
 if TYPE_CHECKING:
-    from airlock.edges.queues import Inject
+    from airlock.integrations.base.queues import Inject
     from airlock.wire import Envelope, Wire
 
 __all__ = ["DELIVER", "TIMEOUT", "CeleryDispatch"]

@@ -17,17 +17,17 @@ from celery import Celery
 from celery.app.task import Task
 from kombu.exceptions import EncodeError
 
-from airlock.boundary import Boundary
-from airlock.context import here
-from airlock.edges.observing import Observations
+from airlock.boundary.boundary import Boundary
 from airlock.effects.registry import describe
 from airlock.errors import SettingError, SignatureError
+from airlock.integrations.base.observing import Observations
 from airlock.integrations.celery.asked import Call
 from airlock.integrations.celery.buffering import Buffering, check_sends
 from airlock.integrations.celery.hooks import Hooks, catch, uncaught
 from airlock.integrations.celery.signatures import CallTask, name_of
 from airlock.integrations.celery.waiting import watch
 from airlock.integrations.celery.worker import home_of
+from airlock.scopes.current import here
 
 __all__ = ["Installed", "Mode", "install"]
 
@@ -65,7 +65,7 @@ def install(
             that no task has by the first call of any is logged.
         scopeless: what buffering does where no scope is open: ``"send"`` sends at once, in a scope
             of its own, and logs a warning for each call site; ``"raise"`` emits all the same,
-            which raises ``NoScopeError`` unless ``airlock.edges.scopeless`` is in force.
+            which raises ``NoScopeError`` unless ``airlock.integrations.base.scopeless`` is in force.
 
     Returns:
         What tells of it, and undoes it.

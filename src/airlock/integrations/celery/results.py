@@ -14,12 +14,12 @@ from weakref import WeakValueDictionary
 from celery import Celery
 from celery.result import AsyncResult, ResultSet
 
-from airlock.effects.report import ReportEntry
-from airlock.effects.wave import Outcome
+from airlock.emissions.report import ReportEntry
+from airlock.emissions.wave import Outcome
 from airlock.errors import ScopeStateError, UnreleasedResultError
 from airlock.integrations.celery.documents import thaw
 from airlock.integrations.celery.signatures import CallTask
-from airlock.scope import Scope
+from airlock.scopes.scope import Scope
 
 __all__ = ["Release", "released_first", "result_of", "sent"]
 

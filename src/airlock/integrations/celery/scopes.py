@@ -12,14 +12,14 @@ from celery import Celery
 from celery.exceptions import Ignore
 from celery.signals import task_postrun, task_prerun
 
-from airlock.boundary import Boundary
-from airlock.edges import Edge, Receiver, Work
-from airlock.edges.looping import has_async, in_loop, run
+from airlock.boundary.boundary import Boundary
 from airlock.errors import SettingError
+from airlock.integrations.base import Edge, Receiver, Work
+from airlock.integrations.base.looping import has_async, in_loop, run
 from airlock.integrations.celery.dispatch import check_app
 from airlock.integrations.celery.worker import OWN, home_of
 from airlock.release import Release
-from airlock.stages import Keep
+from airlock.scopes.stages import Keep
 
 __all__ = ["effects_tasks", "keep_task"]
 

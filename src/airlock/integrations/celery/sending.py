@@ -10,15 +10,14 @@ from typing import Any
 from celery import Celery
 from celery.app.task import Task
 
-from airlock.context import here
-from airlock.dispatch import delivery
-from airlock.edges.looping import beside
-from airlock.effects.region import Region
+from airlock.emissions.region import Region
+from airlock.integrations.base.looping import beside
 from airlock.integrations.celery.calls import passing
 from airlock.integrations.celery.documents import BY_NAME, thaw
 from airlock.integrations.celery.publishing import is_down, unavailable
 from airlock.integrations.celery.results import sent
 from airlock.integrations.celery.signatures import CallTask
+from airlock.scopes.current import delivery, here
 
 __all__ = ["SendTasks"]
 

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from celery.result import AsyncResult, ResultSet
 
-from airlock.edges.observing import Observations
 from airlock.effects.place import Place
-from airlock.effects.region import Region
+from airlock.emissions.region import Region
+from airlock.integrations.base.observing import Observations
 from airlock.integrations.celery.results import nodes
-from airlock.stages import State
+from airlock.scopes.stages import State
 
 __all__ = ["watch"]
 

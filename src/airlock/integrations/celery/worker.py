@@ -12,15 +12,15 @@ from celery import Celery
 from celery.exceptions import Reject, Retry
 from celery.signals import worker_process_shutdown, worker_shutdown
 
-from airlock.edges import Receiver
 from airlock.errors import SettingError, UndeclaredHereError, WireError
+from airlock.integrations.base import Receiver
 from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
 from airlock.integrations.celery.keeping import keeping
 from airlock.integrations.celery.publishing import Producers
 from airlock.wire import Wire
 
 if TYPE_CHECKING:
-    from airlock.boundary import Boundary
+    from airlock.boundary.boundary import Boundary
 
 __all__ = ["deliver_task", "home_of"]
 

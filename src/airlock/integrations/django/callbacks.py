@@ -17,11 +17,11 @@ import attrs
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from airlock.context import here, outwards
 from airlock.release import Segment
+from airlock.scopes.current import here, outwards
 
 if TYPE_CHECKING:
-    from airlock.effects.region import Region
+    from airlock.emissions.region import Region
 
 __all__ = ["COMMITTED", "RUNNING", "Callbacks", "captured", "install"]
 

@@ -12,10 +12,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from airlock import Drop, Scope, enclose
-from airlock.context import here, outwards
-from airlock.edges import Work, effects_mode, parse_mode
 from airlock.errors import PlanError, SettingError
+from airlock.integrations.base import Work, effects_mode, parse_mode
 from airlock.integrations.django.conf import Conf, conf, setting
+from airlock.scopes.current import here, outwards
 
 __all__ = ["HOSTS", "EffectsMixin", "install"]
 

@@ -13,9 +13,9 @@ from django.apps import apps
 from django.conf import settings
 
 from airlock import Boundary
-from airlock.edges import SLOW, Edge, keep_web
-from airlock.edges.looping import has_async
 from airlock.errors import SettingError
+from airlock.integrations.base import SLOW, Edge, keep_web
+from airlock.integrations.base.looping import has_async
 from airlock.integrations.django.reading import READERS, problem, suggestion
 from airlock.integrations.django.transactions import on_commit
 from airlock.release import OnFlushError, Release

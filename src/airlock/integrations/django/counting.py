@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from airlock.edges import scopeless
 from airlock.errors import SettingError
+from airlock.integrations.base import scopeless
 from airlock.integrations.django.conf import Conf, conf, setting
 
 __all__ = ["Counts", "counts", "install"]

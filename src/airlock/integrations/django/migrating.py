@@ -22,19 +22,19 @@ from typing import Any, Literal, Self, get_args
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from airlock import field, intent
-from airlock.boundary import Boundary
-from airlock.context import emit, here
-from airlock.edges.behalf import call_for
-from airlock.edges.closures import as_now
-from airlock.edges.observing import Observations
-from airlock.edges.reads import Reads
-from airlock.edges.shadows import Noted
+from airlock.boundary.boundary import Boundary
 from airlock.effects.place import Place, shown
-from airlock.effects.region import Region
 from airlock.effects.registry import describe
+from airlock.emissions.region import Region
 from airlock.errors import SettingError
+from airlock.integrations.base.behalf import call_for
+from airlock.integrations.base.closures import as_now
+from airlock.integrations.base.observing import Observations
+from airlock.integrations.base.reads import Reads
+from airlock.integrations.base.shadows import Noted
 from airlock.integrations.django.transactions import OnCommit, decided_by
 from airlock.integrations.django.watching import transactions_of
+from airlock.scopes.current import emit, here
 
 __all__ = ["InstalledOnCommit", "RunCallback", "install_on_commit", "run_callback"]
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from airlock.effects.options import Options
-from airlock.effects.wave import Outcome
+from airlock.emissions.wave import Outcome
 from airlock.errors import SensitiveFieldError, UnsupportedOptionError
 from airlock.testing.queues.harness import QueueHarness
 from airlock.testing.queues.looking import Looking, raised, require, send, unique

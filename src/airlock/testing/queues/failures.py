@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import attrs
 
-from airlock.boundary import Boundary
+from airlock.boundary.boundary import Boundary
 from airlock.dispatch import INLINE, Route
 from airlock.effects.options import Options
-from airlock.effects.wave import Outcome
+from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, FlushError, UnavailableError
 from airlock.testing.queues.harness import QueueHarness
 from airlock.testing.queues.looking import Looking, emit_all, raised, require, send, unique

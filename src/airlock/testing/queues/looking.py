@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from unittest import SkipTest
 from uuid import UUID, uuid4
 
-from airlock.boundary import Boundary
+from airlock.boundary.boundary import Boundary
 from airlock.effects.options import Options
-from airlock.effects.report import Report
+from airlock.emissions.report import Report
 from airlock.errors import DeclarationError
 from airlock.testing.queues.harness import Job, QueueHarness
 from airlock.testing.queues.worker import Note, Run, runs

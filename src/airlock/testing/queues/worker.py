@@ -14,11 +14,11 @@ from typing import Any
 
 import attrs
 
-from airlock.boundary import Boundary
-from airlock.context import emit
-from airlock.dispatch import INLINE, Dispatcher, Route, delivery
+from airlock.boundary.boundary import Boundary
+from airlock.dispatch import INLINE, Dispatcher, Route
 from airlock.effects.intent import field, intent
-from airlock.policies import OncePerChain
+from airlock.policies.builtin import OncePerChain
+from airlock.scopes.current import delivery, emit
 from airlock.wire import Wire
 
 __all__ = [

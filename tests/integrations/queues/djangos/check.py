@@ -19,9 +19,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from airlock import Boundary, Options
-from airlock.edges import Receiver
-from airlock.effects.report import Report
+from airlock.emissions.report import Report
 from airlock.errors import UndeclaredHereError, UnsupportedOptionError
+from airlock.integrations.base import Receiver
 from airlock.testing.queues import Job, QueueContract, QueueHarness
 from airlock.testing.queues.worker import Note
 from airlock.wire import Wire

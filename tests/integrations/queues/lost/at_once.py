@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connections, transaction
 
 from airlock import Boundary
-from airlock.edges.looping import run
+from airlock.integrations.base.looping import run
 from tests.integrations.queues.lost import worker
 from tests.integrations.queues.lost.apps import IDLE, LOG, Ask, asked
 

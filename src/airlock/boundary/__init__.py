@@ -1,0 +1,1 @@
+"""THE DOOR: the boundary, and what it does besides opening scopes."""

@@ -1,0 +1,1 @@
+"""WHAT WAS EMITTED, and what became of it."""

@@ -1,0 +1,1 @@
+"""WHO: which handler runs for which intent."""

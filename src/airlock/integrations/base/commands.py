@@ -1,0 +1,140 @@
+"""``CommandEffects``: what is around a command, whatever library runs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from airlock.boundary.boundary import Boundary
+from airlock.effects.registry import describe
+from airlock.errors import DeclarationError
+from airlock.integrations.base.edge import Edge
+from airlock.integrations.base.modes import effects_mode
+from airlock.release import OnFlushError, Release
+
+__all__ = ["CommandEffects"]
+
+T = TypeVar("T")
+
+
+class CommandEffects:
+    """A mode and a scope around each command of a program.
+
+    Args:
+        boundary: opens a scope around a command; None for commands that open their own.
+        exits: the type of the errors by which commands end early. One whose ``exit_code`` is 0 ends
+            them well.
+        release: called to make the scope's release.
+        on_flush_error: what to do with errors of flushes; as for ``Edge``.
+
+    Raises:
+        DeclarationError: an argument makes no sense.
+
+    Example:
+        >>> effects = CommandEffects(boundary, exits=SystemExit)
+        >>> effects.run("remind", "drop", lambda: emit(NotifyWarehouse(42)))
+    """
+
+    def __init__(
+        self,
+        boundary: Boundary | None,
+        *,
+        exits: type[BaseException],
+        release: Callable[[], Release] | None = None,
+        on_flush_error: OnFlushError = "raise",
+    ) -> None:
+        self._edge = None if boundary is None else Edge(boundary, on_flush_error=on_flush_error)
+        self._exits = exits
+        self._release = release
+
+    def check(self, command: Callable[..., object]) -> None:
+        """Refuse a coroutine function, which has not run when it returns.
+
+        Raises:
+            DeclarationError: it is one.
+        """
+        if iscoroutinefunction(command):
+            raise DeclarationError(
+                f"@effects_option on {describe(command)}, which is async: it would end before it has "
+                "run. Put it outside of what runs the coroutine, such as "
+                "`lambda: asyncio.run(main())`."
+            )
+
+    def run(self, name: str, mode: str, command: Callable[[], T]) -> T:
+        """Run a command.
+
+        Args:
+            name: of the command, for the log.
+            mode: as for ``effects_mode``.
+            command: to call.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            SettingError: ``mode`` is none.
+            Exception: as the command, its mode and its scope do.
+        """
+        with self._around(name, mode):
+            try:
+                return command()
+            except self._exits as error:
+                if not self._ends_well(error):
+                    raise
+                ended = error
+        raise ended  # its effects have happened
+
+    def until_closed(self, name: str, mode: str) -> AbstractContextManager[None]:
+        """The same around a group and the commands that it calls.
+
+        Args:
+            name: of the group, for the log.
+            mode: as for ``effects_mode``.
+
+        Returns:
+            A resource for the context of the group, which closes when they have ended.
+        """
+        return _UntilClosed(self._around(name, mode), self._ends_well)
+
+    @contextmanager
+    def _around(self, name: str, mode: str) -> Iterator[None]:
+        with effects_mode(mode):
+            if self._edge is None:
+                yield
+                return
+            release = None if self._release is None else self._release()
+            with self._edge.scope(f"the command {name}", release=release):
+                yield
+
+    def _ends_well(self, error: BaseException | None) -> bool:
+        return isinstance(error, self._exits) and not getattr(error, "exit_code", 1)
+
+
+class _UntilClosed(AbstractContextManager[None]):
+    """Click 8.1 closes a context without a word of the error that leaves it, which is looked up."""
+
+    def __init__(
+        self,
+        around: AbstractContextManager[Any],
+        ends_well: Callable[[BaseException | None], bool],
+    ) -> None:
+        self._around = around
+        self._ends_well = ends_well
+        self._handled = sys.exc_info()[1]  # by who runs the program, if anybody does
+
+    def __enter__(self) -> None:
+        self._around.__enter__()
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> Literal[False]:
+        error = sys.exc_info()[1]
+        if error is None or error is self._handled or self._ends_well(error):
+            self._around.__exit__(None, None, None)
+        else:
+            self._around.__exit__(type(error), error, error.__traceback__)
+        return False

@@ -1,0 +1,1 @@
+"""WHETHER: what policies are, and those that ship."""

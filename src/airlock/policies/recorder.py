@@ -1,0 +1,34 @@
+"""``Recorder``: a policy under which emissions are recorded one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airlock.policies.policy import Policy, PolicyLike
+
+if TYPE_CHECKING:
+    from airlock.emissions.emission import Emission
+
+__all__ = ["Recorder", "recorders_of"]
+
+
+class Recorder(Policy):
+    """A policy under which emissions are recorded, in nested regions and scopes too."""
+
+    __slots__ = ()
+
+    exclusive: ClassVar[bool] = False
+    """Whether it takes care of all it is told of; two of these leave each other's alone."""
+
+    def wants(self, _: Any, /) -> bool:
+        """Whether to record the emission of an intent: all, unless overridden."""
+        return True
+
+    def record(self, emission: Emission, /) -> None:
+        """Called with each emission that it wants, after it was taken."""
+
+
+def recorders_of(policies: Iterable[PolicyLike]) -> tuple[Recorder, ...]:
+    """Those of some policies that record."""
+    return tuple(policy for policy in policies if isinstance(policy, Recorder))

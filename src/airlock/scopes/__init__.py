@@ -1,0 +1,1 @@
+"""WHERE: scopes, regions and enclosures, and which one is current."""
