@@ -388,7 +388,7 @@ def test_the_error_of_a_policy_is_the_cause() -> None:
 
 
 def test_every_declared_intent_is_tried_if_none_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_kinds", {("a", 1): Notify, ("b", 1): Charge})
+    monkeypatch.setattr(registry, "KINDS", {("a", 1): Notify, ("b", 1): Charge})
     seen: set[type[Any]] = set()
 
     def watching(view: View) -> Sequence[Verdict]:

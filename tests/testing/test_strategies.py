@@ -793,7 +793,7 @@ def only_these(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def declare(*classes: type[Any]) -> None:
         kinds = {(registry.spec_of(cls).kind, 1): cls for cls in classes}
-        monkeypatch.setattr(registry, "_kinds", kinds)
+        monkeypatch.setattr(registry, "KINDS", kinds)
 
     return declare
 

@@ -11,6 +11,7 @@ from airlock.effects.place import Place, shown
 from airlock.errors import DeclarationError, DuplicateKindError
 
 __all__ = [
+    "KINDS",
     "KNOWN",
     "IntentSpec",
     "declared",
@@ -41,22 +42,23 @@ class IntentSpec:
 KNOWN: set[type[Any]] = set()
 """Every class that may be emitted. ``type(x) in KNOWN`` is the whole check on the hot path."""
 
-_kinds: dict[tuple[str, int], type[Any]] = {}
+KINDS: dict[tuple[str, int], type[Any]] = {}
+"""By kind and version: every intent class declared so far, in order of declaration."""
 
 
 def declared() -> tuple[type[Any], ...]:
     """Every intent class declared so far, in order of declaration."""
-    return tuple(_kinds.values())
+    return tuple(KINDS.values())
 
 
 def types_named(kind: str) -> tuple[type[Any], ...]:
     """The intent classes of a kind, all versions; empty if none is declared (yet)."""
-    return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
+    return tuple(cls for (name, _), cls in KINDS.items() if name == kind)
 
 
 def type_named(kind: str, version: int) -> type[Any] | None:
     """The intent class of a kind and version; None if none is declared (yet)."""
-    return _kinds.get((kind, version))
+    return KINDS.get((kind, version))
 
 
 def spec_of(cls: type[Any]) -> IntentSpec:
@@ -81,7 +83,7 @@ def register(built: type[Any], spec: IntentSpec) -> None:
         DuplicateKindError: another class has them.
     """
     key = (spec.kind, spec.version)
-    other = _kinds.get(key)
+    other = KINDS.get(key)
     # The same place in the source declared again (a reload, a class inside a function) replaces.
     if other is not None and _source(other) != _source(built):
         places = [
@@ -89,7 +91,7 @@ def register(built: type[Any], spec: IntentSpec) -> None:
             for c, p in ((other, spec_of(other).place), (built, spec.place))
         ]
         raise DuplicateKindError(spec.kind, spec.version, *places)
-    _kinds[key] = built
+    KINDS[key] = built
 
 
 def _source(cls: type[Any]) -> tuple[str, str]:

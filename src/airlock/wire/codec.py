@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from airlock.effects.registry import describe, type_named
+from airlock.effects.registry import KINDS, describe
 from airlock.errors import DeclarationError, UnencodableError, WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.decoding import Decoder, strictly
@@ -178,7 +178,7 @@ class Wire:
                 len(raw) < self._glance or self.limits.ample(raw)
             ):
                 message, options, causation = decode_envelope(raw)
-                intent = self._readers[type_named(message.kind, message.version)](message.data)
+                intent = self._readers[KINDS[message.kind, message.version]](message.data)
                 return Envelope(intent, options, self._versions.renamed(causation))
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
@@ -197,7 +197,7 @@ class Wire:
                 len(raw) < self._glance or self.limits.ample(raw)
             ):
                 message = decode_message(raw)
-                return self._readers[type_named(message.kind, message.version)](message.data)
+                return self._readers[KINDS[message.kind, message.version]](message.data)
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
         return self._decoder.intent(strictly(check_message, self._document(text)))
