@@ -10,6 +10,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -190,7 +191,7 @@ def typed(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - ^C is for it
+        preexec_fn=partial(_for_itself, theirs),  # noqa: PLW1509 - ^C is for it
     ) as process:
         os.close(theirs)
         shown, left = bytearray(), answer
@@ -207,6 +208,12 @@ def typed(
     if code is not None:
         assert process.returncode == code, shown.decode()
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def _for_itself(terminal: int) -> None:
+    """Make a terminal that of the process, and have ^C interrupt it, though it may be ignored here."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_without_the_extra_one_is_told_what_to_install() -> None:

@@ -171,6 +171,10 @@ class Region(list[Any]):
         """The region that a child opened here goes into."""
         return self
 
+    def collecting(self) -> Region:
+        """Return the region that collects what is emitted here."""
+        return self
+
     def put(self, intent: Any, options: Options) -> None:
         """Append an intent that has options."""
         self.append(intent)

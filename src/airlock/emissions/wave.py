@@ -133,7 +133,8 @@ class Wave:
         self._own: set[Region] = set()  # regions that the handlers of the causes opened
         self._region_headers: dict[Region, Mapping[str, str]] = {}
         self._shared_headers: dict[int, Mapping[str, str]] = {}
-        self._override_regions: dict[Region, Region | None] = {}
+        self._overrides_around: dict[Region | None, int] = {None: 0}
+        self._override_chains: dict[tuple[int, int], int] = {}
         self._deciding_regions: dict[Region, Region | None] = {}
         for index, emission in flat.emissions.items():
             emission.decided_in(self, index)
@@ -366,9 +367,23 @@ class Wave:
 
     def context(self, position: int) -> Hashable:
         """What intents must share to be merged, but for their policies."""
-        home = self.home(position)
-        overrides = self._nearest(home, self._override_regions, _has_overrides)
+        overrides = self._override_chain(self.home(position))
         return self.options.get(position), overrides, frozenset(self.headers(position).items())
+
+    def _override_chain(self, home: Region) -> int:
+        """Return a number for the overrides around a region: the same ones have the same number."""
+        known, below = self._overrides_around, list[Region]()
+        region: Region | None = home
+        while region not in known and region is not None:
+            below.append(region)
+            region = region.up
+        number = known[region]
+        for inner in reversed(below):
+            if inner.overrides:
+                chain_ = (id(inner.overrides), number)
+                number = self._override_chains.setdefault(chain_, len(self._override_chains) + 1)
+            known[inner] = number
+        return number
 
     @property
     def uniform(self) -> bool:
@@ -385,19 +400,14 @@ class Wave:
             position: of a member.
             headers: whether the headers must be the same, too.
         """
-        around = self._nearest(self.home(position), self._deciding_regions, _decides)
+        around = self._nearest_deciding(self.home(position))
         return around, frozenset(self.headers(position).items()) if headers else None
 
-    def _nearest(
-        self,
-        home: Region,
-        known: dict[Region, Region | None],
-        wanted: Callable[[Region], bool],
-    ) -> Region | None:
-        """The nearest of a region and those around it that is wanted."""
-        below = list[Region]()
+    def _nearest_deciding(self, home: Region) -> Region | None:
+        """Return the nearest of a region and those around it that has policies or overrides."""
+        known, below = self._deciding_regions, list[Region]()
         region: Region | None = home
-        while region is not None and region not in known and not wanted(region):
+        while region is not None and region not in known and not _decides(region):
             below.append(region)
             region = region.up
         found = known.get(region, region) if region is not None else None
@@ -586,10 +596,6 @@ def _fill(homes: list[Region], around: list[tuple[int, Region]], until: int) -> 
         if end > until:
             return
         around.pop()
-
-
-def _has_overrides(region: Region) -> bool:
-    return bool(region.overrides)
 
 
 def _decides(region: Region) -> bool:

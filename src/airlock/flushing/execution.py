@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from airlock.effects.options import NO_HEADERS
 from airlock.effects.registry import located
 from airlock.emissions.delivery import Delivery
 from airlock.emissions.flat import Flat
-from airlock.emissions.region import Region
+from airlock.emissions.region import ClosedRegion, Region
 from airlock.emissions.segments import begun, end_attempt, left_open, seals
 from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
@@ -491,32 +492,59 @@ def _unfinished(attempt: Region) -> OpenRegionsError | ReleaseError | None:
     return left_open(attempt)
 
 
-class Sink(Region):
+class _Bare(Region):
+    """What is asked of the current region and is the same for every sink: none keeps it."""
+
+    __slots__ = ()
+
+    children: Any = None
+    discarded: Any = None
+    emissions: Any = None
+    enclosures: Any = ()
+    encloses: Any = False
+    guards: Any = ()
+    headers: Any = NO_HEADERS
+    kind: Any = "handler"
+    landings: Any = None
+    options: Any = None
+    overrides: Any = None
+    place: Any = None
+    policies: Any = ()
+    recorders: Any = ()
+    segment: Any = None
+    stamps: Any = None
+
+
+class Sink(_Bare):
     """Current while handlers run: passes what they emit on to the region of their attempt."""
 
     __slots__ = ()
 
     def __init__(self, running: Execution, cause: int = -1) -> None:
-        # No more than what is asked of the current region: each async call has one.
+        # No more than differs: each async call has one.
         self.running = running
         self.cause = cause
         wave, self.outer = running._wave, running._outer  # noqa: SLF001 - a part of it
         self.scope = wave.root.scope
         self.seen = wave.seen
-        self.encloses = False
 
     @property
     def up(self) -> Region | None:  # type: ignore[override]  # seldom asked, and changes
         running: Execution = self.running
         return running.home(self.cause)
 
-    def close(self, why: str, discarded: object = None) -> None:
-        super().close(why, discarded)
+    def close(self, why: str, discarded: object = None) -> None:  # noqa: ARG002 - it holds nothing
+        self.why = why
+        self.__class__ = ClosedSink  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # a state
         Region.up.__set__(self, None)  # type: ignore[misc, union-attr]  # the slot, which it has now
 
     def as_parent(self) -> Region:
         running: Execution = self.running
         return running.parent(self)
+
+    def collecting(self) -> Region:
+        running: Execution = self.running
+        return running.target(self)
 
     def append(self, intent: Any, /) -> None:
         self._target(intent).append(intent)
@@ -535,6 +563,12 @@ class Sink(Region):
             return running.target(self)
         except ClosedRegionError as late:
             raise ClosedRegionError(repr(intent), late.region, late.why) from None
+
+
+class ClosedSink(_Bare, ClosedRegion):
+    """A sink whose handlers have ended: it refuses."""
+
+    __slots__ = ()
 
 
 # -- several at once ------------------------------------------------------------------------------

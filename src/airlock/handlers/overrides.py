@@ -101,6 +101,7 @@ class Overrides:
     def __init__(self, wave: Wave) -> None:
         self._wave = wave
         self._links: dict[tuple[Region, type[Any]], Link | None] = {}
+        self._made: dict[tuple[int, Link | None], Link] = {}
         self._handlers: dict[Link | None, Handler] = {}
 
     def of(self, position: int) -> Link | None:
@@ -115,10 +116,17 @@ class Overrides:
         for inner in reversed(inside):
             own = _override_in(inner, cls)
             if own is not None:
-                reaches = own.calls_on and (link is None or link.reaches_handler)
-                link = Link(own, link, reaches)
+                link = self._linked(own, link)
             links[inner, cls] = link
         return link
+
+    def _linked(self, override: Override, outer: Link | None) -> Link:
+        """Return the link of an override; one for the same function in several regions."""
+        key = (id(override.call), outer)
+        if key not in self._made:
+            reaches = override.calls_on and (outer is None or outer.reaches_handler)
+            self._made[key] = Link(override, outer, reaches)
+        return self._made[key]
 
     def handler(self, link: Link, original: Handler) -> Handler:
         """Return the handler that stands for ``original``, which is the same for a class."""

@@ -168,7 +168,7 @@ def emit_at(intent: CallTask, place: Place) -> None:
     emit(intent)
     if region.scope is None:  # somebody else has taken it
         return
-    region = region.as_parent()
+    region = region.collecting()
     position = len(region) - 1
     while region[position] is not intent:  # another thread emitted in between
         position -= 1
