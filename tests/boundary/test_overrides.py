@@ -426,3 +426,22 @@ def test_an_override_is_for_an_intent_class(boundary: Boundary) -> None:
                 DeclarationError, match=r"not an intent class.*@intent|give its class"
             ):
                 effects.override({key: None})
+
+
+def test_one_function_may_stand_for_handlers_of_several_classes(handled: list[Any]) -> None:
+    """What it calls on to is that of each class, in several regions too."""
+    boundary = Boundary(
+        {
+            NotifyWarehouse: lambda _: handled.append("notify"),
+            SendEmail: lambda _: handled.append("email"),
+        }
+    )
+
+    def around(intent: Any, call_next: Callable[[Any], object]) -> object:
+        return call_next(intent)
+
+    with boundary.scope() as effects:
+        for _ in range(2):
+            with effects.override({NotifyWarehouse: around, SendEmail: around}):
+                effects.emit_all([NotifyWarehouse(), SendEmail()])
+    assert handled == ["notify", "email", "notify", "email"]

@@ -101,7 +101,7 @@ class Overrides:
     def __init__(self, wave: Wave) -> None:
         self._wave = wave
         self._links: dict[tuple[Region, type[Any]], Link | None] = {}
-        self._made: dict[tuple[int, Link | None], Link] = {}
+        self._made: dict[tuple[type[Any], int, Link | None], Link] = {}
         self._handlers: dict[Link | None, Handler] = {}
 
     def of(self, position: int) -> Link | None:
@@ -116,13 +116,13 @@ class Overrides:
         for inner in reversed(inside):
             own = _override_in(inner, cls)
             if own is not None:
-                link = self._linked(own, link)
+                link = self._linked(cls, own, link)
             links[inner, cls] = link
         return link
 
-    def _linked(self, override: Override, outer: Link | None) -> Link:
+    def _linked(self, cls: type[Any], override: Override, outer: Link | None) -> Link:
         """Return the link of an override; one for the same function in several regions."""
-        key = (id(override.call), outer)
+        key = (cls, id(override.call), outer)
         if key not in self._made:
             reaches = override.calls_on and (outer is None or outer.reaches_handler)
             self._made[key] = Link(override, outer, reaches)
