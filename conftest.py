@@ -99,13 +99,13 @@ def _nothing_unclaimed(space: dict[str, Any]) -> None:
 
 def _begin(space: dict[str, Any]) -> None:
     """Give the page the kinds for itself: others use the same ones in their examples."""
-    space["__others__"] = dict(registry._kinds)  # noqa: SLF001 - only a page needs them empty
-    registry._kinds.clear()  # noqa: SLF001
+    space["__others__"] = dict(registry.KINDS)
+    registry.KINDS.clear()
 
 
 def _restore(space: dict[str, Any]) -> None:
-    registry._kinds.clear()  # noqa: SLF001
-    registry._kinds.update(space.pop("__others__"))  # noqa: SLF001
+    registry.KINDS.clear()
+    registry.KINDS.update(space.pop("__others__"))
 
 
 def _end(space: dict[str, Any]) -> None:
