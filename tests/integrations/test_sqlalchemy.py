@@ -40,6 +40,7 @@ import airlock
 from airlock import Boundary, FlushError, Scope, emit, intent
 from airlock.errors import DeclarationError, ReleaseError
 from airlock.integrations.sqlalchemy import on_commit
+from airlock.integrations.sqlalchemy.statements import text_reads
 from tests.integrations.services import postgresql
 
 
@@ -335,15 +336,15 @@ WRITES: dict[str, Callable[[Shop, MarkerRow], object]] = {
     ),
     "bulk": lambda shop, _: shop.session.bulk_insert_mappings(inspect(MarkerRow), [{"n": 2}]),
     "text()": lambda shop, _: shop.session.execute(text(f"DELETE FROM {markers.name}")),
-    "a text that reads": lambda shop, _: shop.session.execute(text("SELECT 1")),
-    "from a text": lambda shop, _: shop.session.scalars(
-        select(MarkerRow).from_statement(text(f"SELECT n FROM {markers.name}"))
+    "a text that calls": lambda shop, _: shop.session.execute(text("SELECT ltrim('writes?')")),
+    "from a text that calls": lambda shop, _: shop.session.scalars(
+        select(MarkerRow).from_statement(text("SELECT length(ltrim('writes?')) AS n"))
     ),
     "connection": lambda shop, _: shop.session.connection().execute(insert(markers).values(n=2)),
     "driver": lambda shop, _: shop.session.connection().exec_driver_sql(
         f"INSERT INTO {markers.name} VALUES (2)"
     ),
-    "a function": lambda shop, _: shop.session.execute(select(func.lower("WRITES?"))),
+    "a function": lambda shop, _: shop.session.execute(select(func.ltrim("writes?"))),
 }
 READS: dict[str, Callable[[Shop, MarkerRow], object]] = {
     "nothing": lambda shop, _: None,
@@ -363,7 +364,54 @@ READS: dict[str, Callable[[Shop, MarkerRow], object]] = {
     "query()": lambda shop, _: shop.session.query(MarkerRow).all(),
     "connection": lambda shop, _: shop.session.connection().execute(select(1)),
     "savepoint": lambda shop, _: shop.session.begin_nested().commit(),
+    "lower()": lambda shop, _: shop.session.execute(select(func.lower("READS"))),
+    "text()": lambda shop, _: shop.session.execute(
+        text(f"SELECT count(*) FROM {markers.name} WHERE n IN (:n) -- and so on"), {"n": 1}
+    ),
+    "from a text": lambda shop, _: shop.session.scalars(
+        select(MarkerRow).from_statement(text(f"SELECT n FROM {markers.name}"))
+    ),
+    "driver": lambda shop, _: shop.session.connection().exec_driver_sql("SELECT 1"),
 }
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1",
+        "SELECT\n count(*) FROM t WHERE x = 'a;(b' AND y IN (1, 2)",
+        "/* traced */ select n from t -- why\n where id = %(id)s;",
+        'select "Order".id from "Order" where (a = $1)',
+        "select a from t where exists (select b from u) for update",
+        "SET LOCAL app.tenant = 'acme'",
+        "SHOW search_path",
+    ],
+)
+def test_a_text_that_is_known_to_be_a_read(sql: str) -> None:
+    assert text_reads(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "insert into t values (1)",
+        "/* read */ delete from t",
+        "select place_order(1)",
+        "select place_order/* */(1)",
+        "select pg_catalog.setval('x', 1)",
+        'select "place order"(1)',
+        "select a from t where exists (select 1 + place_order(b))",
+        "select '--', place_order(1)",
+        r"select e'\'', place_order(1)",
+        "select 1; delete from t",
+        "select * into n from t",
+        "with gone as (delete from t returning *) select * from gone",
+        "explain analyze delete from t",
+    ],
+)
+def test_a_text_that_may_be_a_write(sql: str) -> None:
+    assert not text_reads(sql)
 
 
 class TestATransactionThatIsMerelyClosed:

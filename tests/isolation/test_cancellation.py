@@ -134,6 +134,35 @@ def test_what_others_cancel_fails_its_handler_and_nothing_else(wiring: Any, fetc
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_a_group_of_what_others_cancel_fails_its_handler_and_nothing_else(wiring: Any) -> None:
+    async def raises_a_group(_: object) -> None:
+        inner = BaseExceptionGroup("inner", [asyncio.CancelledError(), ValueError("as well")])
+        raise BaseExceptionGroup("outer", [inner, asyncio.CancelledError()])
+
+    async def main() -> None:
+        notes: list[int] = []
+        with pytest.raises(FlushError) as raised:
+            async with wiring(notes, raises_a_group).scope() as effects:
+                effects.emit_all([Fetch(1), Note(1)])
+        assert notes == [1]
+        (error,) = raised.value.exceptions
+        assert isinstance(error, HandlerCancelledError)
+        assert isinstance(error.__cause__, BaseExceptionGroup)
+
+    asyncio.run(main())
+
+
+def test_a_group_with_an_interrupt_ends_the_flush() -> None:
+    def raises_a_group(_: object) -> None:
+        raise BaseExceptionGroup("both", [asyncio.CancelledError(), KeyboardInterrupt()])
+
+    effects = plain([], raises_a_group).scope()
+    with pytest.raises(BaseExceptionGroup), effects:
+        effects.emit_all([Fetch(1), Note(1)])
+    assert effects.report.pending == [Note(1)]
+
+
 def test_the_same_in_a_follow_up_and_in_a_resume() -> None:
     async def main() -> None:
         notes: list[int] = []

@@ -622,7 +622,7 @@ def interrupts(error: BaseException, before: int | None, *, awaits: bool) -> boo
     """Return True if an error of a handler ends the flush.
 
     A cancellation does only if it is that of the task that flushes; of something that the handler
-    awaits, it is the handler's error like any other.
+    awaits, it is the handler's error like any other. A group does if one of its errors does.
 
     Args:
         error: that was raised.
@@ -631,6 +631,8 @@ def interrupts(error: BaseException, before: int | None, *, awaits: bool) -> boo
     """
     if isinstance(error, Exception):
         return False
+    if isinstance(error, BaseExceptionGroup):
+        return any(interrupts(one, before, awaits=awaits) for one in error.exceptions)
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or not isinstance(error, asyncio.CancelledError):
         return True

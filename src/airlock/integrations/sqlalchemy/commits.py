@@ -13,19 +13,13 @@ A transaction wrote nothing if all its statements are known to be reads: what is
 
 from __future__ import annotations
 
-from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import attrs
-from sqlalchemy import CompoundSelect, Select, event, select
+from sqlalchemy import event, select
 from sqlalchemy.engine import Connection, Engine, ExceptionContext, ExecutionContext
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import (
-    ReleaseSavepointClause,
-    RollbackToSavepointClause,
-    SavepointClause,
-)
-from sqlalchemy.sql.functions import Function
+
+from airlock.integrations.sqlalchemy.statements import only_reads
 
 __all__ = ["Commit", "distrust", "watch"]
 
@@ -69,8 +63,6 @@ class Commit:
 COMMITS: WeakKeyDictionary[Connection, Commit] = WeakKeyDictionary()
 """Of the last transaction of a session on each connection."""
 
-SAVEPOINTS = (SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause)
-
 FAILED: WeakSet[Connection] = WeakSet()
 """Connections on which a statement failed, in any transaction."""
 
@@ -94,38 +86,15 @@ def distrust(commit: Commit, connection: Connection) -> None:
 def executes(
     connection: Connection,
     _: object,
-    __: str,
-    ___: object,
+    sql: str,
+    __: object,
     context: ExecutionContext | None,
-    ____: bool,  # noqa: FBT001 - an event
+    ___: bool,  # noqa: FBT001 - an event
 ) -> None:
     """Note whether a statement may write."""
     commit = COMMITS.get(connection)
-    if commit is not None and not commit.wrote and not only_reads(context):
+    if commit is not None and not commit.wrote and not only_reads(sql, context):
         commit.wrote = True
-
-
-def only_reads(context: ExecutionContext | None) -> bool:
-    """Return True if a statement is known to be a read: a ``select()``, not a text.
-
-    Not one with an INSERT in a CTE, nor ``select(func.place_order())``: a function that SQLAlchemy
-    does not know, in place of a column, may be called for what it does.
-    """
-    compiled = None if context is None else context.compiled
-    if not isinstance(compiled, SQLCompiler):
-        return False
-    statement = compiled.statement
-    if isinstance(statement, SAVEPOINTS):
-        return True
-    if any(getattr(cte.element, "is_dml", True) for cte in compiled.ctes or ()):
-        return False
-    selects = statement.selects if isinstance(statement, CompoundSelect) else [statement]
-    return all(isinstance(one, Select) and not calls_functions(one) for one in selects)
-
-
-def calls_functions(statement: Select[Any]) -> bool:
-    columns = (column["expr"] for column in statement.column_descriptions)
-    return any(type(getattr(expr, "element", expr)) is Function for expr in columns)
 
 
 @event.listens_for(Engine, "handle_error", insert=True)
