@@ -340,8 +340,8 @@ def test_the_example_is_the_smallest_and_says_what_the_policy_was_shown() -> Non
         "Shown in wave 0:\n"
         "  0: Notify(order_id=0)\n"
         "  1: Notify(order_id=0), with options 'a'\n"
-        "It merged intent 1 into 0, which was emitted with other options, headers or overrides "
-        "(see View.merge_key)."
+        "It merged intent 1 into 0, which was emitted with other options, headers or overrides, or "
+        "is held where this one is not (see View.merge_key)."
     )
 
 

@@ -164,10 +164,10 @@ class Gauge:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Gauge) and self.value == other.value
+        return isinstance(other, Gauge) and repr(self.value) == repr(other.value)  # nan too
 
     def __hash__(self) -> int:
-        return hash(self.value)
+        return hash(repr(self.value))
 
 
 @attrs.frozen

@@ -223,7 +223,7 @@ class _Laws:
         except EmittedInPolicyError as error:
             raise self._broken(_SILENT, scene, error) from error
         except BadVerdictsError as bad:
-            law = _MERGES if "View.apart" in str(bad) else _ANSWERS
+            law = _MERGES if "View.merge_key" in str(bad) else _ANSWERS
             raise self._broken(law, scene, f"It {bad}.") from None
         except Exception as error:
             raise self._broken(_ANSWERS, scene, f"It raised {error!r}.") from error

@@ -220,6 +220,7 @@ class ReleaseContract:
     Each check wants a harness of its own, whose database is empty.
 
     Example:
+        >>> import pytest
         >>> from airlock.testing import ReleaseContract, ReleaseHarness
         >>> class TestStore(ReleaseContract):
         ...     @pytest.fixture
