@@ -134,6 +134,8 @@ class Wave:
         self._region_headers: dict[Region, Mapping[str, str]] = {}
         self._shared_headers: dict[int, Mapping[str, str]] = {}
         self._override_regions: dict[Region, Region | None] = {}
+        self._override_keys: dict[Region, int] = {}
+        self._override_chains: dict[tuple[int, int | None], int] = {}
         self._deciding_regions: dict[Region, Region | None] = {}
         for index, emission in flat.emissions.items():
             emission.decided_in(self, index)
@@ -367,8 +369,22 @@ class Wave:
     def context(self, position: int) -> Hashable:
         """What intents must share to be merged, but for their policies."""
         home = self.home(position)
-        overrides = self._nearest(home, self._override_regions, _has_overrides)
+        overrides = self._override_key(home)
         return self.options.get(position), overrides, frozenset(self.headers(position).items())
+
+    def _override_key(self, home: Region) -> int | None:
+        """Return the same key for regions in which the very same overrides hold; None if none do."""
+        known, below = self._override_keys, list[Region]()
+        region = self._nearest(home, self._override_regions, _has_overrides)
+        while region is not None and region not in known:
+            below.append(region)
+            up = region.up
+            region = up if up is None else self._nearest(up, self._override_regions, _has_overrides)
+        key = None if region is None else known[region]
+        for inner in reversed(below):
+            chain = id(inner.overrides), key
+            key = known[inner] = self._override_chains.setdefault(chain, len(self._override_chains))
+        return key
 
     @property
     def uniform(self) -> bool:

@@ -101,6 +101,7 @@ class Overrides:
     def __init__(self, wave: Wave) -> None:
         self._wave = wave
         self._links: dict[tuple[Region, type[Any]], Link | None] = {}
+        self._made: dict[tuple[Override, Link | None, bool], Link] = {}
         self._handlers: dict[Link | None, Handler] = {}
 
     def of(self, position: int) -> Link | None:
@@ -116,7 +117,9 @@ class Overrides:
             own = _override_in(inner, cls)
             if own is not None:
                 reaches = own.calls_on and (link is None or link.reaches_handler)
-                link = Link(own, link, reaches)
+                # One for all regions with the same override: they share a handler.
+                made = own, link, reaches
+                link = self._made.setdefault(made, Link(*made))
             links[inner, cls] = link
         return link
 
