@@ -14,8 +14,7 @@ from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.base import QueueDispatch
 from airlock.integrations.base.looping import beside
-from airlock.integrations.celery.calls import passing
-from airlock.integrations.celery.publishing import Producers
+from airlock.integrations.celery.publishing import Producers, passing
 
 if TYPE_CHECKING:
     from airlock.integrations.base.queues import Inject

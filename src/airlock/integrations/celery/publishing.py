@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
 from amqp.exceptions import MessageNacked
-from celery import Celery
+from celery import Celery, _state
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
@@ -125,3 +126,27 @@ def unavailable(sender: object, app: Celery, error: BaseException) -> Unavailabl
     where = app.connection_for_write().as_uri()
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return UnavailableError(f"{sender} at {where}", reason)
+
+
+_passing: ContextVar[int] = ContextVar("airlock_celery_passing", default=-1)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Let what is sent in this block go on to Celery; but not what a task that runs in it sends."""
+    before = _passing.get()
+    _passing.set(_depth())
+    try:
+        yield
+    finally:
+        _passing.set(before)
+
+
+def is_inside() -> bool:
+    """Whether a call is a part of one that was let pass."""
+    return _passing.get() == _depth()
+
+
+def _depth() -> int:
+    """How many tasks run here, one in the other."""
+    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery tells the top only

@@ -15,16 +15,59 @@ from celery.signals import worker_process_shutdown, worker_shutdown
 from airlock.errors import SettingError, UndeclaredHereError, WireError
 from airlock.integrations.base import Receiver
 from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
-from airlock.integrations.celery.keeping import keeping
 from airlock.integrations.celery.publishing import Producers
 from airlock.wire import Wire
+
+__all__ = ["deliver_task", "home_of", "keeping"]
+
+log = logging.getLogger("airlock")
+
+
+class Keeping:
+    """Loses no message, and shows none: mixed into the class of the task."""
+
+    request: Any
+
+    def retry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """As ever. If the broker does not take it, the message goes back to its queue as it is.
+
+        Raises:
+            Retry: it was sent.
+            Reject: it was not.
+            Exception: there are no more attempts.
+        """
+        try:
+            return super().retry(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+        except Reject as error:  # Celery would have it thrown away
+            reason = error.args[0]
+            log.warning(
+                "worker %s puts %s back into its queue: its handler failed, %r, and another attempt "
+                "cannot be sent to the broker, %r",
+                self.request.hostname,
+                self.request.id,
+                kwargs.get("exc"),
+                reason,
+            )
+            raise Reject(reason, requeue=True) from error
+
+    def signature_from_request(self: Any, request: Any = None, *args: Any, **options: Any) -> Any:
+        """As ever, and logs and events show of it what they showed before, which is no data."""
+        request = self.request if request is None else request
+        shown = {
+            "argsrepr": request.get("argsrepr") or "('...',)",
+            "kwargsrepr": request.get("kwargsrepr") or "{}",
+        }
+        return super().signature_from_request(request, *args, **{**shown, **options})  # type: ignore[misc]  # as above
+
+
+def keeping(base: type[Any]) -> type[Any]:
+    """A class of tasks that loses no message."""
+    return type("DeliverTask", (Keeping, base), {"abstract": True, "__module__": __name__})
+
 
 if TYPE_CHECKING:
     from airlock.boundary.boundary import Boundary
 
-__all__ = ["deliver_task", "home_of"]
-
-log = logging.getLogger("airlock")
 
 OWN = "airlock_deliver"  # an attribute of the task
 
