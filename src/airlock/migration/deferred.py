@@ -1,4 +1,7 @@
-"""``Reads``: what a function reads from around it, and whether that has changed since.
+"""Functions that are called later than they were given away: callbacks.
+
+``as_now`` keeps the variables that such a function reads as they are, ``Reads`` finds out whether
+they have changed, and ``call_for`` calls the function for the code that gave it away.
 
 A callback that runs later may find another loop variable, a list that has grown, an object with
 another status. Values are compared without calling any code of theirs.
@@ -42,7 +45,7 @@ SIZE = 100
 
 
 class Reads:
-    """What a function reads now: variables around it, globals, arguments bound to it, and in them.
+    """A record of the values that a function reads: variables around it, globals, bound arguments.
 
     Args:
         function: that is about to be called.
@@ -210,7 +213,7 @@ def _as_now(function: Any, made: dict[int, Any]) -> Any:
 
 
 def _assigned(code: CodeType) -> Iterator[str]:
-    """The variables of functions around it that a function assigns."""
+    """Yield the variables of functions around it that a function assigns."""
     for step in dis.get_instructions(code):
         if step.opname in ("STORE_DEREF", "DELETE_DEREF"):
             yield step.argval
@@ -253,7 +256,7 @@ def call_for(place: Place, function: Callable[[], T]) -> T:  # noqa: ARG001 - re
 
 
 def place_for(frame: FrameType) -> Place | None:
-    """The place that ``call_for`` was given, if a frame is one of it."""
+    """Return the place that ``call_for`` was given, if a frame is one of it; None otherwise."""
     if frame.f_code is not call_for.__code__:
         return None
     place: Place = frame.f_locals["place"]

@@ -1,4 +1,4 @@
-"""``install_on_commit``: lets the functions given to ``transaction.on_commit`` go through scopes.
+"""``install_on_commit``: functions given to ``transaction.on_commit`` go through scopes.
 
 A step on the way from ``on_commit(lambda: send_mail(...))`` to an effect: the function is called by
 the flush, in the order of the other effects, and a policy may drop it. It is a callable all the
@@ -68,7 +68,7 @@ class Callback:
         self._context: Context | None = None  # at the commit
         self._lock = RLock()
 
-    def __eq__(self, other: object) -> bool:  # said outright: an intent may then hold it
+    def __eq__(self, other: object) -> bool:  # defined here: an intent may then hold it
         return self is other
 
     def __hash__(self) -> int:
@@ -85,7 +85,7 @@ class Callback:
                 self._context = copy_context()
 
     def commit(self) -> None:
-        """The transaction was committed."""
+        """Note the commit, and call the function if the scope has released it."""
         self.as_now()
         with self._lock:
             self._committed, due = True, self._released
@@ -93,7 +93,7 @@ class Callback:
             call_for(self._place, self._function)  # Django looks after its errors
 
     def release(self) -> None:
-        """The scope lets it run."""
+        """Note the release, and call the function if the transaction has committed."""
         with self._lock:
             self._released, due = True, self._committed
         if due:
@@ -128,7 +128,7 @@ class RunCallback:
 
 
 def run_callback(intent: RunCallback) -> None:
-    """The handler of ``RunCallback``."""
+    """Release a callback: the handler of ``RunCallback``."""
     if intent.callback is not None:
         intent.callback.release()
 
@@ -154,7 +154,7 @@ def install_on_commit(
             default all.
 
     Returns:
-        What tells of it, and undoes it.
+        The installation: it has the counts, and ``uninstall`` undoes it.
 
     Raises:
         SettingError: an argument makes no sense.
@@ -204,7 +204,7 @@ _ORIGINAL = BaseDatabaseWrapper.on_commit
 
 
 def _on_commit(self: Any, func: Any, robust: bool = False) -> None:  # noqa: FBT001, FBT002 - as Django has it
-    """Stands for ``BaseDatabaseWrapper.on_commit``."""
+    """Replace ``BaseDatabaseWrapper.on_commit``."""
     site = call_site()
     if site is not None and callable(func):
         module, place = site
@@ -247,14 +247,14 @@ class InstalledOnCommit:
         return False
 
     def summary(self) -> str:
-        """What was seen so far: a line, and a table of the call sites, the worst first."""
+        """Return a line of totals, and a table of the call sites, the worst first."""
         done = "observed" if self.mode == "observe" else "buffered"
         return f"{done} {self.observations.summary()}\n{self.observations.table()}"
 
     # -- what is caught ---------------------------------------------------------------------------
 
     def wants(self, module: str) -> bool:
-        """Whether it is about calls in a module."""
+        """Return True if calls in a module are caught."""
         if self._modules is None:
             return True
         return any(
@@ -262,7 +262,7 @@ class InstalledOnCommit:
         )
 
     def caught(self, connection: Any, function: Any, place: Place, *, robust: bool) -> None:
-        """A function was given to ``on_commit``."""
+        """Observe or buffer a function that was given to ``on_commit``."""
         if self.mode == "observe":
             self._observe(connection, function, place, robust=robust)
         else:
@@ -278,7 +278,7 @@ class InstalledOnCommit:
             callback = Callback(function, place, robust=robust, committed=True)
             value = partial(RunCallback, name, shown(place), callback=callback)
             noted = self.observations.note(name, place, value, here.get())
-        except Exception:  # nobody asked the code for it: it must not notice
+        except Exception:  # observing must not break the code
             log.exception("%s was given to on_commit, and not observed", name)
         noted.happened = False
 
@@ -297,7 +297,7 @@ class InstalledOnCommit:
         """Return what a callback is about to read."""
         try:
             return Reads(function)
-        except Exception:  # nobody asked the code for it: it must not notice
+        except Exception:  # observing must not break the code
             log.exception("what %s reads is not observed", name_of(function))
             return None
 
@@ -309,21 +309,21 @@ class InstalledOnCommit:
             self.observations.count(place, name, "no scope")
             _ORIGINAL(connection, function, robust=robust)
             return
-        told = isinstance(region.scope.outermost.release, OnCommit)
-        callback = Callback(function, place, robust=robust, committed=told)
-        if not told:
+        knows_commit = isinstance(region.scope.outermost.release, OnCommit)
+        callback = Callback(function, place, robust=robust, committed=knows_commit)
+        if not knows_commit:
             _ORIGINAL(connection, callback.commit, robust=robust)
         with decided_by(connection):  # it belongs to this commit, also if a release names another
             emit(RunCallback(name, shown(place), callback=callback))
-        segment = transactions_of(connection).current(connection) if told else None
+        segment = transactions_of(connection).current(connection) if knows_commit else None
         if segment is not None:
             segment.transaction.when_ended(callback.as_now)
-        elif told:
+        elif knows_commit:
             callback.as_now()
 
 
 def name_of(function: Any) -> str:
-    """The name of a function, that of its task or of what a ``partial`` calls."""
+    """Return the name of a function, of its task, or of the function of a ``partial``."""
     while isinstance(function, partial):
         function = function.func
     task: Any = getattr(function, "__self__", None)
@@ -334,7 +334,7 @@ def name_of(function: Any) -> str:
 
 
 def call_site() -> tuple[str, Place] | None:
-    """The module and the place of a call of ``on_commit``; None if airlock made it."""
+    """Return the module and the place of a call of ``on_commit``; None if airlock made it."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         module: str = frame.f_globals.get("__name__", "")

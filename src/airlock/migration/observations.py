@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
@@ -44,7 +44,7 @@ WORDS = {
 """Every fate, and what it means."""
 
 HARM = ("rolled back", "discarded", "dropped", "refused")
-"""What should not have happened, the worst first."""
+"""Fates that should not have happened, the worst first."""
 
 _OUTCOMES = {
     Outcome.PENDING: "later",
@@ -52,20 +52,6 @@ _OUTCOMES = {
     Outcome.HELD: "held",
     Outcome.MERGED: "merged",
 }
-
-
-class Counts(Protocol):
-    """What is told of fates.
-
-    Attributes:
-        calls: how many calls of one scope are judged; the rest is only counted.
-    """
-
-    calls: int
-
-    def count(self, place: Place, what: str, fate: str, /) -> object:
-        """Count one more."""
-        ...
 
 
 @attrs.define(eq=False)
@@ -86,33 +72,33 @@ class Noted:
 
 
 class Shadow(Observer):
-    """What a scope would have held.
+    """A copy of the emissions that a scope would have had, judged when the scope ends.
 
     Args:
-        told: what counts.
+        observations: count the fates.
         scope: an outermost one.
     """
 
-    def __init__(self, told: Counts, scope: Lifetime) -> None:
-        self._told = told
+    def __init__(self, observations: Observations, scope: Lifetime) -> None:
+        self._observations = observations
         self._root = scope.region
         self._opened = scope.region.described()
         self._mirrors: dict[Region, Region] = {}
         self._stamps: dict[Region, list[tuple[int, int]]] = {}
         self._noted: dict[int, Noted] = {}
-        self._said: set[Any] = set()
+        self._seen: set[Any] = set()
         self._lock = RLock()
         self._attached = scope.state is State.OPEN
         if self._attached:
             scope.observe(self)
 
     def note(self, region: Region, noted: Noted, value: Callable[[], Any]) -> None:
-        """Something was sent while a region was current."""
+        """Record an effect that was sent while a region was current."""
         with self._lock:
             if not self._attached:  # its handlers run already: a follow-up
                 self._count(noted, "later")
                 return
-            if len(self._noted) >= self._told.calls:
+            if len(self._noted) >= self._observations.calls:
                 self._count(noted, "unknown")
                 return
             region = region.as_parent()  # of a handler, that of its attempt
@@ -120,14 +106,14 @@ class Shadow(Observer):
             if _refused(region, intent):
                 self._count(noted, "refused")
                 return
-            if intent in self._said:
+            if intent in self._seen:
                 self._count(noted, "repeated")
-            self._said.add(intent)
+            self._seen.add(intent)
             self._noted[id(intent)] = noted
             self._put(region, intent)
 
     def _count(self, noted: Noted, fate: str) -> None:
-        self._told.count(noted.place, noted.what, fate)
+        self._observations.count(noted.place, noted.what, fate)
 
     def _put(self, region: Region, intent: Any) -> None:
         mirror = self._mirror(region)
@@ -140,7 +126,7 @@ class Shadow(Observer):
         list.append(mirror, intent)
 
     def _mirror(self, region: Region) -> Region:
-        """The region of the shadow that stands for one of the scope."""
+        """Return the region of the shadow that stands for a region of the scope."""
         found = self._mirrors.get(region)
         if found is None:
             found = self._mirrors[region] = Region(region.kind, headers=region.headers)
@@ -166,11 +152,11 @@ class Shadow(Observer):
         fates = [(one, fate) for one, fate in judged if one.happened]
         for one, fate in fates:
             self._count(one, fate)
-        self._tell(fates)
-        self._tell_changed(one for one, fate in fates if fate == "later")
+        self._log(fates)
+        self._log_changed(one for one, fate in fates if fate == "later")
 
     def _judged(self, mirrors: dict[Region, Region]) -> Iterator[tuple[Any, str]]:
-        """Every intent with its fate."""
+        """Yield every intent with its fate."""
         for region, mirror in mirrors.items():
             mirror.policies, mirror.enclosures = region.policies, region.enclosures
             mirror.stamps = self._stamped(region)
@@ -192,14 +178,14 @@ class Shadow(Observer):
             yield intent, _OUTCOMES[Outcome(outcome)]
 
     def _stamped(self, region: Region) -> list[tuple[int, object]] | None:
-        """The transactions in which a region's intents would have been emitted."""
+        """Return the transactions in which a region's intents would have been emitted."""
         real = region.stamps or []
         marks = [(at, real[i][1]) for at, i in self._stamps.pop(region, ()) if i < len(real)]
         if marks and marks[0][0] > 0:
             marks.insert(0, (0, None))
         return list[tuple[int, object]](marks) or None
 
-    def _tell_changed(self, later: Iterable[Noted]) -> None:
+    def _log_changed(self, later: Iterable[Noted]) -> None:
         """Log, by site, what has changed of what was read, and would be read now."""
         found: dict[str, dict[str, None]] = {}
         for one in later:
@@ -217,17 +203,17 @@ class Shadow(Observer):
                 ", ".join([*names][:5]),
             )
 
-    def _tell(self, fates: list[tuple[Noted, str]]) -> None:
+    def _log(self, fates: list[tuple[Noted, str]]) -> None:
         """One line in the log: a warning if something happened that should not have."""
         totals = Counter(fate for _, fate in fates)
         harmful = {(one, fate) for one, fate in fates if fate in HARM}
-        told = ", ".join(f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate])
+        counted = ", ".join(f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate])
         sites = dict.fromkeys(f"{one.what} at {shown(one.place)}" for one, _ in harmful)
         log.log(
             logging.WARNING if harmful else logging.DEBUG,
             "observed in %s: %s%s",
             self._opened,
-            told,
+            counted,
             f" ({', '.join([*sites][:5])}{', ...' if len(sites) > 5 else ''})" if sites else "",
         )
 
@@ -259,7 +245,7 @@ class Observation:
         what: the name of what is sent there.
         count: how often it was.
         fates: how many of these would have ended how, by the words of ``WORDS``.
-        repeated: how many said the same as one before in the same scope.
+        repeated: how many were equal to one before in the same scope.
         waited: of how many the result was asked for before the scope would have sent them.
         changed: how many would have read something else when the scope would have run them: a
             loop variable, a list that has grown, an attribute.
@@ -283,7 +269,7 @@ class Observations:
     """Counts by site; as a table with ``print``, or one by one with ``list``.
 
     Args:
-        sites: how many sites are told apart; the rest is counted together.
+        sites: how many sites are counted one by one; the rest is counted together.
         calls: how many calls of one scope are judged; the rest is only counted.
     """
 
@@ -295,7 +281,7 @@ class Observations:
         self._lock = RLock()
 
     def note(self, what: str, place: Place, value: Callable[[], Any], region: Region) -> Noted:
-        """Something is sent that a scope would have taken.
+        """Record an effect that is sent now, and that a scope would have buffered.
 
         Args:
             what: names it.
@@ -315,7 +301,7 @@ class Observations:
         return noted
 
     def count(self, place: Place, what: str, fate: str) -> int:
-        """Count one more; how many there are now of that site."""
+        """Add one to a count, and return it."""
         with self._lock:
             key: tuple[Place | None, str] = (place, what)
             if key not in self._counts and len(self._counts) >= self._sites:
@@ -333,7 +319,7 @@ class Observations:
 
     @property
     def rows(self) -> list[Observation]:
-        """One for each site, the worst first."""
+        """The observations by site, the worst first."""
         with self._lock:
             counts = [(key, Counter(counter)) for key, counter in self._counts.items()]
         rows = [
@@ -360,7 +346,7 @@ class Observations:
         return True
 
     def table(self, limit: int | None = 50) -> str:
-        """A row for each site, the worst first.
+        """Return a table with a row for each site, the worst first.
 
         Args:
             limit: how many rows at the most; None for all.
@@ -382,23 +368,23 @@ class Observations:
         return text
 
     def summary(self) -> str:
-        """How many calls at how many sites, and what would have become of them, in one line."""
+        """Return one line: how many calls at how many sites, and their fates."""
         rows = self.rows
         totals = sum((Counter(row.fates) for row in rows), Counter[str]())
-        told = [f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate]]
+        parts = [f"{totals[fate]} {WORDS[fate]}" for fate in WORDS if totals[fate]]
         if waited := sum(row.waited for row in rows):
-            told.append(f"{waited} whose result was waited for")
+            parts.append(f"{waited} whose result was waited for")
         if changed := sum(row.changed for row in rows):
-            told.append(f"{changed} that would read something else by then")
+            parts.append(f"{changed} that would read something else by then")
         calls = f"{sum(row.count for row in rows)} calls at {len(rows)} sites"
-        return ": ".join(filter(None, (calls, ", ".join(told))))
+        return ": ".join(filter(None, (calls, ", ".join(parts))))
 
     def __str__(self) -> str:
         return self.table()
 
 
 def aligned(lines: list[tuple[str, ...]]) -> str:
-    """Rows of a table: two columns of text, then numbers."""
+    """Return the rows of a table as text: two columns of text, then numbers."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

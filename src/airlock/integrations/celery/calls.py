@@ -27,7 +27,7 @@ __all__ = ["AWAITED", "Awaits", "CallTask", "SendTasks", "calling", "name_of"]
 
 
 class InContext:
-    """What a buffered call has beside its value, in this process: the context it was made in."""
+    """The context in which a buffered call was made, which is no part of its value."""
 
     __slots__ = ("context",)
     if TYPE_CHECKING:  # it is no field
@@ -40,7 +40,7 @@ class InContext:
 class CallTask(InContext):
     """Call a Celery task, or a whole canvas: ``signature.apply_async()``, as a value.
 
-    Its handler is ``SendTasks(app)``. Two are equal if they say the same; ids do not count.
+    Its handler is ``SendTasks(app)``. Two are equal if their signatures are; ids do not count.
 
     Args:
         signature: what to send, frozen here: later changes to it are not seen.
@@ -51,7 +51,7 @@ class CallTask(InContext):
 
     Raises:
         SignatureError: it cannot be kept for later.
-        EncodeError: Celery's serializer cannot say its arguments.
+        EncodeError: Celery's serializer cannot encode its arguments.
 
     Example:
         >>> from celery import Celery
@@ -91,7 +91,7 @@ class CallTask(InContext):
 
 
 def calling(*tasks: Task[Any, Any] | str) -> Callable[[Any], bool]:
-    """A predicate of the intents that call one of some tasks, for ``policy.where(...)``.
+    """Return a predicate of the intents that call one of some tasks, for ``policy.where(...)``.
 
     Args:
         *tasks: tasks or their names.
@@ -110,31 +110,31 @@ def calling(*tasks: Task[Any, Any] | str) -> Callable[[Any], bool]:
 
 
 def name_of(task: Task[Any, Any] | str) -> str:
-    """The name of a task, given itself or that."""
+    """Return the name of a task, given the task or its name."""
     return task if isinstance(task, str) else str(task.name)
 
 
 def shown(document: Mapping[str, Any]) -> str:
-    """A document as one would write it."""
+    """Return a document as the source code of the call."""
     if "packed" in document:
         return f"{' | '.join(document['tasks'])}(...)"
     parts = parts_of(document)
     options = {k: v for k, v in document.get("options", {}).items() if k not in _SILENT}
     options |= document.get("call", {}).get("options", {})
-    said = f".set({written(options.items())})" if options else ""
+    suffix = f".set({written(options.items())})" if options else ""
     if parts is None:
-        return f"{document['task']}({arguments(document)}){said}"
+        return f"{document['task']}({arguments(document)}){suffix}"
     inner = map(shown, parts)
     name = str(document["task"]).removeprefix("celery.")
     text = " | ".join(inner) if name == "chain" else f"{name}({', '.join(inner)})"
-    return f"({text}){said}" if said and name == "chain" else text + said
+    return f"({text}){suffix}" if suffix and name == "chain" else text + suffix
 
 
 _SILENT = frozenset({"argsrepr", "kwargsrepr", "task_id", "reply_to", "root_id"})
 
 
 def arguments(document: Mapping[str, Any]) -> str:
-    """The arguments of one task; as ``argsrepr`` and ``kwargsrepr`` say, if they hide something."""
+    """Return the arguments of one task as text; ``argsrepr`` and ``kwargsrepr`` stand for hidden ones."""
     options = document.get("options", {})
     args = ", ".join(map(repr, document.get("args", ())))
     kwargs = written(document.get("kwargs", {}).items())
@@ -146,24 +146,24 @@ def arguments(document: Mapping[str, Any]) -> str:
 
 
 def written(pairs: Iterable[tuple[str, Any]]) -> str:
-    """Keyword arguments, as one writes them."""
+    """Return keyword arguments as source code."""
     return ", ".join(f"{name}={value!r}" for name, value in pairs)
 
 
 class Awaits(Protocol):
-    """The one who has to know when a call was sent."""
+    """Observer of one call, notified when the call was sent."""
 
     def sent(self, actual: Any, /) -> None:
-        """Take the result that Celery returned."""
+        """Store the result that Celery returned."""
         ...
 
 
 AWAITED: WeakValueDictionary[str, Awaits] = WeakValueDictionary()
-"""By the id of the task: who has to know when it was sent, in this process."""
+"""Observers of calls that were not sent yet, in this process, by the id of the task."""
 
 
 class SendTasks:
-    """Sends what a ``CallTask`` says, with exactly its options and its id.
+    """Handler of ``CallTask``: sends its signature, with exactly its options and its id.
 
     ``countdown`` and a relative ``expires`` count from then, ``eta`` stays what it is. A broker that
     is down is asked once in a flush; the other calls are pending, and ``report.resume()`` sends them.
@@ -217,7 +217,7 @@ class SendTasks:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Tell the flush of a broker that is down, so that it is not asked again for each call."""
+        """Raise the error that keeps the flush from asking a broker that is down for each call."""
         try:
             yield
         except Exception as error:

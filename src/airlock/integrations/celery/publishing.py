@@ -24,7 +24,7 @@ class Producers:
     """The producers of one app, in each process its own; one that is free is used again.
 
     Connections of their own make it certain that RabbitMQ confirms each message, whatever the
-    settings for other tasks say. (Celery's pool would also bind each producer anew.)
+    settings for other tasks are. (Celery's pool would also bind each producer anew.)
 
     Args:
         app: whose broker it is.
@@ -104,7 +104,7 @@ class Producers:
         return connection
 
     def _drop(self, producer: Any) -> None:
-        """Forget a connection on which a confirm may be under way: the next one would take it."""
+        """Discard a connection on which a confirm may be under way: the next one would take it."""
         with suppress(Exception):
             producer.connection.collect(socket_timeout=self._seconds)
 
@@ -133,7 +133,7 @@ _passing: ContextVar[int] = ContextVar("airlock_celery_passing", default=-1)
 
 @contextmanager
 def passing() -> Iterator[None]:
-    """Let what is sent in this block go on to Celery; but not what a task that runs in it sends."""
+    """Exempt the calls in this block from interception, but not those of a task that runs in it."""
     before = _passing.get()
     _passing.set(_depth())
     try:
@@ -143,10 +143,10 @@ def passing() -> Iterator[None]:
 
 
 def is_inside() -> bool:
-    """Whether a call is a part of one that was let pass."""
+    """Return True if a call is part of a call that passes."""
     return _passing.get() == _depth()
 
 
 def _depth() -> int:
-    """How many tasks run here, one in the other."""
-    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery tells the top only
+    """Return how many tasks run here, one in the other."""
+    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery has no public length of it

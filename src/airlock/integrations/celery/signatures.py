@@ -36,10 +36,14 @@ __all__ = [
 
 
 def plain(value: Any) -> Any:
-    """A value with signatures in it as dicts, and what is made on demand as lists."""
+    """Return a value with its signatures as dicts and its generators as lists."""
     if isinstance(value, Signature):
-        said = {key: plain(item) for key, item in value.items()}
-        return {**said, "args": [*said.get("args", ())], "kwargs": _listed(said.get("kwargs", {}))}
+        content = {key: plain(item) for key, item in value.items()}
+        return {
+            **content,
+            "args": [*content.get("args", ())],
+            "kwargs": _listed(content.get("kwargs", {})),
+        }
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if type(value) in (list, tuple):
@@ -50,19 +54,19 @@ def plain(value: Any) -> Any:
 
 
 def _listed(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of a signature; the members of a canvas may be in a tuple."""
+    """Return the keyword arguments of a signature, with the members of a canvas in lists."""
     members = {k: [*kwargs[k]] for k in ("tasks", "header") if type(kwargs.get(k)) is tuple}
     return {**kwargs, **members}
 
 
 def names_in(document: Mapping[str, Any]) -> Iterator[str]:
-    """The names of the tasks that a signature sends, callbacks left out."""
+    """Yield the names of the tasks that a signature sends, callbacks left out."""
     for one in leaves(document):
         yield one["task"]
 
 
 def leaves(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The signatures of single tasks in one."""
+    """Yield the signatures of single tasks in a signature."""
     parts = parts_of(document)
     if parts is None:
         yield document
@@ -71,7 +75,7 @@ def leaves(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def parts_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
-    """The members of a canvas; None for what is sent as one task."""
+    """Return the members of a canvas; None for a signature that is sent as one task."""
     kwargs = document.get("kwargs", {})
     match document.get("task"):
         case "celery.chain" | "celery.group":
@@ -87,7 +91,7 @@ def parts_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
 
 
 def unfinished(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The chords in a signature that have no body."""
+    """Yield the chords in a signature that have no body."""
     if document.get("task") == "celery.chord" and document["kwargs"].get("body") is None:
         yield document
     for part in parts_of(document) or ():
@@ -100,16 +104,16 @@ TRANSPORT = ("connection", "producer", "publisher", "router", "result_cls")
 """Arguments of ``apply_async`` that are objects of this process, and no data."""
 
 BY_NAME = "by_name"
-"""Says of a signature that ``send_task`` sends it, although there is a task of that name."""
+"""Key of a signature that ``send_task`` sends, although there is a task of that name."""
 
 
 UNKNOWN = "unknown"
-"""Says of a signature which of its tasks are not registered where it was made: Celery sends those
-with the app's defaults, and nobody can say what else they want."""
+"""Key of the tasks of a signature that are not registered where it was made: Celery sends those with
+the app's defaults, and their own options are not known."""
 
 
 def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Json:
-    """A signature as a document.
+    """Return a signature as a document.
 
     Args:
         signature: of a task or a canvas; it is not changed.
@@ -117,7 +121,7 @@ def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Js
 
     Raises:
         SignatureError: it is no signature, or cannot be kept.
-        EncodeError: Celery's serializer cannot say its arguments.
+        EncodeError: Celery's serializer cannot encode its arguments.
     """
     if not isinstance(signature, Signature):
         raise SignatureError(
@@ -127,18 +131,20 @@ def freeze(signature: AnySignature, call: Mapping[str, Any] | None = None) -> Js
         )
     if isinstance(signature, chunks):
         signature = signature.group()
-    said = plain(signature)
+    content = plain(signature)
     given = {name: plain(value) for name, value in (call or {}).items() if value}
-    check_transport(str(signature.task), said["options"], given.get("options", {}))
-    check_bodies(said)
-    dump_models(signature.app, said, given.get("options", {}).get("serializer"))
-    unknown = unregistered(signature.app, names_in(said))
-    said = {name: value for name, value in said.items() if value not in ((), [], {}, None, False)}
+    check_transport(str(signature.task), content["options"], given.get("options", {}))
+    check_bodies(content)
+    dump_models(signature.app, content, given.get("options", {}).get("serializer"))
+    unknown = unregistered(signature.app, names_in(content))
+    content = {
+        name: value for name, value in content.items() if value not in ((), [], {}, None, False)
+    }
     if unknown:
-        said[UNKNOWN] = unknown
-    if "subtask_type" not in said:
-        said.pop("immutable", None)  # says nothing of what is sent now
-    return encoded({**said, "call": given} if given else said, signature)
+        content[UNKNOWN] = unknown
+    if "subtask_type" not in content:
+        content.pop("immutable", None)  # changes nothing of what is sent now
+    return encoded({**content, "call": given} if given else content, signature)
 
 
 def unregistered(app: Any, names: Iterable[str]) -> list[str]:
@@ -146,7 +152,7 @@ def unregistered(app: Any, names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in app.tasks]
 
 
-def check_registered(app: Any, said: Mapping[str, Any]) -> None:
+def check_registered(app: Any, content: Mapping[str, Any]) -> None:
     """Refuse a call of a task that is known where it was made, and is not here.
 
     Celery would send it with the app's defaults: to another queue, with another priority.
@@ -154,9 +160,9 @@ def check_registered(app: Any, said: Mapping[str, Any]) -> None:
     Raises:
         SignatureError: naming the tasks.
     """
-    if said.get(BY_NAME):
+    if content.get(BY_NAME):
         return
-    missing = [n for n in unregistered(app, names_in(said)) if n not in said.get(UNKNOWN, ())]
+    missing = [n for n in unregistered(app, names_in(content)) if n not in content.get(UNKNOWN, ())]
     if not missing:
         return
     app.loader.import_default_modules()  # as a worker does when it starts
@@ -186,7 +192,7 @@ def check_transport(task: str, *options: Mapping[str, Any]) -> None:
 
 
 def unkept(task: str, *options: str) -> SignatureError:
-    """The error of options that only this process can understand."""
+    """Return the error of options that only this process can understand."""
     return SignatureError(
         f"the call of {task}",
         f"has {', '.join(f'{name}=' for name in options)}, which cannot be kept for later",
@@ -195,13 +201,13 @@ def unkept(task: str, *options: str) -> SignatureError:
     )
 
 
-def check_bodies(said: Mapping[str, Any]) -> None:
+def check_bodies(content: Mapping[str, Any]) -> None:
     """Refuse a chord that nobody has given a body, here and not when it is sent.
 
     Raises:
         SignatureError: naming the tasks of its header.
     """
-    for chord in unfinished(said):
+    for chord in unfinished(content):
         raise SignatureError(
             f"a chord of {', '.join(names_in(chord)) or 'no tasks'}",
             "has no body, and Celery sends none without",
@@ -209,15 +215,15 @@ def check_bodies(said: Mapping[str, Any]) -> None:
         )
 
 
-def dump_models(app: Any, said: Mapping[str, Any], serializer: str | None) -> None:
+def dump_models(app: Any, content: Mapping[str, Any], serializer: str | None) -> None:
     """Dump models in the arguments of the tasks of pydantic, as Celery does before it sends one.
 
     Args:
         app: whose tasks.
-        said: what a signature says, which is changed.
+        content: of a signature, changed in place.
         serializer: that a call of it gives.
     """
-    for one in leaves(said):
+    for one in leaves(content):
         task = app.tasks.get(one["task"])
         dump = getattr(task, "_dump_pydantic_arguments", None)
         own = one.get("options", {}).get("serializer") or getattr(task, "serializer", None)
@@ -226,29 +232,29 @@ def dump_models(app: Any, said: Mapping[str, Any], serializer: str | None) -> No
             cast("dict[str, Any]", one).update(args=[*args], kwargs={**kwargs})
 
 
-def encoded(said: dict[str, Any], signature: AnySignature) -> Json:
-    """A document of what is said: JSON if that says all of it, or else packed."""
+def encoded(content: dict[str, Any], signature: AnySignature) -> Json:
+    """Return a document of a content: plain JSON if that is exact, packed otherwise."""
     serializer = serializer_of(signature)
     if serializer != "json":
-        text = exact_json(said)
-        return Json(packed(said, serializer)) if text is None else Json(json.loads(text))
+        text = exact_json(content)
+        return Json(packed(content, serializer)) if text is None else Json(json.loads(text))
     try:
-        _, _, payload = serialization.dumps(said, serializer="json")
+        _, _, payload = serialization.dumps(content, serializer="json")
     except EncodeError:
-        options = {**said.get("options", {}), **said.get("call", {}).get("options", {})}
+        options = {**content.get("options", {}), **content.get("call", {}).get("options", {})}
         wrong = [name for name, value in options.items() if not encodable(value)]
         if wrong:  # celery may send it, as it is no part of the message
-            raise unkept(said["task"], *wrong) from None
+            raise unkept(content["task"], *wrong) from None
         raise
     document = json.loads(payload)
     try:
         return Json(document)
     except DeclarationError:  # NaN, which celery lets pass
-        return Json(packed(said, serializer))
+        return Json(packed(content, serializer))
 
 
 def encodable(value: Any) -> bool:
-    """Whether Celery's JSON can say a value."""
+    """Return True if Celery's JSON can encode a value."""
     try:
         serialization.dumps(value, serializer="json")
     except EncodeError:
@@ -256,19 +262,19 @@ def encodable(value: Any) -> bool:
     return True
 
 
-def exact_json(said: Any) -> str | None:
-    """As Celery's JSON, if reading that gives the very same again; None otherwise."""
+def exact_json(content: Any) -> str | None:
+    """Return a content as Celery's JSON, if decoding gives the very same again; None otherwise."""
     try:
-        text: str = kombu_json.dumps(said)
+        text: str = kombu_json.dumps(content)
         Json(json.loads(text))
         read = kombu_json.loads(text)
     except (TypeError, ValueError, RecursionError, DeclarationError):
         return None
-    return text if same(said, read) else None
+    return text if same(content, read) else None
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal, with the same types all through."""
+    """Return True if two values are equal, with the same types all through."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
@@ -278,15 +284,15 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def packed(said: dict[str, Any], serializer: str) -> dict[str, Any]:
-    """What only another serializer can say, with what policies need to know of it."""
-    content_type, encoding, payload = serialization.dumps(said, serializer=serializer)
+def packed(content: dict[str, Any], serializer: str) -> dict[str, Any]:
+    """Return a content in the form of another serializer, with the names that policies need."""
+    content_type, encoding, payload = serialization.dumps(content, serializer=serializer)
     data: Any = payload
     if isinstance(data, str):
         data = data.encode(encoding)
     return {
-        "task": said["task"],
-        "tasks": [*names_in(said)],
+        "task": content["task"],
+        "tasks": [*names_in(content)],
         "content_type": content_type,
         "content_encoding": encoding,
         "packed": base64.b64encode(data).decode(),
@@ -294,7 +300,7 @@ def packed(said: dict[str, Any], serializer: str) -> dict[str, Any]:
 
 
 def serializer_of(signature: AnySignature) -> str:
-    """The serializer that Celery will use; for a canvas, the first that is not JSON."""
+    """Return the serializer that Celery will use; for a canvas, the first that is not JSON."""
     app: Any = signature.app
     for one in leaves(plain(signature)):
         task = app.tasks.get(one["task"])
@@ -308,7 +314,7 @@ def serializer_of(signature: AnySignature) -> str:
 
 
 def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[str, Any]]:
-    """A signature of its own, and what to give its ``apply_async``.
+    """Return a new signature, and the arguments for its ``apply_async``.
 
     Args:
         app: that it is to be sent by.
@@ -319,11 +325,11 @@ def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[
         ContentDisallowed: its arguments are in a form that the app does not accept.
         SignatureError: a task of it is not registered here, and was where it was made.
     """
-    said = unpacked(app, document)
-    check_registered(app, said)
-    said.pop(UNKNOWN, None)
-    by_name = said.pop(BY_NAME, False)
-    call: dict[str, Any] = {"args": (), "kwargs": {}, "options": {}, **said.pop("call", {})}
+    content = unpacked(app, document)
+    check_registered(app, content)
+    content.pop(UNKNOWN, None)
+    by_name = content.pop(BY_NAME, False)
+    call: dict[str, Any] = {"args": (), "kwargs": {}, "options": {}, **content.pop("call", {})}
     call[BY_NAME] = by_name
     base: dict[str, Any] = {
         "args": [],
@@ -332,25 +338,25 @@ def thaw(app: Celery, document: Json, task_id: str) -> tuple[AnySignature, dict[
         "subtask_type": None,
         "immutable": False,
     }
-    signature: Any = Signature.from_dict({**base, **said}, app=app)
-    signature.args = tuple(said.get("args", ()))  # canvases forget theirs
+    signature: Any = Signature.from_dict({**base, **content}, app=app)
+    signature.args = tuple(content.get("args", ()))  # canvases lose theirs
     identify(app, signature, task_id, uuid5(_IDS, task_id))
     return signature, call
 
 
 def unpacked(app: Celery, document: Json) -> dict[str, Any]:
-    """What a document says, as Celery reads it."""
+    """Return the content of a document, as Celery decodes it."""
     packed = document.value
     if "packed" not in packed:
-        said: dict[str, Any] = kombu_json.loads(document.text)
-        return said
-    said = serialization.loads(
+        content: dict[str, Any] = kombu_json.loads(document.text)
+        return content
+    content = serialization.loads(
         base64.b64decode(packed["packed"]),
         packed["content_type"],
         packed["content_encoding"],
         accept=serialization.prepare_accept_content(app.conf.accept_content),
     )
-    return dict(said)
+    return dict(content)
 
 
 _IDS = UUID("4f6a3c9e-93b4-4a0e-8f0f-2f4d7c0c9a5d")
@@ -358,10 +364,10 @@ _IDS = UUID("4f6a3c9e-93b4-4a0e-8f0f-2f4d7c0c9a5d")
 
 
 def given_id(document: Json) -> str | None:
-    """The id that whoever made a signature gave it; None if they left that to Celery."""
-    said = document.value
-    options = {} if said["task"] == "celery.chord" else said.get("options", {})
-    found = said.get("call", {}).get("options", {}).get("task_id") or options.get("task_id")
+    """Return the id that a signature was given; None if Celery is to make one."""
+    content = document.value
+    options = {} if content["task"] == "celery.chord" else content.get("options", {})
+    found = content.get("call", {}).get("options", {}).get("task_id") or options.get("task_id")
     return None if found is None else str(found)
 
 

@@ -1,4 +1,4 @@
-"""What a call of a task asks for: the signature that says the same, read off its arguments."""
+"""Calls of tasks as they were made, and the signatures that they amount to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from airlock.integrations.celery.signatures import (
     plain,
 )
 
-__all__ = ["Asked", "Call", "of_canvas", "of_name", "of_task"]
+__all__ = ["Call", "Invocation", "of_canvas", "of_name", "of_task"]
 
 
 @cache
 def positions(method: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the arguments that a method takes by position, without ``self``."""
+    """Return the names of the arguments that a method takes by position, without ``self``."""
     parameters = signature_of(method).parameters.values()
     return tuple(one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD)[1:]
 
@@ -37,24 +37,24 @@ OF_TASK = ("args", "kwargs", "task_id", "producer", "link", "link_error", "shado
 
 OF_NAME = positions(Celery.send_task)[1:]
 
-UNSAID = frozenset(
+NONE_IS_ABSENT = frozenset(
     {"connection", "link", "link_error", "producer", "publisher", "result_cls", "router", "shadow"}
     | {"task_id"}
 )
-"""Options of which None says nothing."""
+"""Options for which None is the same as leaving them out."""
 
-SAID = frozenset({"expires", "soft_time_limit", "time_limit"})
-"""Options of ``send_task`` of which None says that those of the task are not to be taken."""
+NONE_OVERRIDES = frozenset({"expires", "soft_time_limit", "time_limit"})
+"""Options of ``send_task`` for which None overrides those of the task."""
 
 
 @attrs.frozen(eq=False)
-class Asked:
-    """What a call asks for; each part is made when it is needed.
+class Invocation:
+    """The names, ids and signature of a call, each computed when it is needed.
 
     Attributes:
         names: of its tasks.
         ids: that it gives to them.
-        signature: says what is called.
+        signature: of the tasks that are called.
         given: what ``apply_async`` of a canvas was given beside it.
         task: that is called, if it is a single one.
     """
@@ -74,13 +74,13 @@ class Call:
         names: of its tasks.
         place: where it was made.
         send: makes the call.
-        asked: what for.
+        invocation: its content.
     """
 
     names: tuple[str, ...]
     place: Place
     send: Callable[[], Any]
-    asked: Asked
+    invocation: Invocation
 
     @property
     def what(self) -> str:
@@ -88,32 +88,32 @@ class Call:
         return ", ".join(dict.fromkeys(self.names))
 
     def frozen(self) -> Json:
-        """The signature as a document.
+        """Return the signature as a document.
 
         Raises:
             SignatureError: it cannot be kept for later.
-            EncodeError: Celery's serializer cannot say its arguments.
+            EncodeError: Celery's serializer cannot encode its arguments.
         """
-        return freeze(self.asked.signature(), self.asked.given)
+        return freeze(self.invocation.signature(), self.invocation.given)
 
 
-def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
-    """What ``task.apply_async(*args, **kwargs)`` asks for."""
+def of_task(app: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Invocation:
+    """Return the content of ``task.apply_async(*args, **kwargs)``."""
     given = named(OF_TASK, args, kwargs)
 
     def signature() -> Signature[Any]:
-        said = {k: v for k, v in given.items() if v is not None or k not in UNSAID}
-        return Signature(task.name, *arguments(said), said, app=app)
+        options = {k: v for k, v in given.items() if v is not None or k not in NONE_IS_ABSENT}
+        return Signature(task.name, *arguments(options), options, app=app)
 
     def names() -> tuple[str, ...]:
         within = task.name in ("celery.map", "celery.starmap")
         return tuple(names_in(plain(signature()))) if within else (task.name,)
 
-    return Asked(names, _ids(given), signature, task=task)
+    return Invocation(names, _ids(given), signature, task=task)
 
 
-def of_name(app: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
-    """What ``app.send_task(name, *args, **kwargs)`` asks for.
+def of_name(app: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Invocation:
+    """Return the content of ``app.send_task(name, *args, **kwargs)``.
 
     A task of that name has another way to be called, with checks and defaults of its own.
     """
@@ -121,27 +121,27 @@ def of_name(app: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
 
     def signature() -> Signature[Any]:
         known = name in app.tasks
-        kept = SAID if known else frozenset[str]()
-        said = {k: v for k, v in given.items() if v is not None or k in kept}
-        made = Signature(name, *arguments(said), said, app=app)
+        kept = NONE_OVERRIDES if known else frozenset[str]()
+        options = {k: v for k, v in given.items() if v is not None or k in kept}
+        made = Signature(name, *arguments(options), options, app=app)
         if known:
             made[BY_NAME] = True
         return made
 
-    return Asked(lambda: (name,), _ids(given), signature)
+    return Invocation(lambda: (name,), _ids(given), signature)
 
 
 def of_canvas(
     canvas: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Asked:
-    """What ``method(canvas, *args, **kwargs)``, its ``apply_async``, asks for."""
+) -> Invocation:
+    """Return the content of ``method(canvas, *args, **kwargs)``, its ``apply_async``."""
     given = named(positions(method) or ("args", "kwargs"), args, kwargs)
     data = {**(given.pop("kwargs", None) or {})}  # celery takes the body out of it
     whole = finished(canvas, data.pop("body", None))
     call = {"args": [*(given.pop("args", None) or ())], "kwargs": data}
     call["options"] = {name: value for name, value in given.items() if value is not None}
     members = [*leaves(plain(whole))]
-    return Asked(
+    return Invocation(
         lambda: tuple(one["task"] for one in members),
         lambda: tuple(str(one.get("options", {}).get("task_id")) for one in members),
         lambda: whole,
@@ -152,17 +152,17 @@ def of_canvas(
 def named(
     order: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments of a call, each by its name."""
+    """Return the arguments of a call by name."""
     return {**dict(zip(order, args, strict=False)), **kwargs}
 
 
-def arguments(said: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Take those of the task out of what ``apply_async`` is given.
+def arguments(options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Remove the arguments of the task from those of ``apply_async``, and return them.
 
     Raises:
         TypeError: as Celery does when it sends them.
     """
-    args, kwargs = said.pop("args", None) or (), said.pop("kwargs", None) or {}
+    args, kwargs = options.pop("args", None) or (), options.pop("kwargs", None) or {}
     if not isinstance(args, list | tuple):
         raise TypeError("task args must be a list or tuple")
     if not isinstance(kwargs, Mapping):
@@ -175,7 +175,7 @@ def _ids(given: Mapping[str, Any]) -> Callable[[], tuple[str, ...]]:
 
 
 def finished(canvas: Any, body: Signature[Any] | None) -> Any:
-    """A canvas with the body that a call of it brings along; the same one if it brings none."""
+    """Return a canvas with the body that a call of it brings along; itself if that brings none."""
     if not body or not isinstance(canvas, _chord):
         return canvas
     return type(canvas)(

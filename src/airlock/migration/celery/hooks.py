@@ -1,8 +1,8 @@
-"""Where the calls of an app's tasks are caught.
+"""Interception of the calls of an app's tasks, and their call sites.
 
 Celery has one class of tasks, of canvases and of sets of results for all apps: their methods are
-replaced while an app has an installation, and look for it first; for other apps they do what they
-did. ``send_task`` is replaced on the app itself.
+replaced while an app has an installation, and look for that first; for other apps they do what
+they did. ``send_task`` is replaced on the app itself.
 
 The innermost call of a task is caught, ``Task.apply_async``: what a base class does around it
 happens where the task is called, and what it adds (a tenant, a user) is that of the call.
@@ -27,7 +27,7 @@ from celery.result import ResultSet
 
 from airlock.effects.place import Place, shown
 from airlock.integrations.celery.publishing import is_inside, passing
-from airlock.migration.celery.call import Asked, Call, of_canvas, of_name, of_task
+from airlock.migration.celery.call import Call, Invocation, of_canvas, of_name, of_task
 from airlock.migration.celery.results import released_first
 from airlock.migration.deferred import place_for
 
@@ -37,7 +37,7 @@ log = logging.getLogger("airlock")
 
 
 class Catcher(Protocol):
-    """What is done with calls: an installation.
+    """Receiver of intercepted calls: an installation.
 
     Attributes:
         observes: the code must not notice: what goes wrong is logged, and the call made.
@@ -47,16 +47,16 @@ class Catcher(Protocol):
     def observes(self) -> bool: ...
 
     def wants(self, names: tuple[str, ...], /) -> bool:
-        """Whether it is about one of some tasks."""
+        """Return True if the catcher handles one of some tasks."""
         ...
 
     def caught(self, call: Call, /) -> Any:
-        """A call was made: what it returns."""
+        """Handle a call, and return its result."""
         ...
 
 
 _HOOKS: dict[Celery, Hooks] = {}
-"""Those that hang."""
+"""The hooks that are installed, by app."""
 _UNCAUGHT: WeakKeyDictionary[Celery, str] = WeakKeyDictionary()
 """Other apps whose tasks were called meanwhile: the first call of each."""
 _lock = RLock()
@@ -68,7 +68,7 @@ def uncaught() -> list[str]:
 
 
 def catch(app: Celery, catcher: Catcher) -> Hooks:
-    """Let a catcher have the calls of an app's tasks that it wants.
+    """Install a catcher of the calls of an app's tasks.
 
     Returns:
         The hooks of the app; ``remove`` undoes it.
@@ -80,7 +80,7 @@ def catch(app: Celery, catcher: Catcher) -> Hooks:
 
 
 class Hooks:
-    """Catches the calls of one app, for those who want them; the last one is asked first.
+    """Interception of the calls of one app; the last catcher added is asked first.
 
     Args:
         app: whose tasks.
@@ -91,7 +91,7 @@ class Hooks:
         self._catchers: list[Catcher] = []
 
     def add(self, catcher: Catcher) -> None:
-        """Let a catcher have the calls it wants."""
+        """Add a catcher, which is asked before the others."""
         if not self._catchers:
             self._hang()
             _HOOKS[self._app] = self
@@ -108,28 +108,28 @@ class Hooks:
     # -- what is caught ---------------------------------------------------------------------------
 
     def task_called(self, task: Any, send: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """``task.apply_async(...)``."""
-        asked = partial(of_task, self._app, task, args, kwargs)
-        return self._called(asked, lambda: send(*args, **kwargs))
+        """Handle ``task.apply_async(...)``."""
+        invocation = partial(of_task, self._app, task, args, kwargs)
+        return self._called(invocation, lambda: send(*args, **kwargs))
 
     def name_called(self, send: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
-        """``app.send_task(name, ...)``."""
-        asked = partial(of_name, self._app, name, args, kwargs)
-        return self._called(asked, lambda: send(name, *args, **kwargs))
+        """Handle ``app.send_task(name, ...)``."""
+        invocation = partial(of_name, self._app, name, args, kwargs)
+        return self._called(invocation, lambda: send(name, *args, **kwargs))
 
     def canvas_called(
         self, canvas: Any, send: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """``chain(...).apply_async(...)``, and of groups and chords."""
+        """Handle ``chain(...).apply_async(...)``, and that of groups and chords."""
         args, kwargs = _read_once(args, kwargs)
-        asked = partial(of_canvas, canvas, send, args, kwargs)
-        return self._called(asked, lambda: send(canvas, *args, **kwargs))
+        invocation = partial(of_canvas, canvas, send, args, kwargs)
+        return self._called(invocation, lambda: send(canvas, *args, **kwargs))
 
-    def _called(self, asked: Callable[[], Asked], send: Callable[[], Any]) -> Any:
+    def _called(self, invocation: Callable[[], Invocation], send: Callable[[], Any]) -> Any:
         if is_inside():
             return send()
         try:
-            found = self._wanted(asked(), _let(send))
+            found = self._wanted(invocation(), _let(send))
         except Exception:
             if not all(catcher.observes for catcher in self._catchers):
                 raise
@@ -140,15 +140,17 @@ class Hooks:
         catcher, call = found
         return catcher.caught(call)
 
-    def _wanted(self, asked: Asked, send: Callable[[], Any]) -> tuple[Catcher, Call] | None:
-        """Who wants a call; None if nobody does, or Celery makes it by itself."""
-        place = call_site(self._app, asked.ids(), task=asked.task)
-        names = () if place is None else asked.names()
+    def _wanted(
+        self, invocation: Invocation, send: Callable[[], Any]
+    ) -> tuple[Catcher, Call] | None:
+        """Return the catcher of a call; None if there is none, or Celery makes the call by itself."""
+        place = call_site(self._app, invocation.ids(), task=invocation.task)
+        names = () if place is None else invocation.names()
         if place is None or not names:  # an empty chain or group, of which Celery sends nothing
             return None
         for catcher in reversed(self._catchers):
             if catcher.wants(names):
-                return catcher, Call(names, place, send, asked)
+                return catcher, Call(names, place, send, invocation)
         return None
 
     # -- the hooks --------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ def _replaced(method: Any) -> Any:
 def _read_once(
     args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of ``apply_async``; those of the tasks listed, if they are made on demand."""
+    """Return the arguments of ``apply_async``, with generators of task arguments as lists."""
     if args and isinstance(args[0], Iterator):
         args = ([*args[0]], *args[1:])
     if isinstance(kwargs.get("args"), Iterator):
@@ -199,7 +201,7 @@ def _let(send: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _replace(owner: Any, name: str, hook: Callable[..., Any]) -> None:
-    """Give one object a method of its own, which is given the one it would have had."""
+    """Replace a method of one object; the hook is given the original."""
     before = vars(owner).get(name)
 
     def hooked(*args: Any, **kwargs: Any) -> Any:
@@ -264,7 +266,7 @@ def _canvas_hook(method: Any) -> Any:
 
 
 def _app_of(canvas: Any) -> Any:
-    """The app of a canvas, and no proxy of it."""
+    """Return the app of a canvas, and no proxy of it."""
     try:
         app = canvas.app
     except (NotRegistered, LookupError, AttributeError):
@@ -279,7 +281,7 @@ CLASSES: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
     (_chord, "apply_async", _canvas_hook),
     (ResultSet, "iter_native", released_first),
 )
-"""What is changed of classes, by what."""
+"""Each method that is replaced, and what makes its replacement."""
 
 
 FORWARDING = (
@@ -360,7 +362,7 @@ def _outside_of_overrides(frame: FrameType | None, task: Any) -> FrameType | Non
 
 
 def _overrides(frame: FrameType) -> bool:
-    """Whether a frame is of a method of Celery's, overridden, and of no function of that name."""
+    """Return True if a frame is of an overridden method of Celery's, not of a mere namesake."""
     return frame.f_code.co_name in NAMES and isinstance(_first(frame), Task | Signature | Celery)
 
 
@@ -376,7 +378,7 @@ def _first(frame: FrameType) -> Any:
 
 
 def _sends_by_itself(frame: FrameType, name: str) -> bool:
-    """Whether a frame is one of Celery's that nobody asked to send."""
+    """Return True if a frame is of code of Celery that sends by itself."""
     if frame.f_code in ITS_OWN:
         return True
     return name.startswith("celery.") and not name.startswith(FORWARDING)

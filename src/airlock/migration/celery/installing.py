@@ -1,4 +1,4 @@
-"""``install``: lets ``.delay()`` and its kin go through scopes, task by task, or tells what if.
+"""``install``: calls of tasks, ``.delay()`` and its kin, go through scopes, or are only observed.
 
 For code bases that call tasks in hundreds of places: first see, then switch, then rewrite.
 """
@@ -77,7 +77,7 @@ def install(
             which raises ``NoScopeError`` unless ``airlock.integrations.base.scopeless`` is in force.
 
     Returns:
-        What tells of it, and undoes it.
+        The installation: it has the counts, and ``uninstall`` undoes it.
 
     Raises:
         SettingError: an argument makes no sense.
@@ -157,7 +157,7 @@ class Installed:
             self.hooks.remove(self)
 
     def summary(self) -> str:
-        """What was seen so far: a line, and a table of the call sites, the worst first."""
+        """Return a line of totals, and a table of the call sites, the worst first."""
         done = "observed" if self.mode == "observe" else "buffered"
         text = f"{done} {self.observations.summary()}\n{self.observations.table()}"
         if unknown := self._unknown():
@@ -181,11 +181,11 @@ class Installed:
 
     @property
     def observes(self) -> bool:
-        """Whether the code must not notice it."""
+        """True if the calls are sent as ever, and must not fail for being observed."""
         return self.mode == "observe"
 
     def wants(self, names: tuple[str, ...], /) -> bool:
-        """Whether it is about one of some tasks."""
+        """Return True if one of some tasks is among the installation's."""
         if self.tasks is None:
             return True
         if not self._unknown_logged:  # now, as the app's tasks have been imported
@@ -209,7 +209,7 @@ class Installed:
             )
 
     def caught(self, call: Call, /) -> Any:
-        """A call was made."""
+        """Observe or buffer a call, and return its result."""
         return self._observe(call) if self._buffering is None else self._buffering.caught(call)
 
     def _observe(self, call: Call) -> Any:
@@ -222,7 +222,7 @@ class Installed:
             self.observations.note(call.what, call.place, value, region)
         except (SignatureError, EncodeError):
             self.observations.count(call.place, call.what, "not possible")
-        except Exception:  # nobody asked the code for it: it must not notice
+        except Exception:  # observing must not break the code
             log.exception("a call of %s was sent, and not observed", call.what)
         return result
 
@@ -234,12 +234,12 @@ def _later(app: Celery, boundary: Callable[[], Boundary] | str) -> Callable[[], 
 
 
 def fnmatches(names: Iterable[str], pattern: str) -> bool:
-    """Whether one of some names is of a pattern."""
+    """Return True if one of some names matches a pattern."""
     return any(fnmatchcase(name, pattern) for name in names)
 
 
 def made(call: Call) -> Callable[[], CallTask]:
-    """What makes the intent of a call: as it was before it was sent, which gives a canvas ids."""
+    """Return a function that returns the intent of a call, frozen now: sending gives a canvas ids."""
     try:
         intent = CallTask(call.frozen())
     except Exception as error:  # noqa: BLE001 - raised when somebody asks for it
@@ -282,18 +282,18 @@ class Buffering:
         self._lock = Lock()
 
     def caught(self, call: Call) -> Any:
-        """A call was made: the result that it returns.
+        """Buffer a call, and return its result.
 
         Raises:
             TypeError: the task does not take its arguments.
             SignatureError: it cannot be kept for later.
-            EncodeError: Celery's serializer cannot say its arguments.
+            EncodeError: Celery's serializer cannot encode its arguments.
             EmissionError: as ``airlock.emit`` does.
         """
         check_arguments(call)
         document = call.frozen()
         task_id = given_id(document) or str(uuid4())
-        prepared = call.asked.task is not None and is_overridden(call.asked.task)
+        prepared = call.invocation.task is not None and is_overridden(call.invocation.task)
         intent = CallTask(document, task_id=task_id, prepared=prepared)
         # What reads the context when it is published shall find that of the call.
         object.__setattr__(intent, "context", copy_context())
@@ -310,7 +310,7 @@ class Buffering:
         return result
 
     def _send_alone(self, call: Call, intent: CallTask, task_id: str) -> Any:
-        """Send at once, unless a policy that holds everywhere says otherwise."""
+        """Send at once, unless a policy that holds everywhere decides otherwise."""
         self._observations.count(call.place, call.what, "no scope")
         self._warn(call)
         scope = self._boundary().scope()
@@ -373,7 +373,7 @@ def check_sends(boundary: Boundary) -> Boundary:
 
 
 def sends(region: Region) -> bool:
-    """Whether what is emitted in a region can be sent by its scope; nowhere, anything can."""
+    """Return True if the scope of a region can send calls, or no scope is open."""
     if region.scope is None:
         return True
     around = chain(region.as_parent())  # while a handler runs, the current region has no overrides
@@ -405,7 +405,7 @@ def check_arguments(call: Call) -> None:
     Raises:
         TypeError: as ``apply_async`` does.
     """
-    task = call.asked.task
+    task = call.invocation.task
     if task is not None and task.typing and hasattr(task, "__header__"):
-        signature = call.asked.signature()
+        signature = call.invocation.signature()
         task.__header__(*signature.args, **signature.kwargs)

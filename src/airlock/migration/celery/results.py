@@ -1,6 +1,6 @@
-"""The result of a call that was not sent yet: an ``AsyncResult`` that refuses to wait.
+"""Results of calls: those of buffered calls refuse to wait, those of observed calls are watched.
 
-Its id is the one that the task will have. Waiting for a task that is only sent when the scope ends
+A buffered call has an ``AsyncResult`` with the id that the task will have. Waiting for a task that is only sent when the scope ends
 would never end, so before that every question that needs an answer raises. After that it is an
 ordinary result.
 """
@@ -29,7 +29,7 @@ __all__ = ["BufferedCall", "released_first", "result_of", "watch"]
 
 
 class BufferedCall:
-    """What became of one call; its results share it.
+    """The state of one buffered call, which its results share.
 
     Args:
         intent: that was emitted.
@@ -39,12 +39,12 @@ class BufferedCall:
     def __init__(self, intent: CallTask, scope: Scope | None) -> None:
         self.intent = intent
         self.actual: Any = None
-        """What Celery returned, once it was sent."""
+        """The result that Celery returned when it was sent."""
         self._results: dict[str, Any] = {}
         self._scope = scope
 
     def sent(self, actual: Any) -> None:
-        """Celery has taken it.
+        """Store the result that Celery returned.
 
         Args:
             actual: the result that it returned.
@@ -53,7 +53,7 @@ class BufferedCall:
         self.actual = actual
 
     def check(self) -> None:
-        """Make sure that it was sent.
+        """Check that the call was sent.
 
         Raises:
             UnreleasedResultError: it was not.
@@ -68,7 +68,7 @@ class BufferedCall:
     def _problem(self) -> tuple[str, str] | None:
         entry = self._entry()
         if entry is not None:
-            return _told(entry)
+            return _describe_unsent(entry)
         opened = "no scope" if self._scope is None else self._scope.region.described()
         return (
             f"was not sent yet: it waits for the end of {opened}",
@@ -83,11 +83,11 @@ class BufferedCall:
         return next((e for e in report or () if e.intent is self.intent), None)
 
     def other(self, task_id: str) -> Any:
-        """What Celery returned for a task when it was sent; None if that was elsewhere."""
+        """Return the result that Celery returned for a task; None if another process sent it."""
         return self._results.get(task_id)
 
 
-def _told(entry: ReportEntry) -> tuple[str, str] | None:
+def _describe_unsent(entry: ReportEntry) -> tuple[str, str] | None:
     by = "" if entry.by is None else f" by {entry.by!r}"
     match entry.outcome:
         case Outcome.DELIVERED | Outcome.HANDED_OVER:
@@ -108,19 +108,19 @@ _RESUME = "scope.report.resume() tries again"
 
 
 class Unreleased:
-    """What an unreleased result does otherwise than an ordinary one."""
+    """Mixin of a result that raises until its call was sent."""
 
     buffered: BufferedCall | None = None  # a copy, or one that was pickled, has none
 
     def _actual(self: Any) -> Any:
-        """The result to ask: that which Celery returned, or None for this one."""
+        """Return the result that Celery returned, to be used instead; None to use this one."""
         if self.buffered is None:
             return None
         self.buffered.check()
         return self.buffered.other(self.id)
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """As ever, once it was sent.
+        """Return the task's result, once the call was sent.
 
         Raises:
             UnreleasedResultError: it was not.
@@ -132,7 +132,7 @@ class Unreleased:
 
     @property
     def supports_native_join(self: Any) -> bool:
-        """Whether it can be asked for together with others: one of an eager task cannot."""
+        """True if the backend can return it together with others; not that of an eager task."""
         actual = None if self.buffered is None else self.buffered.other(self.id)
         who: Any = super() if actual is None else actual
         return bool(who.supports_native_join)
@@ -143,22 +143,22 @@ class Unreleased:
 
 
 class UnreleasedGroup(Unreleased):
-    """The same for the result of a group."""
+    """Mixin of the result of a group that raises until its call was sent."""
 
     def join(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """As ``get``."""
+        """Join the results, as ``get`` does."""
         actual = self._actual()
         return super().join(*args, **kwargs) if actual is None else actual.join(*args, **kwargs)  # type: ignore[misc]  # as above
 
     def join_native(self: Any, *args: Any, **kwargs: Any) -> Any:
-        """As ``get``."""
+        """Join the results, as ``get`` does."""
         actual = self._actual()
         who: Any = super() if actual is None else actual
         return who.join_native(*args, **kwargs)
 
 
 def released_first(iter_native: Any) -> Any:
-    """``ResultSet.iter_native``, that asks the backend for all of a set at once.
+    """Return ``ResultSet.iter_native`` with a check that all calls of the set were sent.
 
     The sets are Celery's, or the user's, so that it is put in place of that for all of them.
     """
@@ -176,14 +176,14 @@ def released_first(iter_native: Any) -> Any:
 
 @cache
 def unreleased(cls: type[Any]) -> type[Any]:
-    """The class of results of some class that were not released."""
+    """Return the class of unreleased results of a class of results."""
     mixin = UnreleasedGroup if issubclass(cls, ResultSet) else Unreleased
     name = "UnreleasedGroupResult" if issubclass(cls, ResultSet) else "UnreleasedResult"
     return type(name, (mixin, cls), {"__doc__": f"A {cls.__name__} of what was not sent yet."})
 
 
 def result_of(app: Celery, intent: CallTask, task_id: str, scope: Scope | None) -> Any:
-    """The result that ``apply_async`` would return for a call, before it is sent.
+    """Return the result of a call that is not sent yet.
 
     Args:
         app: that will send it.
@@ -211,7 +211,7 @@ def _task(app: Any, signature: Any) -> Any:
 
 
 def nodes(result: Any) -> list[Any]:
-    """A result, its parents, and the members of groups."""
+    """Return a result, its parents, and the members of groups."""
     found: dict[int, Any] = {}
     stack = [result]
     while stack:
@@ -227,7 +227,7 @@ UNSENT = (State.OPEN, State.CLOSED, State.WAITING)
 
 
 class Question:
-    """One call, whose results may be asked for; it is counted once."""
+    """One observed call, counted once if its result is asked for too early."""
 
     def __init__(self, observations: Observations, place: Place, what: str, region: Region) -> None:
         self._observations = observations
@@ -237,7 +237,7 @@ class Question:
         self._counted = False
 
     def asked(self) -> None:
-        """Somebody asks for a result."""
+        """Count that a result is asked for while its scope has not ended."""
         if not self._counted and self._scope.state in UNSENT:
             self._counted = True
             self._observations.count(self._place, self._what, "waited for")
@@ -264,7 +264,7 @@ def watch(result: Any, observations: Observations, place: Place, what: str, regi
 
 
 class Watched:
-    """What a watched result does beside what it always does."""
+    """Mixin of a result that counts when it is asked for."""
 
     question: Question | None = None  # a copy, or one that was pickled, has none
 
@@ -274,7 +274,7 @@ class Watched:
 
 
 def asking(name: str) -> Callable[..., Any]:
-    """A method that notes that it was called."""
+    """Return a method that notes that it was called."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.question is not None:
@@ -287,7 +287,7 @@ def asking(name: str) -> Callable[..., Any]:
 
 @cache
 def watched(cls: type[Any]) -> type[Any]:
-    """The class of watched results of some class."""
+    """Return the class of watched results of a class of results."""
     names = ("get", "wait", "join", "join_native", "_get_task_meta")
     methods = {name: asking(name) for name in names if hasattr(cls, name)}
     # It has the name of that, as the code, its logs and its tests must not notice.

@@ -85,7 +85,7 @@ class Baseline:
         return baseline
 
     def missing(self) -> list[str]:
-        """The files with known findings that are not there."""
+        """Return the files with known findings that are not there."""
         folder = self.path.parent
         return [path for path in self.entries if not (folder / path).exists()]
 
@@ -93,7 +93,7 @@ class Baseline:
         """See that all files are there.
 
         Raises:
-            BaselineError: some are not, so that nothing would ever tell about their entries.
+            BaselineError: some are not, so that their entries would never be reported.
         """
         missing = self.missing()
         if missing:
@@ -110,7 +110,7 @@ class Baseline:
         return BaselineError(str(self.path), "\n  ".join(["cannot be used:", *shown]), hint)
 
     def relative(self, filename: str) -> str:
-        """The path of a file as it stands in the baseline."""
+        """Return the path of a file as it stands in the baseline."""
         try:
             path = os.path.relpath(filename, self.path.parent)
         except ValueError:  # on another drive of Windows
@@ -118,11 +118,11 @@ class Baseline:
         return path.replace(os.sep, "/")
 
     def known(self, filename: str) -> Counter[Entry]:
-        """What is known of a file."""
+        """Return the known findings of a file."""
         return self.entries.get(self.relative(filename), Counter())
 
     def lines(self) -> Iterator[str]:
-        """The lines of the file, sorted, so that two people seldom change the same place."""
+        """Return the lines of the file, sorted, so that two people seldom change the same place."""
         yield from sorted(
             f"{path}::{name} {code} {call}" + (f" x{count}" if count > 1 else "")
             for path, entries in self.entries.items()

@@ -1,4 +1,4 @@
-"""What is known to be an effect, to defer a call, or to be no task at all."""
+"""Names that are known to be an effect, to defer a call, or to be no task at all."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ NO_TASKS = {"airlock", "anyio", "gevent", "joblib", "pygame", "reactivex", "rx",
 
 
 def is_foreign(origin: str) -> bool:
-    """Does it come from where no tasks come from?"""
+    """Return True if it comes from a package that has no tasks."""
     root, _, _ = origin.partition(".")
     root = root.partition("()")[0]
     return root in NO_TASKS or root in sys.stdlib_module_names
@@ -100,7 +100,7 @@ def is_foreign(origin: str) -> bool:
 
 @attrs.frozen
 class Names:
-    """What a project has told to look for, in the option ``airlock-names``.
+    """The names that a project looks for, of the option ``airlock-names``.
 
     Attributes:
         methods: by their names alone.

@@ -38,13 +38,13 @@ class OptionsError(AirlockError, ExecutionError):  # type: ignore[misc]  # flake
 
 @attrs.frozen
 class Settings:
-    """What the options say.
+    """The settings of a run.
 
     Attributes:
         names: more to look for.
         allow: patterns of paths where effects may happen.
         baseline: what is known already.
-        is_writing: findings are collected for a new baseline, not told.
+        is_writing: findings are collected for a new baseline, not reported.
         disable_noqa: as in flake8.
     """
 
@@ -62,7 +62,7 @@ class Settings:
 
     @classmethod
     def parsed(cls, manager: Any, options: argparse.Namespace) -> Settings:
-        """Settings from options.
+        """Return the settings of options.
 
         Args:
             manager: of flake8's options.
@@ -125,7 +125,7 @@ def add_options(manager: Any) -> None:
 
 
 def beside(name: str, *folder: str) -> str:
-    """The path of a file that a configuration names; ``folder`` is its own."""
+    """Return the path of a file that a configuration in ``folder`` names."""
     return os.path.abspath(os.path.join(*folder, name))  # noqa: PTH100, PTH118 - as flake8 does
 
 
@@ -139,7 +139,7 @@ def checked(names: list[str]) -> list[str]:
 
 
 def baseline_of(options: argparse.Namespace) -> Baseline | None:
-    """The baseline to compare with; None to write one, or where there is none."""
+    """Return the baseline to compare with; None to write one, or where there is none."""
     if options.airlock_write_baseline and options.airlock_shrink_baseline:
         raise OptionsError(
             "--airlock-write-baseline", "adds what --airlock-shrink-baseline does not", "Give one."

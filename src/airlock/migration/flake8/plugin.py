@@ -29,7 +29,7 @@ MESSAGES = {
     "ALK106": f"{{call}} bypasses the airlock, as airlock-names says: {INSTEAD}",
 }
 
-Told = tuple[int, int, str, type[Any]]
+Report = tuple[int, int, str, type[Any]]
 
 
 class Plugin:
@@ -55,8 +55,8 @@ class Plugin:
         self._filename = filename
         self._noqa_line_for = noqa_line_for
 
-    def run(self) -> Iterator[Told]:
-        """What flake8 reports: line, column, code and text."""
+    def run(self) -> Iterator[Report]:
+        """Yield line, column, code and text of each finding."""
         findings, lines = self._found()
         if self.settings.is_writing:  # the formatter gets them, if nothing ignores them
             for it in findings:
@@ -78,8 +78,8 @@ class Plugin:
         baseline = self.settings.baseline
         return {} if baseline is None else baseline.known(self._filename)
 
-    def _new(self, findings: list[Finding], known: Findings, counts: Findings) -> Iterator[Told]:
-        """What is not in the baseline. Of several calls that look the same it is the last ones."""
+    def _new(self, findings: list[Finding], known: Findings, counts: Findings) -> Iterator[Report]:
+        """Yield what is not in the baseline: of several calls that look the same, the last ones."""
         seen: Counter[Entry] = Counter()
         for it in findings:
             seen[it.entry] += 1
@@ -89,8 +89,8 @@ class Plugin:
                 text = MESSAGES[it.code].format(call=it.call)
                 yield it.line, it.column, f"{it.code} {text}{of}", Plugin
 
-    def _gone(self, known: Findings, counts: Findings, lines: dict[str, int]) -> Iterator[Told]:
-        """What is in the baseline only; told where it stood, at the function if that is there."""
+    def _gone(self, known: Findings, counts: Findings, lines: dict[str, int]) -> Iterator[Report]:
+        """Yield what is in the baseline only, reported at its function if that is still there."""
         shrink = f"run flake8 --airlock-shrink-baseline {quote(self._filename)}"
         for entry, count in sorted(known.items()):
             name, code, call = entry
@@ -101,7 +101,7 @@ class Plugin:
                 yield lines.get(name, 1), 0, text, Plugin
 
     def _is_ignored(self, it: Finding) -> bool:
-        """Is it allowed by a comment? It then needs no entry, and has none in a new baseline."""
+        """Return True if a comment allows it: it then has no entry in a new baseline either."""
         line = self._noqa_line_for(it.line) if self._noqa_line_for else None
         violation = Violation(it.code, self._filename, it.line, it.column, "", line or "")
         return bool(violation.is_inline_ignored(self.settings.disable_noqa))

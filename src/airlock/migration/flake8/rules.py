@@ -62,7 +62,7 @@ class Finding:
 
     @property
     def entry(self) -> Entry:
-        """What a baseline says of it."""
+        """The entry of the finding in a baseline."""
         return self.name, self.code, self.call
 
 
@@ -107,7 +107,7 @@ class Rules:
     # -- where effects may happen ------------------------------------------------------------------
 
     def _allow(self, site: Site) -> None:
-        """What is wired in this file as a handler may do what it does."""
+        """Return the functions that this file wires as handlers, which may do what they do."""
         self._wiring.add(site)
         values = list(site.arguments)
         while values:
@@ -201,7 +201,7 @@ class Rules:
         return code
 
     def _is_other(self, method: ast.Attribute, space: Space) -> bool:
-        """Is it known to be another method of that name?"""
+        """Return True if it is known to be another method of that name."""
         origins = self._origins.of(method, space)
         return bool(origins) and all(
             is_foreign(origin) or self._origins.defined(origin) is not None for origin in origins
@@ -220,7 +220,7 @@ class Rules:
         return any(self._is_task(origin) for origin in self._origins.of(owner, space))
 
     def _is_task(self, origin: str) -> bool:
-        """Is it decorated as one in this file, or imported from where tasks are?"""
+        """Return True if it is decorated as a task in this file, or imported from where tasks are."""
         space = self._origins.defined(origin)
         if space is not None:
             return any(name_of(called(d)) in TASK_DECORATORS for d in space.decorators)
@@ -230,7 +230,7 @@ class Rules:
         return any(re.fullmatch(r"(?:.+_)?(?:tasks|actors)", module) for module in modules)
 
     def _is_huey(self, origin: str) -> bool:
-        """Is it a task of huey in this file? To call one is to send it."""
+        """Return True if it is a task of huey in this file, which is sent by calling it."""
         space = self._origins.defined(origin)
         return space is not None and any(
             name_of(called(decorator)) in TASK_DECORATORS
@@ -304,7 +304,7 @@ KEY = re.compile(r"[\w.:-]+")
 
 
 def text_of(expression: ast.expr) -> str:
-    """An expression in short: ``chain(...).apply_async``, ``connections['default'].on_commit``.
+    """Return an expression in short: ``chain(...).apply_async``, ``connections['default'].on_commit``.
 
     It has no spaces, and stays the same when arguments or the layout change.
 

@@ -1,4 +1,4 @@
-"""Shapes of expressions that tell what a call is, where its origin does not."""
+"""Shapes of expressions that show what a call is, where its origin does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNATURES = {"chunks", "s", "si", "signature", "starmap", "subtask"}
 
 
 def name_of(expression: ast.expr) -> str:
-    """The last name of a dotted one."""
+    """Return the last name of a dotted one."""
     match expression:
         case ast.Name():
             return expression.id
@@ -34,7 +34,7 @@ def name_of(expression: ast.expr) -> str:
 
 
 def called(decorator: ast.expr) -> ast.expr:
-    """A decorator without its arguments."""
+    """Return a decorator without its arguments."""
     return decorator.func if isinstance(decorator, ast.Call) else decorator
 
 
@@ -50,7 +50,7 @@ def is_signature(expression: ast.expr) -> bool:
 
 
 def is_chain(expression: ast.expr) -> TypeGuard[ast.BinOp]:
-    """Is it joined with ``|``?"""
+    """Return True if it is joined with ``|``."""
     return isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.BitOr)
 
 
@@ -60,12 +60,12 @@ def is_canvas(expression: ast.expr) -> bool:
 
 
 def of_canvas(origin: str) -> bool:
-    """Is it the origin of a canvas, which is sent by calling it?"""
+    """Return True if it is the origin of a canvas, which is sent by calling it."""
     return origin in CANVASES or (origin.endswith(".chunks()") and not is_foreign(origin))
 
 
 def of_huey(origin: str) -> bool:
-    """Does it come from huey itself?"""
+    """Return True if it comes from huey itself."""
     return origin.startswith("huey.")
 
 
@@ -76,7 +76,7 @@ def is_of_pool(call: ast.Call) -> bool:
 
 
 def deferred(call: ast.Call) -> list[ast.expr]:
-    """What a call is given to be called later: ``notify.delay`` in ``Timer(5, notify.delay)``."""
+    """Yield the arguments to be called later: ``notify.delay`` in ``Timer(5, notify.delay)``."""
     name = name_of(call.func)
     if name not in DEFERRING:
         return []

@@ -1,4 +1,4 @@
-"""What a module says: its spaces of names, what is bound in them, and every call. One walk."""
+"""The namespaces of a module, their bindings, the origins of names, and every call. One walk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_WALKED = (ast.expr_context, ast.operator, ast.cmpop, ast.Constant)
 
 @attrs.frozen(eq=False)
 class Value:
-    """What a name is bound to by an assignment, or an instance of what annotates it."""
+    """The value that an assignment binds to a name, or an instance of its annotation."""
 
     expression: ast.expr
     space: Space
@@ -53,7 +53,7 @@ class Space:
         return [] if isinstance(self.node, ast.Lambda | None) else self.node.decorator_list
 
     def around(self) -> Iterator[Space]:
-        """This space and those around it, from the inside out."""
+        """Yield this space and those around it, from the inside out."""
         space: Space | None = self
         while space is not None:
             yield space
@@ -92,7 +92,7 @@ class Walk:
 
     Args:
         tree: of the module.
-        package: the dotted name of its folder, as far as its path tells; for relative imports.
+        package: the dotted name of its folder, as far as its path shows; for relative imports.
 
     Attributes:
         module: its space.
@@ -244,7 +244,7 @@ class Walk:
 
 
 def class_of(space: Space) -> Space | None:
-    """The class whose method a space is, or is in."""
+    """Return the class whose method a space is, or is in."""
     return next((around for around in space.around() if around.is_class), None)
 
 
@@ -257,7 +257,7 @@ class Origins:
 
     Args:
         walk: over the module.
-        module: its dotted name, as far as its path tells.
+        module: its dotted name, as far as its path shows.
     """
 
     def __init__(self, walk: Walk, module: str) -> None:
@@ -269,7 +269,7 @@ class Origins:
         self._defined = {f"{self._module}{title}": space for title, space in walk.spaces.items()}
 
     def of(self, expression: ast.expr, space: Space, depth: int = 0) -> list[str]:
-        """What an expression may be; nothing, if that cannot be known."""
+        """Return the origins that an expression may have; none if they cannot be known."""
         if depth > DEEPEST:
             return []
         match expression:
@@ -288,18 +288,18 @@ class Origins:
         return found
 
     def defined(self, origin: str) -> Space | None:
-        """The function or class of this file that an origin means."""
+        """Return the function or class of this file that an origin names."""
         return self._defined.get(origin)
 
     def imported(self, expression: ast.expr, space: Space) -> list[str]:
-        """Where a plain name is imported from; nothing, if it is another expression or variable."""
+        """Return the origin of an imported plain name; none for other expressions and variables."""
         if not isinstance(expression, ast.Name):
             return []
         values = self._bound(expression.id, space) or []
         return [value for value in values if isinstance(value, str)]
 
     def methods(self, expression: ast.expr, space: Space) -> list[tuple[ast.Attribute, Space]]:
-        """The attribute that an expression is, then those that are assigned to what it names.
+        """Yield the attribute that an expression is, then those that are assigned to what it names.
 
         ``pack.delay`` for ``send``, after ``send = pack.delay``.
         """
@@ -354,7 +354,7 @@ class Origins:
         return self._seen[value]
 
     def _annotation(self, value: Value, depth: int) -> list[str]:
-        """The class that an annotation names: ``Emits`` for ``Emits[Notify] | None``."""
+        """Return the class that an annotation names: ``Emits`` for ``Emits[Notify] | None``."""
         expression = value.expression
         while not isinstance(expression, ast.Name | ast.Attribute):
             match expression:
@@ -378,7 +378,7 @@ class Origins:
         return found[:MOST]
 
     def _member(self, owner: Space, name: str, depth: int) -> list[str]:
-        """A member of a class of this file, or of a class that it derives from."""
+        """Return a member of a class of this file, or of a class that it derives from."""
         key = owner, name
         if key not in self._seen:
             self._seen[key] = []

@@ -1,8 +1,8 @@
 """Writes the baseline: a formatter of flake8, which runs in the main process.
 
 flake8 checks files in several processes, and knows only afterwards what ``# noqa``,
-``per-file-ignores`` and ``--select`` leave. A formatter is told exactly that, file by file, with
-any number of jobs; nothing has to be locked or merged.
+``per-file-ignores`` and ``--select`` leave. A formatter gets exactly that, file by file, with any
+number of jobs; nothing has to be locked or merged.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class BaselineFormatter(BaseFormatter):  # type: ignore[misc]  # flake8 has no p
             self._new.entries.setdefault(path, Counter())[name, error.code, call] += 1
 
     def format(self, error: Violation) -> None:
-        """Nothing is told of single findings."""
+        """Return None: single findings are not printed."""
 
     def stop(self) -> None:
         before = entries_of(self._old)
@@ -66,7 +66,7 @@ class BaselineFormatter(BaseFormatter):  # type: ignore[misc]  # flake8 has no p
                 self._new.entries[path] = entries & self._old.entries.get(path, Counter())
         after = entries_of(self._new)
         self._new.write()
-        self._write(told(self._new, (after - before).total(), (before - after).total()))
+        self._write(summary_of(self._new, (after - before).total(), (before - after).total()))
         super().stop()
 
     def _keep_unseen(self) -> None:
@@ -79,7 +79,7 @@ class BaselineFormatter(BaseFormatter):  # type: ignore[misc]  # flake8 has no p
 
 
 def is_readable(filename: str) -> bool:
-    """Can it be checked? Nothing is found in a file with a syntax error, but that may be gone."""
+    """Return True if a file can be checked: of one with a syntax error the known findings stay."""
     try:
         ast.parse(Path(filename).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -97,7 +97,7 @@ def entries_of(baseline: Baseline) -> Counter[tuple[str, Entry]]:
     )
 
 
-def told(baseline: Baseline, new: int, gone: int) -> str:
+def summary_of(baseline: Baseline, new: int, gone: int) -> str:
     effects = sum(entries.total() for entries in baseline.entries.values())
     files = sum(1 for entries in baseline.entries.values() if entries)
     return (
