@@ -1,4 +1,9 @@
-"""``Observations``: what scopes would have done with effects that escape at once, counted by site."""
+"""``Observations``: what scopes would have done with effects that escape at once, counted by site.
+
+A ``Shadow`` has the regions and policies of a scope, with the values that an emission would have put
+there. When the scope ends the shadow is judged by the same code as the scope. Nothing is put into
+the scope itself.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +61,7 @@ _OUTCOMES = {
 
 @attrs.define(eq=False)
 class Noted:
-    """Something that was sent, or will be.
+    """An effect that was sent, or will be.
 
     Attributes:
         place: where.

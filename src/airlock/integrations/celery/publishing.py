@@ -1,4 +1,7 @@
-"""Producers whose publishing is confirmed by the broker, and never waits for long."""
+"""Producers whose publishing is confirmed by the broker, and never waits for long.
+
+What airlock itself publishes passes the interception of calls: ``passing`` marks it.
+"""
 
 from __future__ import annotations
 

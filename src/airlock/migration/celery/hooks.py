@@ -6,6 +6,9 @@ they did. ``send_task`` is replaced on the app itself.
 
 The innermost call of a task is caught, ``Task.apply_async``: what a base class does around it
 happens where the task is called, and what it adds (a tenant, a user) is that of the call.
+
+The nearest frame outside of Celery is the call site, unless a frame of Celery's own that sends by
+itself comes before it: a retry, the next link of a chain, the body of a chord, beat.
 """
 
 from __future__ import annotations

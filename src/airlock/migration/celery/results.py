@@ -1,8 +1,11 @@
 """Results of calls: those of buffered calls refuse to wait, those of observed calls are watched.
 
-A buffered call has an ``AsyncResult`` with the id that the task will have. Waiting for a task that is only sent when the scope ends
-would never end, so before that every question that needs an answer raises. After that it is an
-ordinary result.
+A buffered call has an ``AsyncResult`` with the id that the task will have. Waiting for a task that
+is only sent when the scope ends would never end, so before that every question that needs an answer
+raises. After that it is an ordinary result.
+
+Where observing sees such a question, buffering would raise, so that it is counted. The results of
+observed calls do what they always do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""The namespaces of a module, their bindings, the origins of names, and every call. One walk."""
+"""The namespaces of a module, their bindings, the origins of names, and every call. One walk.
+
+An origin is where a name comes from: ``mail`` is ``django.core.mail.send_mail``, if it was imported
+so. It is a dotted name in which calls and items stay: of ``message = EmailMessage(...)`` it is
+``django.core.mail.EmailMessage()``. One that begins with a dot is known by its end only: what is
+defined in the file itself or imported relatively, as its packages are not known.
+"""
 
 from __future__ import annotations
 
