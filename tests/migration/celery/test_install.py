@@ -281,6 +281,28 @@ def test_a_class_that_a_test_has_patched_is_as_it_was_after_both(shop: Shop) -> 
     assert not hasattr(Task.apply_async, "airlock")
 
 
+@pytest.mark.parametrize("mode", ["buffer", "observe"])
+def test_what_async_handlers_call_side_by_side_are_follow_ups(shop: Shop, mode: Any) -> None:
+    async def placed(intent: Placed) -> None:
+        await asyncio.sleep(0)
+        shop.receipt.delay(intent.order_id)
+
+    boundary = Boundary({CallTask: SendTasks(shop.app), Placed: placed}, concurrency=2)
+
+    async def place() -> None:
+        async with boundary.scope() as effects:
+            shop.mail.delay()  # observing has begun when the handlers run
+            effects.emit(Placed(1))
+            effects.emit(Placed(2))
+
+    with install(shop.app, mode=mode, boundary=boundary) as installed:
+        asyncio.run(place())
+    assert sorted(shop.sent) == [("shop.mail",), ("shop.receipt", 1), ("shop.receipt", 2)]
+    assert sum(row.count for row in installed.observations) == 3
+    if mode == "observe":
+        assert fates(installed) == {"shop.mail": {"later": 1}, "shop.receipt": {"later": 2}}
+
+
 def test_what_a_handler_calls_is_a_follow_up(shop: Shop, buffered: Installed) -> None:
     boundary = Boundary(
         {CallTask: SendTasks(shop.app), Placed: lambda i: shop.receipt.delay(i.order_id)}
