@@ -9,7 +9,7 @@ PY = "$(VENV)/bin/python"
 CODE = $(wildcard src tests examples benchmarks conftest.py)
 
 # The files of the tests run side by side; these mostly wait for workers and brokers, so that more of them do.
-WAITING = tests/integrations/celery tests/integrations/queues
+WAITING = tests/integrations/celery tests/integrations/queues tests/migration/celery
 BESIDE = -p xdist --dist loadfile -n
 
 # What is to be seen to hold after each change, before all the rest is: a minute or two.
@@ -46,7 +46,7 @@ bench: install-bench ## run the benchmarks
 oldest: ## test the integrations with the oldest versions that they support
 	@"$(PYTHON)" -m venv "$(VENV)-oldest"
 	"$(VENV)-oldest/bin/python" -m pip install --quiet --editable '.[dev]' --constraint tests/integrations/oldest.txt
-	"$(VENV)-oldest/bin/python" -m pytest tests/integrations $(PYTEST_ARGS)
+	"$(VENV)-oldest/bin/python" -m pytest tests/integrations tests/migration $(PYTEST_ARGS)
 
 mutation: install-dev ## change the core in one place at a time, and see a test fail (10 minutes)
 	$(PY) tests/mutate.py

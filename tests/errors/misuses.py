@@ -1349,9 +1349,9 @@ def result_of_a_task_that_was_not_sent() -> None:
     from celery import Celery
 
     from airlock.integrations.celery import CallTask
-    from airlock.integrations.celery.results import Release
+    from airlock.migration.celery.results import BufferedCall
 
     app: Any = Celery("misuses", set_as_current=False)
     receipt = app.task(notify, name="misuses.receipt")
     with shop().scope() as effects:
-        Release(CallTask(receipt.s(7)), effects).check()
+        BufferedCall(CallTask(receipt.s(7)), effects).check()

@@ -16,10 +16,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import airlock
 from airlock import Boundary, intent
-from airlock.integrations.celery import install
-from airlock.integrations.celery.sending import SendTasks
-from airlock.integrations.celery.signatures import CallTask
+from airlock.integrations.celery import CallTask, SendTasks
 from airlock.integrations.sqlalchemy import on_commit
+from airlock.migration.celery import install
 
 
 @intent(kind="sqlalchemy-hooks.mail")

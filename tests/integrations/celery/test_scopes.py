@@ -18,8 +18,9 @@ from celery.signals import task_postrun, task_prerun
 import airlock
 from airlock import Boundary, Drop
 from airlock.errors import NoScopeError, SettingError
-from airlock.integrations.celery import CallTask, SendTasks, effects_tasks, install
+from airlock.integrations.celery import CallTask, SendTasks, effects_tasks
 from airlock.integrations.sqlite3 import connect, on_commit
+from airlock.migration.celery import install
 from airlock.scopes.current import here
 from tests.integrations.celery.vocabulary import Note
 

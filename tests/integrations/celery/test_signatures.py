@@ -17,9 +17,8 @@ from kombu.exceptions import ContentDisallowed, EncodeError
 
 from airlock import Boundary, Dedupe, Drop, Hold
 from airlock.errors import SignatureError
-from airlock.integrations.celery.documents import thaw
-from airlock.integrations.celery.sending import SendTasks
-from airlock.integrations.celery.signatures import CallTask, calling
+from airlock.integrations.celery import CallTask, SendTasks, calling
+from airlock.integrations.celery.signatures import thaw
 from airlock.wire import Envelope, Wire
 
 

@@ -18,7 +18,7 @@ import airlock
 from airlock import Boundary, Handles
 from airlock.boundary.check import Check
 from airlock.effects.registry import declared
-from airlock.integrations.django.migrating import RunCallback
+from airlock.migration.django import RunCallback
 from tests.integrations.django import pages
 from tests.integrations.django.pages import MIDDLEWARE, Note, done
 from tests.integrations.django.test_app_middleware import PAGES, serving

@@ -1,145 +1,229 @@
-"""Who calls a task, and from where: read off the stack.
+"""``CallTask``: a call of a Celery task, or of a whole chain, group or chord, as a value.
 
-The nearest frame outside of Celery is the call site, unless one of Celery's own, that sends by
-itself, comes before it: a retry, the next link of a chain, the body of a chord, beat.
+``SendTasks`` is its handler.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from types import CodeType, FrameType
-from typing import Any
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
 
-from celery import Celery, _state
+from celery import Celery
 from celery.app.task import Task
 from celery.canvas import Signature
 
-from airlock.effects.place import Place
-from airlock.integrations.base.behalf import place_for
+from airlock import Json, field, intent
+from airlock.emissions.region import Region
+from airlock.integrations.base.looping import beside
+from airlock.integrations.celery.publishing import is_down, passing, unavailable
+from airlock.integrations.celery.signatures import BY_NAME, freeze, names_in, parts_of, thaw
+from airlock.scopes.current import delivery, here
 
-__all__ = ["call_site", "is_inside", "is_overridden", "passing"]
-
-FORWARDING = (
-    "celery.app.base",
-    "celery.app.task",
-    "celery.canvas",
-    "celery.contrib",
-    "celery.local",
-    "celery.utils",
-)
-"""The modules of Celery that send because they were called; all others send by themselves."""
-
-WRAPPERS = frozenset(
-    {"airlock", "amqp", "billiard", "celery", "contextlib", "ddtrace", "django", "functools"}
-    | {"kombu", "newrelic", "opentelemetry", "sentry_sdk", "vine", "wrapt"}
-)
-"""Packages that are no call sites: they wrap calls, or make them later."""
-
-NAMES = frozenset({"apply_async", "delay", "send_task"})
-"""Methods that are no call sites: overrides in a base class of tasks, signatures or apps."""
-
-ITS_OWN: frozenset[CodeType] = frozenset(
-    getattr(Task, name).__code__ for name in ("retry", "replace", "add_to_chord")
-)
-
-_passing: ContextVar[int] = ContextVar("airlock_celery_passing", default=-1)
+__all__ = ["AWAITED", "Awaits", "CallTask", "SendTasks", "calling", "name_of"]
 
 
-@contextmanager
-def passing() -> Iterator[None]:
-    """Let what is sent in this block go on to Celery; but not what a task that runs in it sends."""
-    before = _passing.get()
-    _passing.set(_depth())
-    try:
-        yield
-    finally:
-        _passing.set(before)
+class InContext:
+    """The context in which a buffered call was made, which is no part of its value."""
+
+    __slots__ = ("context",)
+    if TYPE_CHECKING:  # it is no field
+        context: (
+            Context  # not set of those that were emitted as values, copied, or read from a wire
+        )
 
 
-def is_inside() -> bool:
-    """Whether a call is a part of one that was let pass."""
-    return _passing.get() == _depth()
+@intent(kind="celery.signature", version=1)
+class CallTask(InContext):
+    """Call a Celery task, or a whole canvas: ``signature.apply_async()``, as a value.
 
-
-def _depth() -> int:
-    """How many tasks run here, one in the other."""
-    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery tells the top only
-
-
-def call_site(app: Any, task_ids: tuple[str, ...] = (), task: Any = None) -> Place | None:
-    """Return where in the user's code a call was made; None if Celery or airlock sends by itself.
-
-    A callback that we call for somebody is called where it was given to us. What a base class does
-    around ``apply_async`` is no call site.
+    Its handler is ``SendTasks(app)``. Two are equal if their signatures are; ids do not count.
 
     Args:
-        app: that sends.
-        task_ids: those that the call gives: that of the task that runs is the task itself again.
-        task: that is called, if it is a single one.
+        signature: what to send, frozen here: later changes to it are not seen.
+        task_id: the id that the task will have, or the last one of a chain, or the body of a
+            chord; by default the id of the intent.
+        prepared: whether ``apply_async`` of the task's own class has run, where the task was called,
+            and the signature is what it made of the call.
+
+    Raises:
+        SignatureError: it cannot be kept for later.
+        EncodeError: Celery's serializer cannot encode its arguments.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery.calls import CallTask
+        >>> app = Celery("shop", broker="memory://", set_as_current=False)
+        >>> @app.task(name="shop.send_receipt", shared=False)
+        ... def send_receipt(order_id): ...
+        >>> with boundary.scope(policy=Drop()) as effects:
+        ...     effects.emit(CallTask(send_receipt.s(42)))
+        ...     assert effects == [CallTask(send_receipt.s(42))]
+        >>> CallTask(send_receipt.s(42).set(countdown=5))
+        CallTask(shop.send_receipt(42).set(countdown=5))
     """
-    running = app.current_worker_task
-    if running is not None and running.request.id in task_ids:
-        return None
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(__package__):
-        frame = frame.f_back  # the hook
-    if task is not None and is_overridden(task):
-        frame = _outside_of_overrides(frame, task)
-    later = False
-    while frame is not None:
-        name: str = frame.f_globals.get("__name__", "")
-        package = name.partition(".")[0]
-        # Django calls back from a commit, around which there may be code of ours.
-        later = later or package == "django"
-        if package == "airlock" and not later:
-            return place_for(frame)
-        if _sends_by_itself(frame, name):
-            return None
-        if package not in WRAPPERS and not _overrides(frame):
-            return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-    return None
+
+    signature: Json
+    task_id: str | None = field(default=None, eq=False, kw_only=True)
+    prepared: bool = field(default=False, eq=False, kw_only=True)
+
+    def __init__(
+        self,
+        signature: Signature[Any] | Json,
+        *,
+        task_id: str | None = None,
+        prepared: bool = False,
+    ) -> None:
+        document = signature if isinstance(signature, Json) else freeze(signature)
+        self.__attrs_init__(document, task_id=task_id, prepared=prepared)  # type: ignore[attr-defined]  # attrs makes it  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of all tasks in it, without callbacks."""
+        document = self.signature.value
+        return tuple(document.get("tasks") or names_in(document))
+
+    def __repr__(self) -> str:
+        return f"CallTask({shown(self.signature.value)})"
 
 
-def is_overridden(task: Any) -> bool:
-    """Return True if the class of a task has an ``apply_async`` of its own."""
-    return type(task).apply_async is not Task.apply_async
+def calling(*tasks: Task[Any, Any] | str) -> Callable[[Any], bool]:
+    """Return a predicate of the intents that call one of some tasks, for ``policy.where(...)``.
 
+    Args:
+        *tasks: tasks or their names.
 
-def _outside_of_overrides(frame: FrameType | None, task: Any) -> FrameType | None:
-    """Return the frame that called the outermost ``apply_async`` of a task.
-
-    Its own may call helpers before it calls that of Celery; those are not the user's call.
+    Example:
+        >>> from airlock.integrations.celery.calls import CallTask, calling
+        >>> no_receipts = Drop(CallTask).where(calling("shop.send_receipt"))
     """
-    at, found = frame, frame
-    while at is not None and not _sends_by_itself(at, at.f_globals.get("__name__", "")):
-        if _overrides(at) and _first(at) is task:
-            found = at.f_back
-        at = at.f_back
-    return found
+    wanted = frozenset(name_of(task) for task in tasks)
+
+    def calls(intent: Any) -> bool:
+        return isinstance(intent, CallTask) and not wanted.isdisjoint(intent.tasks)
+
+    calls.__qualname__ = f"calling({', '.join(sorted(wanted))})"
+    return calls
 
 
-def _overrides(frame: FrameType) -> bool:
-    """Whether a frame is of a method of Celery's, overridden, and of no function of that name."""
-    return frame.f_code.co_name in NAMES and isinstance(_first(frame), Task | Signature | Celery)
+def name_of(task: Task[Any, Any] | str) -> str:
+    """Return the name of a task, given the task or its name."""
+    return task if isinstance(task, str) else str(task.name)
 
 
-def _first(frame: FrameType) -> Any:
-    """Return the first argument of the function of a frame."""
-    code = frame.f_code
-    if not code.co_varnames:
-        return None
-    first = frame.f_locals.get(code.co_varnames[0])
-    if isinstance(first, tuple) and code.co_argcount == 0 and first:  # def delay(*args, **kwargs)
-        first = first[0]
-    return first
+def shown(document: Mapping[str, Any]) -> str:
+    """Return a document as the source code of the call."""
+    if "packed" in document:
+        return f"{' | '.join(document['tasks'])}(...)"
+    parts = parts_of(document)
+    options = {k: v for k, v in document.get("options", {}).items() if k not in _SILENT}
+    options |= document.get("call", {}).get("options", {})
+    suffix = f".set({written(options.items())})" if options else ""
+    if parts is None:
+        return f"{document['task']}({arguments(document)}){suffix}"
+    inner = map(shown, parts)
+    name = str(document["task"]).removeprefix("celery.")
+    text = " | ".join(inner) if name == "chain" else f"{name}({', '.join(inner)})"
+    return f"({text}){suffix}" if suffix and name == "chain" else text + suffix
 
 
-def _sends_by_itself(frame: FrameType, name: str) -> bool:
-    """Whether a frame is one of Celery's that nobody asked to send."""
-    if frame.f_code in ITS_OWN:
-        return True
-    return name.startswith("celery.") and not name.startswith(FORWARDING)
+_SILENT = frozenset({"argsrepr", "kwargsrepr", "task_id", "reply_to", "root_id"})
+
+
+def arguments(document: Mapping[str, Any]) -> str:
+    """Return the arguments of one task as text; ``argsrepr`` and ``kwargsrepr`` stand for hidden ones."""
+    options = document.get("options", {})
+    args = ", ".join(map(repr, document.get("args", ())))
+    kwargs = written(document.get("kwargs", {}).items())
+    if "argsrepr" in options:
+        args = str(options["argsrepr"]).removeprefix("(").removesuffix(")").removesuffix(",")
+    if "kwargsrepr" in options:
+        kwargs = f"**{options['kwargsrepr']}"
+    return ", ".join(filter(None, (args, kwargs)))
+
+
+def written(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Return keyword arguments as source code."""
+    return ", ".join(f"{name}={value!r}" for name, value in pairs)
+
+
+class Awaits(Protocol):
+    """Observer of one call, notified when the call was sent."""
+
+    def sent(self, actual: Any, /) -> None:
+        """Store the result that Celery returned."""
+        ...
+
+
+AWAITED: WeakValueDictionary[str, Awaits] = WeakValueDictionary()
+"""Observers of calls that were not sent yet, in this process, by the id of the task."""
+
+
+class SendTasks:
+    """Handler of ``CallTask``: sends its signature, with exactly its options and its id.
+
+    ``countdown`` and a relative ``expires`` count from then, ``eta`` stays what it is. A broker that
+    is down is asked once in a flush; the other calls are pending, and ``report.resume()`` sends them.
+
+    Args:
+        app: that sends it.
+
+    Example:
+        >>> from celery import Celery
+        >>> from airlock.integrations.celery.calls import SendTasks
+        >>> from airlock.integrations.celery.calls import CallTask
+        >>> app = Celery("docstrings", broker="memory://", set_as_current=False)
+        >>> @app.task(name="docstrings.receipt", shared=False)
+        ... def receipt(order_id): ...
+        >>> with Boundary({CallTask: SendTasks(app)}).scope() as effects:
+        ...     effects.emit(CallTask(receipt.s(42) | receipt.si(43)))
+        >>> effects.report.delivered
+        [CallTask(docstrings.receipt(42) | docstrings.receipt(43))]
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def __call__(self, intent: CallTask) -> object:
+        send = partial(self._send, intent, intent.task_id or str(delivery().id))
+        # An eager task may wait for async handlers.
+        return beside(send) if self._app.conf.task_always_eager else send()
+
+    def _send(self, intent: CallTask, task_id: str) -> None:
+        context = getattr(intent, "context", None)
+        if context is None:
+            self._publish(intent, task_id)
+        else:  # that of the call, but for the region: what this leads to is a follow-up
+            context.copy().run(self._publish, intent, task_id, here.get())
+
+    def _publish(self, intent: CallTask, task_id: str, region: Region | None = None) -> None:
+        if region is not None:
+            here.set(region)
+        signature, given = thaw(self._app, intent.signature, task_id)
+        args, kwargs, options = signature.args, signature.kwargs, signature.options
+        with passing(), self._asking():
+            if given[BY_NAME]:
+                actual: Any = self._app.send_task(str(signature.task), args, kwargs, **options)
+            elif intent.prepared:
+                actual = Task.apply_async(signature.type, args, kwargs, **options)
+            else:
+                actual = signature.apply_async(given["args"], given["kwargs"], **given["options"])
+        awaited = AWAITED.get(task_id)
+        if awaited is not None:
+            awaited.sent(actual)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raise the error that keeps the flush from asking a broker that is down for each call."""
+        try:
+            yield
+        except Exception as error:
+            if self._app.conf.task_always_eager or not is_down(error):  # or it is the task's own
+                raise
+            raise unavailable(self, self._app, error) from error
+
+    def __repr__(self) -> str:
+        return f"SendTasks({self._app.main!r})"

@@ -14,8 +14,7 @@ from airlock.effects.registry import describe
 from airlock.errors import SettingError
 from airlock.integrations.base import QueueDispatch
 from airlock.integrations.base.looping import beside
-from airlock.integrations.celery.calls import passing
-from airlock.integrations.celery.publishing import Producers
+from airlock.integrations.celery.publishing import Producers, passing
 
 if TYPE_CHECKING:
     from airlock.integrations.base.queues import Inject
@@ -31,7 +30,7 @@ TIMEOUT = timedelta(seconds=3)
 _OURS = frozenset(
     {"args", "countdown", "eta", "kwargs", "producer", "queue", "serializer", "task_id"}
 )
-"""What the options of a message cannot be: the dispatch says it, or an intent."""
+"""Names that the options of a message cannot have: the dispatch or the intent sets these."""
 
 
 class CeleryDispatch(QueueDispatch):
@@ -40,12 +39,12 @@ class CeleryDispatch(QueueDispatch):
     A message is the JSON text of an envelope; the sender needs neither the task nor the handlers.
     The id of an intent is the task's id, its delay the countdown.
 
-    RabbitMQ confirms every message, whatever ``broker_transport_options`` say: without that, what
+    RabbitMQ confirms every message, whatever ``broker_transport_options`` has: without that, what
     is sent to a broker that is going down is lost.
 
     Args:
         app: whose broker takes them.
-        queue: by default the one that the app's settings say.
+        queue: by default the one of the app's settings.
         task: the name that ``deliver_task`` was given.
         wire: as for ``QueueDispatch``.
         inject: as for ``QueueDispatch``.
@@ -130,11 +129,11 @@ class CeleryDispatch(QueueDispatch):
         return None
 
     def _run_here(self, message: str, options: Mapping[str, Any]) -> None:
-        with passing():  # in a thread nothing around it tells that it is our own
+        with passing():  # in a thread no block around it marks it as airlock's own
             self._here().apply_async((message,), **options)
 
     def _declaring(self, producer: Any) -> dict[str, Any]:
-        """The queue; with nothing to declare, if this connection has declared it.
+        """Return the queue option; with nothing to declare if this connection has declared it.
 
         Celery would look that up for each message, with a copy of the queue that it binds first.
         """
@@ -147,7 +146,7 @@ class CeleryDispatch(QueueDispatch):
         return {"queue": queue}
 
     def check(self, cls: type[Any], /) -> None:
-        """Whether every field of the class has a form on the wire, and the queue is one.
+        """Check that every field of the class has a form on the wire, and that the queue exists.
 
         Raises:
             UnencodableError: as for ``QueueDispatch``.
@@ -170,7 +169,7 @@ class CeleryDispatch(QueueDispatch):
         self._producers.close()
 
     def _here(self) -> Any:
-        """The task in this process, for ``task_always_eager``."""
+        """Return the task in this process, for ``task_always_eager``."""
         if self._task not in self._app.tasks:
             raise SettingError(
                 "Celery",

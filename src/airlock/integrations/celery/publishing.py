@@ -1,16 +1,20 @@
-"""Producers whose publishing is confirmed by the broker, and never waits for long."""
+"""Producers whose publishing is confirmed by the broker, and never waits for long.
+
+What airlock itself publishes passes the interception of calls: ``passing`` marks it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
 from amqp.exceptions import MessageNacked
-from celery import Celery
+from celery import Celery, _state
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
@@ -23,7 +27,7 @@ class Producers:
     """The producers of one app, in each process its own; one that is free is used again.
 
     Connections of their own make it certain that RabbitMQ confirms each message, whatever the
-    settings for other tasks say. (Celery's pool would also bind each producer anew.)
+    settings for other tasks are. (Celery's pool would also bind each producer anew.)
 
     Args:
         app: whose broker it is.
@@ -103,7 +107,7 @@ class Producers:
         return connection
 
     def _drop(self, producer: Any) -> None:
-        """Forget a connection on which a confirm may be under way: the next one would take it."""
+        """Discard a connection on which a confirm may be under way: the next one would take it."""
         with suppress(Exception):
             producer.connection.collect(socket_timeout=self._seconds)
 
@@ -125,3 +129,27 @@ def unavailable(sender: object, app: Celery, error: BaseException) -> Unavailabl
     where = app.connection_for_write().as_uri()
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return UnavailableError(f"{sender} at {where}", reason)
+
+
+_passing: ContextVar[int] = ContextVar("airlock_celery_passing", default=-1)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Exempt the calls in this block from interception, but not those of a task that runs in it."""
+    before = _passing.get()
+    _passing.set(_depth())
+    try:
+        yield
+    finally:
+        _passing.set(before)
+
+
+def is_inside() -> bool:
+    """Return True if a call is part of a call that passes."""
+    return _passing.get() == _depth()
+
+
+def _depth() -> int:
+    """Return how many tasks run here, one in the other."""
+    return len(_state._task_stack.stack)  # type: ignore[attr-defined]  # noqa: SLF001 - celery has no public length of it

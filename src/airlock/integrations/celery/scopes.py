@@ -29,7 +29,7 @@ KEY = "airlock_scope"  # an attribute of the task's request
 
 
 def keep_task(error: BaseException | None) -> bool:
-    """Whether what a task emitted is kept: if it succeeded, or was replaced by another task.
+    """Return True if a task succeeded or was replaced, so that its effects are kept.
 
     Args:
         error: what it raised, ``Retry`` and ``Ignore`` included; None if it returned.
@@ -44,7 +44,7 @@ def keep_task(error: BaseException | None) -> bool:
 
 
 _REPLACED = ("Replaced by new task",)
-"""What ``Task.replace`` raises ``Ignore`` with. A task that raises it may have failed, by its own words."""
+"""Arguments of the ``Ignore`` that ``Task.replace`` raises; with others, the task may have failed."""
 
 
 def effects_tasks(

@@ -15,16 +15,59 @@ from celery.signals import worker_process_shutdown, worker_shutdown
 from airlock.errors import SettingError, UndeclaredHereError, WireError
 from airlock.integrations.base import Receiver
 from airlock.integrations.celery.dispatch import DELIVER, TIMEOUT, check_app
-from airlock.integrations.celery.keeping import keeping
 from airlock.integrations.celery.publishing import Producers
 from airlock.wire import Wire
+
+__all__ = ["deliver_task", "home_of", "requeuing"]
+
+log = logging.getLogger("airlock")
+
+
+class RequeueMixin:
+    """Task mixin that requeues instead of dropping, and hides the payload."""
+
+    request: Any
+
+    def retry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Retry; if the broker does not take that, requeue the message as it is.
+
+        Raises:
+            Retry: it was sent.
+            Reject: it was not.
+            Exception: there are no more attempts.
+        """
+        try:
+            return super().retry(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+        except Reject as error:  # Celery would discard it
+            reason = error.args[0]
+            log.warning(
+                "worker %s puts %s back into its queue: its handler failed, %r, and another attempt "
+                "cannot be sent to the broker, %r",
+                self.request.hostname,
+                self.request.id,
+                kwargs.get("exc"),
+                reason,
+            )
+            raise Reject(reason, requeue=True) from error
+
+    def signature_from_request(self: Any, request: Any = None, *args: Any, **options: Any) -> Any:
+        """Return the signature of the message, which logs and events show without its payload."""
+        request = self.request if request is None else request
+        shown = {
+            "argsrepr": request.get("argsrepr") or "('...',)",
+            "kwargsrepr": request.get("kwargsrepr") or "{}",
+        }
+        return super().signature_from_request(request, *args, **{**shown, **options})  # type: ignore[misc]  # as above
+
+
+def requeuing(base: type[Any]) -> type[Any]:
+    """Return a task class that requeues instead of dropping."""
+    return type("DeliverTask", (RequeueMixin, base), {"abstract": True, "__module__": __name__})
+
 
 if TYPE_CHECKING:
     from airlock.boundary.boundary import Boundary
 
-__all__ = ["deliver_task", "home_of"]
-
-log = logging.getLogger("airlock")
 
 OWN = "airlock_deliver"  # an attribute of the task
 
@@ -44,8 +87,8 @@ def deliver_task(
     another attempt. Its follow-ups go out when it succeeds. If those fail, that is logged, and
     the task stays succeeded.
 
-    What this worker does not know is kept: the message goes back to its queue, with a warning,
-    until a newer worker takes it. So is everything while the boundary cannot be made. If the broker
+    A message that this worker cannot read goes back to its queue, with a warning, until a newer
+    worker takes it. So is everything while the boundary cannot be made. If the broker
     takes nothing back, the message stays in its queue, as a failed one does whose retry cannot be
     sent.
 
@@ -92,7 +135,7 @@ def deliver_task(
     }
     # Reading it again changes nothing; and what is kept, or put back, is not tried again at once.
     never = (WireError, UndeclaredHereError, Reject, *options.pop("dont_autoretry_for", ()))
-    base = keeping(options.pop("base", None) or app.Task)
+    base = requeuing(options.pop("base", None) or app.Task)
     more: dict[str, Any] = {**usual, **options, "dont_autoretry_for": never, OWN: True}
     decorate: Any = app.task(bind=True, name=name, base=base, **more)
     return decorate(deliverer.function())
@@ -116,7 +159,7 @@ def home_of(app: Celery, boundary: Boundary | Callable[[], Boundary] | str) -> R
 
 
 def _closing(receiver: Receiver) -> Receiver:
-    """Let it close its boundary when the worker, or a process of it, shuts down."""
+    """Close the boundary of a receiver when the worker, or a process of it, shuts down."""
 
     def close(**_: object) -> None:
         receiver.close()
