@@ -12,6 +12,7 @@ from airlock.boundary.check import Check, conflicts, current, fields, misfits, n
 from airlock.boundary.scoped import scoped
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.options import NO_HEADERS, headers_of
 from airlock.effects.registry import declared, describe
 from airlock.emissions.report import Report
 from airlock.errors import DeclarationError
@@ -22,8 +23,9 @@ from airlock.observers import Observer, Observers, check_observers
 from airlock.policies.policy import PolicyLike, seats
 from airlock.release import OnFlushError, Release
 from airlock.scopes.carry import Context, capturing, restoring
+from airlock.scopes.ending import Keep
+from airlock.scopes.opening import ScopeOptions
 from airlock.scopes.scope import Scope
-from airlock.scopes.stages import Keep
 
 if TYPE_CHECKING:
     import os
@@ -100,7 +102,7 @@ class Boundary:
         if context:
             interceptors = (restoring(context), *interceptors)
         self._wiring = handlers
-        self._known: Iterable[Observer] = ()
+        self._known: tuple[Observer, ...] = ()
         self._engine = Engine(
             handler_table(handlers),
             () if policy is None else seats(policy),
@@ -150,20 +152,22 @@ class Boundary:
             DeclarationError: ``policy`` is not a policy, or another argument makes no sense.
             OptionError: ``headers`` are not.
         """
-        if observers is not self._known:  # an integration gives the same ones each time
-            observers = tuple(observers)
-            check_observers("scope", observers)
-            self._known = observers
+        given = tuple(observers)
+        if given is not self._known:  # an integration gives the same ones each time
+            check_observers("scope", given)
+            self._known = given
         return Scope(
             self._engine,
-            policy=policy,
-            release=release,
-            independent=independent,
-            headers=headers,
-            keep=keep,
-            fail_fast=fail_fast,
-            observers=observers,
-            cause=cause,
+            ScopeOptions(
+                policy=() if policy is None else seats(policy),
+                release=release,
+                independent=independent,
+                headers=NO_HEADERS if headers is None else headers_of(headers),
+                keep=keep,
+                fail_fast=fail_fast,
+                observers=given,
+                cause=cause,
+            ),
         )
 
     def scoped(

@@ -20,6 +20,8 @@ from airlock.policies.policy import shown_policy
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from airlock.observers import Observer
+
 __all__ = ["Report", "ReportEntry"]
 
 
@@ -76,8 +78,9 @@ class Report:
         self.scope: Callable[[], Any] = _no_scope
         self.unattended: Callable[[], object] | None = None
         """Called when somebody makes a plan of what is held, or looks at it."""
-        self.how: Any = None
-        """How it was flushed, for a resume; None before that."""
+        # How it was flushed, for a resume: as the scope says, and with the scope's observers.
+        self.fail_fast: bool | None = None
+        self.observers: tuple[Observer, ...] = ()
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ emits, and those of consecutive handlers share one where nobody can see the diff
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Generator, Hashable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -35,6 +35,7 @@ from airlock.errors import (
 from airlock.handlers.providers import Handler
 from airlock.scopes.current import here
 from airlock.scopes.enclose import below_enclosures
+from airlock.scopes.tasks import cancelling
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush
@@ -602,15 +603,6 @@ def interrupts(error: BaseException, before: int | None, *, awaits: bool) -> boo
         return True
     now = cancelling()
     return awaits and (now is None or before is None or now > before)
-
-
-def cancelling() -> int | None:
-    """Return how often the asyncio task that is running was asked to cancel; None if unknown."""
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
-    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
-    asked: Callable[[], int] | None = getattr(task, "cancelling", None)
-    return None if asked is None else asked()
 
 
 def refuse(handler: Handler, subject: Any, awaitable: Any) -> NoReturn:

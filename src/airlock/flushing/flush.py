@@ -24,13 +24,14 @@ from airlock.errors import (
     HandlerCancelledError,
     UnavailableError,
 )
-from airlock.flushing.execution import Steps, cancelling, drive, execute, interrupts
+from airlock.flushing.execution import Steps, drive, execute, interrupts
 from airlock.flushing.resolution import Work, arrange, resolve
 from airlock.flushing.unplanned import watch
 from airlock.handlers.overrides import Overrides
 from airlock.handlers.providers import Handler
 from airlock.observers import Observers
 from airlock.scopes.current import judge
+from airlock.scopes.tasks import cancelling
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine

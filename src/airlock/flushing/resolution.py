@@ -33,7 +33,8 @@ from airlock.handlers.providers import Handler
 from airlock.handlers.retry import RetryPolicy
 from airlock.handlers.signatures import is_async
 from airlock.handlers.table import Binding
-from airlock.scopes.current import Runs, here, in_asyncio, running
+from airlock.scopes.current import Runs, here, running
+from airlock.scopes.tasks import in_asyncio
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush

@@ -7,7 +7,6 @@ that it is the current one, in whichever context that happens.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol
@@ -33,6 +32,7 @@ from airlock.policies.judge import BadVerdictsError, ask
 from airlock.policies.policy import PolicyLike, View, guard_of, shown_policy
 from airlock.policies.recorder import Recorder
 from airlock.policies.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.scopes.tasks import at_work, running_task, task_name
 
 __all__ = ["deliveries", "delivery", "emit", "emit_all", "enqueue"]
 
@@ -216,11 +216,11 @@ def leave(region: Region, *, owner: Any = None) -> None:
     current = here.get()
     now = own(current)
     task = running_task()
-    if owner is not None and task is not None and owner is not task and _at_work(owner):
+    if owner is not None and task is not None and owner is not task and at_work(owner):
         raise ScopeOrderError(
             region.described(),
-            f"{now.described()}, in task {_name(task)}",
-            f"It was entered in task {_name(owner)}, which is still running: leave it there.",
+            f"{now.described()}, in task {task_name(task)}",
+            f"It was entered in task {task_name(owner)}, which is still running: leave it there.",
         )
     if now is not region:
         inside = region in outwards(now)
@@ -347,36 +347,6 @@ def _verdict(policy: PolicyLike, intent: Any, region: Region, *, held: bool) -> 
     except Exception as error:
         raise PolicyError(shown_policy(policy), region.described(), f"raised {error!r}") from error
     return ALLOW if answer is None else answer[0]
-
-
-def running_task() -> Any:
-    """The asyncio or trio task that is running; None outside of them. Imports neither."""
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
-    if asyncio is not None and loop is not None:
-        return asyncio.current_task(loop)
-    trio = sys.modules.get("trio")
-    return (
-        trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
-    )
-
-
-def in_asyncio() -> bool:
-    """Whether an asyncio loop runs in this thread."""
-    asyncio = sys.modules.get("asyncio")
-    # Not current_task(), which raises without a loop, and takes ten times as long for that.
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented
-
-
-def _at_work(task: Any) -> bool:
-    """Whether a task has not ended."""
-    if hasattr(task, "done"):
-        return not task.done()
-    return task.coro.cr_frame is not None
-
-
-def _name(task: Any) -> str:
-    return str(task.get_name() if hasattr(task, "get_name") else task.name)
 
 
 # -- what the handler that is running here is for -----------------------------------------------

@@ -14,7 +14,7 @@ import attrs
 from airlock.effects.place import Place, shown
 from airlock.emissions.region import Region
 from airlock.integrations.base.shadows import HARM, WORDS, Noted, Shadow
-from airlock.scopes.lifetime import Lifetime
+from airlock.scopes.scope import Scope
 
 __all__ = ["Observation", "Observations"]
 
@@ -64,7 +64,7 @@ class Observations:
         self.calls = calls
         self._sites = sites
         self._counts: dict[tuple[Place | None, str], Counter[str]] = {}
-        self._shadows: WeakKeyDictionary[Lifetime, Shadow] = WeakKeyDictionary()
+        self._shadows: WeakKeyDictionary[Scope, Shadow] = WeakKeyDictionary()
         self._lock = RLock()
 
     def note(self, what: str, place: Place, value: Callable[[], Any], region: Region) -> Noted:
@@ -97,7 +97,7 @@ class Observations:
             counts[fate] += 1
             return counts[fate]
 
-    def _shadow(self, scope: Lifetime) -> Shadow:
+    def _shadow(self, scope: Scope) -> Shadow:
         with self._lock:
             found = self._shadows.get(scope)
             if found is None:

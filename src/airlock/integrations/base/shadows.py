@@ -25,8 +25,7 @@ from airlock.integrations.base.reads import Reads
 from airlock.observers import Observer
 from airlock.release import Fate
 from airlock.scopes.current import judge
-from airlock.scopes.lifetime import Lifetime
-from airlock.scopes.stages import State
+from airlock.scopes.scope import Scope, State
 
 __all__ = ["HARM", "WORDS", "Noted", "Shadow"]
 
@@ -97,7 +96,7 @@ class Shadow(Observer):
         scope: an outermost one.
     """
 
-    def __init__(self, told: Counts, scope: Lifetime) -> None:
+    def __init__(self, told: Counts, scope: Scope) -> None:
         self._told = told
         self._root = scope.region
         self._opened = scope.region.described()

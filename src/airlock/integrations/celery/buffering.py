@@ -24,8 +24,8 @@ from airlock.integrations.celery.calls import is_overridden
 from airlock.integrations.celery.documents import given_id
 from airlock.integrations.celery.results import result_of
 from airlock.integrations.celery.signatures import CallTask
+from airlock.scopes.blocks import RegionBlock
 from airlock.scopes.current import emit, here
-from airlock.scopes.enclose import RegionBlock
 
 __all__ = ["Buffering"]
 

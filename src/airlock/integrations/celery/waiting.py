@@ -16,7 +16,7 @@ from airlock.effects.place import Place
 from airlock.emissions.region import Region
 from airlock.integrations.base.observing import Observations
 from airlock.integrations.celery.results import nodes
-from airlock.scopes.stages import State
+from airlock.scopes.scope import State
 
 __all__ = ["watch"]
 
