@@ -54,6 +54,7 @@ class Region(list[Any]):
         sites: where the first intent of each stamp was emitted, by position.
         discarded: what decided that it is thrown away; None while it is kept.
         landings: of an enclosure: the regions it has in scopes around it, by the region around each.
+        reached: of an enclosure: its region in each scope around it but its own, by outermost scope.
         instead_of: of a region that is current for one step of a generator: the generator's own, and
             the enclosure of its consumer.
         kind: what it is called in messages.
@@ -81,6 +82,7 @@ class Region(list[Any]):
         "overrides",
         "place",
         "policies",
+        "reached",
         "recorders",
         "running",
         "scope",
@@ -134,6 +136,7 @@ class Region(list[Any]):
         self.running: Any = None
         self.starts: list[tuple[int, int]]
         self.landings: dict[Region, Region] | None = None
+        self.reached: dict[Any, Region] | None = None
         self.instead_of: tuple[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.emissions: dict[int, Emission] | None = None

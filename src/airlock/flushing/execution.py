@@ -33,8 +33,8 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
-from airlock.scopes.current import here
-from airlock.scopes.enclose import below_enclosures
+from airlock.scopes.current import here, shared
+from airlock.scopes.enclose import landing, unknown
 from airlock.scopes.tasks import cancelling
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ class Execution:
         self._at = -1  # the position for whose attempt `_region` stands
         self._region: Region | None = None
         self._attempts: list[Region] = []
+        # A home, the enclosures of the process, and the enclosures in force that it is not under.
+        self._enclosing: tuple[Region, list[Region], list[Region]] | None = None
         self._cancelling = cancelling()
 
     def steps(self) -> Steps:
@@ -385,7 +387,7 @@ class Execution:
 
     def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
         wave, region = self._wave, self._region
-        up = below_enclosures(wave.home(position), self._outer)
+        up = self._below_enclosures(wave.home(position))
         shared = region is not None and not own and self._may_share(region, up)
         if region is None or not shared:
             self._end_attempt(keep=own)
@@ -404,6 +406,19 @@ class Execution:
         region.starts.append((len(region), position))
         region.cause = position
         self._at, self._region = position, region
+        return region
+
+    def _below_enclosures(self, home: Region) -> Region:
+        """Return the region that emissions for a home go into: below the enclosures in force."""
+        held = self._enclosing
+        # They are looked up again where another enclosure may be in force. For each handler that
+        # emits, it would cost as much as there are enclosures around the flush.
+        same = held is not None and held[0] is home and held[1] == shared
+        if held is None or not same or any(one.is_closed for one in held[2]):
+            held = self._enclosing = home, [*shared], unknown(home, self._outer)
+        region = home
+        for enclosure in reversed(held[2]):
+            region = landing(enclosure, region)
         return region
 
     def _may_share(self, region: Region, up: Region) -> bool:

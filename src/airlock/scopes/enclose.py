@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from airlock.effects.place import caller
 from airlock.emissions.region import Region
 from airlock.emissions.wave import chain
 from airlock.policies.policy import PolicyLike, seats
 from airlock.scopes.blocks import RegionBlock
-from airlock.scopes.current import NOWHERE, guards_of, here, in_force, outwards, shared
+from airlock.scopes.current import NOWHERE, guards_of, here, in_force, outside, outwards, shared
 
 __all__ = ["enclose", "landed"]
 
@@ -21,17 +21,20 @@ def _land_in_scopes_around(enclosure: Region) -> None:
 
     So these scopes know that it is open, whoever asks.
     """
-    own = enclosure.scope
-    trees = set() if own is None else {own.outermost}
-    passed: list[Region] = []
-    for region in outwards(enclosure):
+    own = None if enclosure.scope is None else enclosure.scope.outermost
+    reached: dict[Any, Region] = {}
+    for region in outwards(outside(enclosure)):
         if region.is_closed:
             continue
-        if region.scope is not None and region.scope.outermost not in trees:
-            trees.add(region.scope.outermost)
-            landed(passed, region)
+        around = {} if region.scope is None else {region.scope.outermost: region}
+        if region.encloses and region.reached is not None:
+            around = {**region.reached, **around}
+        for scope, one in around.items():
+            if scope is not own and scope not in reached:
+                reached[scope] = landing(enclosure, one.as_parent())
         if region.encloses:
-            passed.append(region)
+            break  # it reached what is further out when it was opened: their depth does not matter
+    enclosure.reached = reached
 
 
 def landed(enclosures: Sequence[Region], around: Region) -> Region:
@@ -46,20 +49,13 @@ def landed(enclosures: Sequence[Region], around: Region) -> Region:
     return around
 
 
-def below_enclosures(region: Region, now: Region) -> Region:
-    """Return the region that a handler's emissions go into: below the enclosures that are in force.
+def unknown(region: Region, now: Region) -> list[Region]:
+    """Return the enclosures in force that a region is not under, innermost first.
 
     Args:
-        region: of what the handler runs for. It may have ended, and may know some of them.
+        region: of what a handler runs for, or of a generator. It may have ended.
         now: the current region.
     """
-    for enclosure in reversed(unknown(region, now)):
-        region = landing(enclosure, region)
-    return region
-
-
-def unknown(region: Region, now: Region) -> list[Region]:
-    """Return the enclosures in force that a region is not under, innermost first."""
     found = in_force(now)
     if not found:
         return found
