@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -124,12 +125,11 @@ class Wave:
         self.origins: dict[int, Causation] = {}
         self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
-        self._classes = classes
+        if classes is not None:
+            self.classes = classes
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
         self._homes: list[Region] | None = None
-        self._has_headers: bool | None = None
-        self._overridden: bool | None = None
         self._own: set[Region] = set()  # regions that the handlers of the causes opened
         self._region_headers: dict[Region, Mapping[str, str]] = {}
         self._shared_headers: dict[int, Mapping[str, str]] = {}
@@ -224,12 +224,10 @@ class Wave:
         """Whether any policy is around its intents."""
         return any(region.policies or region.enclosures for _, _, region in self.spans)
 
-    @property
+    @cached_property
     def overridden(self) -> bool:
         """Whether any override is around its intents."""
-        if self._overridden is None:
-            self._overridden = any(region.overrides for _, _, region in self.spans)
-        return self._overridden
+        return any(region.overrides for _, _, region in self.spans)
 
     def allowed(self) -> list[int] | None:
         """Positions of what may run; None if that is everything."""
@@ -237,12 +235,10 @@ class Wave:
             return None
         return [i for i, code in enumerate(self.outcomes) if code == Outcome.PENDING]
 
-    @property
+    @cached_property
     def classes(self) -> set[type[Any]]:
         """The classes of its intents."""
-        if self._classes is None:
-            self._classes = set(map(type, self.intents))
-        return self._classes
+        return set(map(type, self.intents))
 
     def ancestors(self, position: int) -> Iterator[Any]:
         """All that caused the intent at ``position``, the nearest first; of a batch, every member."""
@@ -311,16 +307,14 @@ class Wave:
         _fill(homes, around, len(self.intents))
         return homes
 
-    @property
+    @cached_property
     def has_headers(self) -> bool:
         """Whether any intent may have headers, of its own, its scopes' or its causes'."""
-        if self._has_headers is None:
-            self._has_headers = (
-                any(region.headers for _, _, region in self.spans)
-                or any(options.headers for options in self.options.values())
-                or (self.parent is not None and self.parent.has_headers)
-            )
-        return self._has_headers
+        return (
+            any(region.headers for _, _, region in self.spans)
+            or any(options.headers for options in self.options.values())
+            or (self.parent is not None and self.parent.has_headers)
+        )
 
     def headers(self, position: int) -> Mapping[str, str]:
         """Those of the regions around it, of its causes, and its own, the nearest winning.

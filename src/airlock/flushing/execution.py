@@ -125,7 +125,7 @@ class Execution:
         self._attempts: list[Region] = []
         # A home, the enclosures of the process, and the enclosures in force that it is not under.
         self._enclosing: tuple[Region, list[Region], list[Region]] | None = None
-        self._cancelling = cancelling()
+        self._cancelling = cancelling() if awaits else None
 
     def steps(self) -> Steps:
         """Call everything; yields what must be awaited."""
@@ -137,7 +137,7 @@ class Execution:
             elif only is None:
                 self._skip_down()
                 yield from self._call_each(zip(self._iterator, each or (), strict=False))
-            elif not self._flush.is_down(only):
+            elif not (self._flush.down and self._flush.is_down(only)):
                 yield from self._call_only(only)
         finally:
             here.set(self._outer)
@@ -145,7 +145,8 @@ class Execution:
                 self._sink.cause = self.position()
             self._sink.close("it has ended")
             if not self._apart:
-                self._end_attempt()
+                if self._region is not None:
+                    self._end_attempt()
                 self._note()
 
     # One class in a wave is the usual case, and saves a look-up for each intent. The bodies of the

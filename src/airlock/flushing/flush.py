@@ -98,6 +98,7 @@ class Flush:
         self.down: list[tuple[Handler, UnavailableError]] = []
         self._queue = deque(waves)
         self._running: Wave | None = None
+        self._judged = False
         self._ran = False
         self._problems = problems
         self._refusals: list[Exception] = []
@@ -133,12 +134,14 @@ class Flush:
         while self._queue:
             wave = self._queue.popleft()
             self.report.waves.append(wave)
-            if not wave.decided and not self._decided(wave):
+            # Where no span says anything about the intents, no policy or override does.
+            if not wave.decided and wave.spans and not self._decided(wave):
                 continue
-            if wave.depth > self.engine.max_depth:
+            wave.decided = True
+            if wave.depth_after(wave.origin) > self.engine.max_depth:
                 _fail_too_deep(wave, self.engine.max_depth)
             else:
-                overrides = Overrides(wave) if wave.overridden else None
+                overrides = Overrides(wave) if wave.spans and wave.overridden else None
                 if not (yield from self._resolved(wave, overrides, awaits=awaits)):
                     continue
                 self._ran = True
@@ -152,8 +155,8 @@ class Flush:
     def _decided(self, wave: Wave) -> bool:
         """Ask the policies; return False if they refuse the wave."""
         if not wave.judged:
-            wave.decided = True
             return True
+        self._judged = True
         try:
             judge(lambda: wave.decide(self.report.ledger))
         except AirlockError as error:
@@ -178,7 +181,7 @@ class Flush:
         self, wave: Wave, overrides: Overrides | None, *, awaits: bool
     ) -> Generator[Awaitable[Any], Any, bool]:
         """Resolve the handlers of a wave; return False if something does not fit."""
-        before = cancelling()
+        before = cancelling() if awaits else None
         try:
             yield from resolve(self, wave, overrides, awaits=awaits)
         except Exception as error:  # noqa: BLE001 - a provider's too: it refuses the wave
@@ -209,7 +212,7 @@ class Flush:
             self._follow(self._running)
         self.report.waves += self._queue
         self._queue.clear()
-        if self.journal is None:
+        if self.journal is None and self._judged:
             watch(self.report)
         if self.observers.any:
             self.observers.call(lambda observer: observer.flushed(self.report))
@@ -232,7 +235,7 @@ class Flush:
 
     def _raise(self) -> None:
         """Raise one error for everything that went wrong, with the report."""
-        failed = any(wave.errors for wave in self.report.waves)
+        failed = [wave for wave in self.report.waves if wave.errors]
         if not (failed or self._refusals or self._problems or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]

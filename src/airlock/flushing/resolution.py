@@ -51,17 +51,14 @@ class Work:
         handler: as resolved; None for what is handed over.
         binding: as registered; None for what is handed over.
         dispatch: where it goes.
+        batch: whether it is called with lists.
     """
 
     call: Handler
     handler: Handler | None
     binding: Binding | None
     dispatch: Dispatcher
-
-    @property
-    def batch(self) -> bool:
-        """Whether it is called with lists."""
-        return self.binding is not None and self.binding.batch
+    batch: bool = False
 
 
 Resolving = Generator[Awaitable[Any], Any, None]
@@ -92,7 +89,7 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
         _check_options(flush, wave)
     missing = list[type[Any]]()
     for cls in sorted(classes, key=_order) if len(classes) > 1 else classes:
-        dispatch = engine.dispatch_in(wave, cls)
+        dispatch = INLINE if engine.dispatch is INLINE else engine.dispatch_in(wave, cls)
         binding = engine.binding(cls)
         if dispatch is not INLINE:
             if cls in needing:  # what an override stands for is not carried
@@ -122,8 +119,10 @@ def _handler(
     """Return the handler of a class, with its dependencies."""
     handler = flush.resolved.get(cls)
     if handler is None:
-        _check_interceptors(flush, cls, binding.name, awaits=awaits)
-        binding.refuse_lacking(awaits=awaits)
+        if flush.engine.interceptors:
+            _check_interceptors(flush, cls, binding.name, awaits=awaits)
+        if binding.dependencies is not None:
+            binding.refuse_lacking(awaits=awaits)
         handler = binding.provide()
         if isawaitable(handler):
             if not awaits:
@@ -143,7 +142,7 @@ def _add_work(
     if not awaits and is_async(handler):
         raise AsyncHandlerError(binding.name, cls.__qualname__)
     call = compose(flush, handler, binding.retry, awaits=awaits)
-    flush.works[cls] = Work(call, handler, binding, INLINE)
+    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch)
 
 
 def _order(cls: type[Any]) -> str:

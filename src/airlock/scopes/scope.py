@@ -16,7 +16,7 @@ from airlock.effects.options import Options
 from airlock.effects.place import caller
 from airlock.emissions.buffer import EffectBuffer, extend, put
 from airlock.emissions.flat import Flat
-from airlock.emissions.region import Mark, Region, is_over
+from airlock.emissions.region import ClosedRegion, Mark, Region, is_over
 from airlock.emissions.report import Report
 from airlock.emissions.segments import (
     against as decided_against,
@@ -326,7 +326,7 @@ class Scope(EffectBuffer):
     def exit_block(self, error: BaseException | None) -> None:
         """``exit``, but a block that ends with inner scopes left open does not leave them current."""
         region = self.region
-        if region.is_closed and self.state is OPEN:
+        if isinstance(region, ClosedRegion) and self.state is OPEN:
             self._outlived(error)
             return
         usual = error is None and (self.options.keep is None or self._outermost is None)
@@ -446,7 +446,7 @@ class Scope(EffectBuffer):
             framework sets it off, nobody can flush the scope again, and the rest was delivered.)
         """
         try:
-            if not self._idle(error) and self._due(error):
+            if self._due(error):
                 self.flush()
         except Exception as failure:
             if not goes_on(error, failure):
@@ -455,7 +455,7 @@ class Scope(EffectBuffer):
     async def asettle(self, error: BaseException | None = None) -> None:
         """``settle`` where handlers are async."""
         try:
-            if not self._idle(error) and self._due(error):
+            if self._due(error):
                 await self.aflush()
         except Exception as failure:
             if not goes_on(error, failure):
@@ -522,8 +522,7 @@ class Scope(EffectBuffer):
             self._report.thrown_away = Flat(self.region, keeps=decided_against).discarded
             self.engine.note_discarded(self)
 
-    def __enter__(self) -> Self:
-        return self.enter()
+    __enter__ = enter
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
@@ -543,20 +542,15 @@ class Scope(EffectBuffer):
         await self.asettle(error)
         return False
 
-    def _idle(self, error: BaseException | None) -> bool:
-        """Return True if nothing was emitted, as in most requests: then no flush is reported."""
-        region = self.region
-        if error is not None or region or region.children or self.state is not CLOSED:
-            return False
-        if self._watched:
-            return False
-        self.state = FLUSHED
-        region.scope = None
-        return True
-
     def _due(self, error: BaseException | None) -> bool:
         """Return True if it is to be flushed now; else discard it, or wait for a transaction."""
         if self.state is not CLOSED:
+            return False
+        region = self.region
+        if error is None and not (region or region.children or self._watched):
+            # Nothing was emitted, as in most requests: then no flush is reported.
+            self.state = FLUSHED
+            region.scope = None
             return False
         try:
             against = refusal(self.options.keep, error)
