@@ -16,7 +16,7 @@ from airlock.flushing.flush import Flush
 from airlock.flushing.gather import gather
 from airlock.handlers.overrides import checked_overrides
 from airlock.handlers.table import Binding
-from airlock.observers import Observer, Observers
+from airlock.observers import Observers
 from airlock.policies.policy import PolicyLike
 from airlock.scopes.carry import Capture
 from airlock.scopes.opening import ScopeOptions
@@ -103,8 +103,8 @@ class Engine:
 
     def note_discarded(self, scope: Scope) -> None:
         """Call the observers of a discarded scope."""
-        report = scope.report
-        self._observers(scope.observers).call(lambda observer: observer.discarded(report))
+        observers, report = Observers(scope.observers, before=self.observers), scope.report
+        observers.call(lambda observer: observer.discarded(report))
 
     # -- flushing ---------------------------------------------------------------------------------
 
@@ -133,31 +133,20 @@ class Engine:
         report = Report(self)
         wave = gather(scope, report)
         report.fail_fast, report.observers = scope.options.fail_fast, scope.observers
-        return self._begin(report, [wave], scope.problems)
-
-    def _begin(
-        self, report: Report, waves: Sequence[Wave], problems: tuple[Exception, ...] = ()
-    ) -> Flush:
-        fail_fast = self.fail_fast if report.fail_fast is None else report.fail_fast
-        observers = self._observers(report.observers) if report.observers else self.observers
-        return Flush(self, report, waves, observers, fail_fast=fail_fast, problems=problems)
-
-    def _observers(self, observers: tuple[Observer, ...]) -> Observers:
-        """Return those of the boundary, with those of one scope."""
-        return Observers(observers, before=self.observers) if observers else self.observers
+        return Flush(self, report, [wave], problems=scope.problems)
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""
         report = self._again(before)
         with self._resuming(report, before, waves):
-            self._begin(report, waves).run()
+            Flush(self, report, waves).run()
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """``resume``, awaiting async handlers."""
         report = self._again(before)
         with self._resuming(report, before, waves):
-            await self._begin(report, waves).arun()
+            await Flush(self, report, waves).arun()
         return report
 
     def _again(self, before: Report) -> Report:

@@ -25,7 +25,7 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.flushing.execution import Steps, drive, execute, interrupts
-from airlock.flushing.resolution import Work, arrange, resolve
+from airlock.flushing.resolution import Positions, Work, arrange, resolve
 from airlock.flushing.unplanned import watch
 from airlock.handlers.overrides import Overrides
 from airlock.handlers.providers import Handler
@@ -61,14 +61,14 @@ class Flush:
 
     Args:
         engine: of the boundary.
-        report: to be filled.
+        report: to be filled; it has what the scope says of the flush.
         waves: to begin with: what a block emitted, or what a report has left.
-        observers: to call.
-        fail_fast: stop at the first failure; the rest stays pending.
         problems: errors to raise at the end, whatever else happens.
         journal: writes down every call; it takes the follow-ups too, and they do not run here.
 
     Attributes:
+        observers: those of the boundary, and those of the scope.
+        fail_fast: stop at the first failure; the rest stays pending.
         resolved: handlers by intent class, each resolved once per flush.
         works: how each intent class is delivered.
         handing_over: what is called for all that goes to a dispatcher.
@@ -81,16 +81,16 @@ class Flush:
         engine: Engine,
         report: Report,
         waves: Sequence[Wave],
-        observers: Observers,
         *,
-        fail_fast: bool,
         problems: tuple[Exception, ...] = (),
         journal: Journal | None = None,
     ) -> None:
         self.engine = engine
         self.report = report
-        self.observers = observers
-        self.fail_fast = fail_fast
+        self.observers = engine.observers
+        if report.observers:
+            self.observers = Observers(report.observers, before=engine.observers)
+        self.fail_fast = engine.fail_fast if report.fail_fast is None else report.fail_fast
         self.journal = journal
         self.resolved: dict[type[Any], Handler] = {}
         self.works: dict[type[Any], Work] = {}
@@ -138,17 +138,20 @@ class Flush:
             if not wave.decided and wave.spans and not self._decided(wave):
                 continue
             wave.decided = True
+            allowed = wave.allowed()
             if wave.depth_after(wave.origin) > self.engine.max_depth:
                 _fail_too_deep(wave, self.engine.max_depth)
-            else:
+            elif allowed is None or allowed:
                 overrides = Overrides(wave) if wave.spans and wave.overridden else None
-                if not (yield from self._resolved(wave, overrides, awaits=awaits)):
+                if not (yield from self._resolved(wave, allowed, overrides, awaits=awaits)):
                     continue
                 self._ran = True
                 self._running = wave
-                calls = arrange(self, wave, overrides, awaits=awaits)
+                calls = arrange(self, wave, allowed, overrides, awaits=awaits)
                 yield from execute(self, wave, calls, awaits=awaits)
-                self._follow(wave)
+                self._running = None
+                if wave.attempts or wave.discarded:
+                    self._follow(wave)
             if self.fail_fast and wave.errors:
                 return
 
@@ -175,15 +178,15 @@ class Flush:
             Exception: as ``resolution.resolve`` does.
         """
         overrides = Overrides(wave) if wave.overridden else None
-        yield from resolve(self, wave, overrides, awaits=awaits)
+        yield from resolve(self, wave, wave.allowed(), overrides, awaits=awaits)
 
     def _resolved(
-        self, wave: Wave, overrides: Overrides | None, *, awaits: bool
+        self, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
     ) -> Generator[Awaitable[Any], Any, bool]:
         """Resolve the handlers of a wave; return False if something does not fit."""
         before = cancelling() if awaits else None
         try:
-            yield from resolve(self, wave, overrides, awaits=awaits)
+            yield from resolve(self, wave, allowed, overrides, awaits=awaits)
         except Exception as error:  # noqa: BLE001 - a provider's too: it refuses the wave
             self._refusals.append(error)
             return False
@@ -198,9 +201,6 @@ class Flush:
 
     def _follow(self, wave: Wave) -> None:
         """Queue the follow-ups of a wave that ran."""
-        self._running = None
-        if not wave.attempts and not wave.discarded:
-            return
         following = wave.follow_ups() if self.journal is None else None
         wave.discarded.sort(key=itemgetter(2))  # by cause, whichever attempt was over first
         if following is not None:

@@ -39,7 +39,7 @@ from airlock.scopes.tasks import in_asyncio
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush
 
-__all__ = ["Work", "arrange", "resolve"]
+__all__ = ["Positions", "Work", "arrange", "resolve"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -61,15 +61,21 @@ class Work:
     batch: bool = False
 
 
+Positions = Sequence[int] | None
+"""Of the intents of a wave that may run; None for all."""
+
 Resolving = Generator[Awaitable[Any], Any, None]
 
 
-def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Resolving:
+def resolve(
+    flush: Flush, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
+) -> Resolving:
     """Make the works of a wave; yields what must be awaited, and takes the result.
 
     Args:
         flush: of which the wave is a part.
         wave: which has been decided.
+        allowed: positions of what may run.
         overrides: of the wave; None if there are none.
         awaits: whether handlers may be async.
 
@@ -83,7 +89,9 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
             "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
             "Here leave it 1: the handlers of a flush then run one after the other."
         )
-    needing, asking = _classes(flush, wave, overrides, awaits=awaits)
+    needing, asking = wave.classes, set[type[Any]]()
+    if allowed is not None or overrides is not None:
+        needing, asking = _classes(flush, wave, allowed, overrides, awaits=awaits)
     classes = needing | asking if asking else needing
     if wave.options:
         _check_options(flush, wave)
@@ -93,13 +101,7 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
         binding = engine.binding(cls)
         if dispatch is not INLINE:
             if cls in needing:  # what an override stands for is not carried
-                dispatch.check(cls)
-                _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
-                call = flush.handing_over.get(dispatch)
-                if call is None:
-                    call = _handing_over(flush, dispatch, awaits=awaits)
-                    flush.handing_over[dispatch] = call
-                flush.works[cls] = Work(call, None, None, dispatch)
+                _add_handing_over(flush, cls, dispatch, awaits=awaits)
         elif binding is None:
             missing += [cls] if cls in needing else []
         else:
@@ -145,26 +147,33 @@ def _add_work(
     flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch)
 
 
+def _add_handing_over(flush: Flush, cls: type[Any], dispatch: Dispatcher, *, awaits: bool) -> None:
+    dispatch.check(cls)
+    _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
+    call = flush.handing_over.get(dispatch)
+    if call is None:
+        call = flush.handing_over[dispatch] = _handing_over(flush, dispatch, awaits=awaits)
+    flush.works[cls] = Work(call, None, None, dispatch)
+
+
 def _order(cls: type[Any]) -> str:
     return cls.__qualname__
 
 
 def _classes(
-    flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool
+    flush: Flush, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
 ) -> tuple[set[type[Any]], set[type[Any]]]:
     """Return the classes that need a handler, and those whose overrides may call on to one.
 
     Raises:
         AsyncHandlerError: an override must be awaited, and the flush is sync.
     """
-    allowed = wave.allowed()
+    positions = range(len(wave.intents)) if allowed is None else allowed
     if overrides is None:
-        if allowed is None:
-            return wave.classes, set()
-        return {type(wave.intents[i]) for i in allowed}, set()
+        return {type(wave.intents[i]) for i in positions}, set()
     needing, asking = set[type[Any]](), set[type[Any]]()
     checked = set[Link]()
-    for i in range(len(wave.intents)) if allowed is None else allowed:
+    for i in positions:
         cls, link = type(wave.intents[i]), overrides.of(i)
         if link is None:
             needing.add(cls)
@@ -339,9 +348,10 @@ class _Attempts:
 # -- arranging ------------------------------------------------------------------------------------
 
 
-def arrange(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Calls:
+def arrange(
+    flush: Flush, wave: Wave, positions: Positions, overrides: Overrides | None, *, awaits: bool
+) -> Calls:
     """Return what is to be called for the intents of a wave that are allowed, in order."""
-    positions: Sequence[int] | None = wave.allowed()
     classes = wave.classes
     whole = range(len(wave.intents)) if positions is None else positions
     if overrides is None and len(classes) == 1:

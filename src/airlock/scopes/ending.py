@@ -86,7 +86,9 @@ def refusal(keep: Keep | None, error: BaseException | None) -> object:
     Raises:
         BaseException: whatever the ``keep`` hook raised.
     """
-    if (succeeded if keep is None else keep)(error):
+    if keep is None:
+        return None if error is None or succeeded(error) else error
+    if keep(error):
         return None
     return "its keep hook" if error is None else error
 
