@@ -40,7 +40,7 @@ def deliver(
 async def adeliver(
     engine: Engine, envelope: Envelope, attempt: int, on_flush_error: OnFlushError
 ) -> Report:
-    """``deliver`` where handlers are async."""
+    """Do what ``deliver`` does, where handlers are async."""
     scope = _scope(engine, envelope, attempt, on_flush_error)
     with _judged(scope, on_flush_error):
         async with scope:

@@ -26,7 +26,7 @@ __all__ = ["Report", "ReportEntry"]
 
 
 class Resumes(Protocol):
-    """What runs the rest of a report: an engine."""
+    """An engine, which runs the rest of a report."""
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
@@ -34,7 +34,7 @@ class Resumes(Protocol):
 
 @attrs.frozen
 class ReportEntry:
-    """What became of one intent.
+    """The outcome of one intent.
 
     Attributes:
         intent: the value.
@@ -61,7 +61,7 @@ class ReportEntry:
 
 
 class Report:
-    """What became of every intent of a scope. Every intent is in it exactly once.
+    """The outcomes of all intents of a scope. Every intent is in it exactly once.
 
     Made when a scope flushes or discards, and complete whatever happens in between. It prints as
     a table; ``tree()`` draws causes and follow-ups.
@@ -130,7 +130,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed and nothing is pending."""
+        """True if nothing failed and nothing is pending."""
         return not any(
             wave.outcomes.count(code)
             for wave in self.waves
@@ -145,7 +145,7 @@ class Report:
 
     @property
     def counts(self) -> dict[Outcome, int]:
-        """How many intents ended in each outcome; outcomes of none are left out."""
+        """The number of intents that ended in each outcome; outcomes of none are left out."""
         found = Counter[int]()
         for wave in self.waves:
             delivered = wave.outcomes.count(Outcome.DELIVERED)
@@ -174,7 +174,7 @@ class Report:
         return entries
 
     def of(self, cls: type[Any]) -> list[ReportEntry]:
-        """The entries of one intent class, subclasses included."""
+        """Return the entries of one intent class, subclasses included."""
         return [entry for entry in self.entries if isinstance(entry.intent, cls)]
 
     def __iter__(self) -> Iterator[ReportEntry]:
@@ -238,7 +238,7 @@ class Report:
         return self._engine.resume(self, self._unfinished(interrupted=interrupted))
 
     async def aresume(self, *, interrupted: bool = False) -> Report:
-        """``resume`` where handlers are async."""
+        """Do what ``resume`` does, where handlers are async."""
         return await self._engine.aresume(self, self._unfinished(interrupted=interrupted))
 
     def _unfinished(self, *, interrupted: bool) -> list[Wave]:
@@ -267,11 +267,11 @@ class Report:
     # -- showing ----------------------------------------------------------------------------------
 
     def summary(self) -> str:
-        """One line: ``2 delivered, 1 dropped``."""
+        """Return one line: ``2 delivered, 1 dropped``."""
         return ", ".join(f"{n} {code.word}" for code, n in self.counts.items()) or "no effects"
 
     def table(self, limit: int | None = 50) -> str:
-        """A row for each intent, and the summary.
+        """Return a row for each intent, and the summary.
 
         Args:
             limit: how many rows at the most; None for all.
@@ -314,7 +314,7 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self, *, ids: bool = False, indent: int | None = None) -> str:
-        """The entries as JSON: kind, intent, outcome, by, wave and the index of the cause.
+        """Return the entries as JSON: kind, intent, outcome, by, wave and the index of the cause.
 
         Stable across runs, unless ids are asked for. Sensitive values are hidden.
 
@@ -355,7 +355,7 @@ def _decider(wave: Wave, i: int) -> object:
 
 
 def shown(decider: object) -> str:
-    """What decided about an intent, without addresses."""
+    """Return what decided about an intent, without addresses."""
     if isinstance(decider, BaseExceptionGroup):
         return short(decider)
     return shown_policy(decider) if callable(decider) else stable_repr(decider)

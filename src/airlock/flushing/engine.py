@@ -37,7 +37,7 @@ Planner = Callable[["Report", "datetime | timedelta | None", "Wire | None"], "Pl
 
 @attrs.frozen(eq=False, repr=False)
 class Engine:
-    """Flushes the scopes of one boundary, and resumes their reports.
+    """The part of a boundary that flushes its scopes, and resumes their reports.
 
     Attributes:
         handlers: as registered, by intent class.
@@ -47,7 +47,7 @@ class Engine:
         observers: of all scopes.
         max_depth: how many handlers may stand between a block and an intent.
         concurrency: how many async handlers run at once.
-        fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+        fail_fast: stop a flush at the first failure, unless the scope has its own.
         plan: makes a plan of what a report says is held.
         capture: makes options of what is ambient, at each emission; None for none.
     """
@@ -121,7 +121,7 @@ class Engine:
             scope.flushed()
 
     async def aflush(self, scope: Scope) -> None:
-        """``flush``, awaiting async handlers."""
+        """Do what ``flush`` does, awaiting async handlers."""
         flush = self._flush(scope)
         try:
             with nullcontext() if scope.inside is None else scope.inside():
@@ -143,7 +143,7 @@ class Engine:
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        """``resume``, awaiting async handlers."""
+        """Do what ``resume`` does, awaiting async handlers."""
         report = self._again(before)
         with self._resuming(report, before, waves):
             await Flush(self, report, waves).arun()

@@ -48,7 +48,7 @@ Steps = Generator[Awaitable[Any], Any, None]
 
 @attrs.frozen(eq=False, repr=False)
 class Calls:
-    """What is to be called in a wave, in order.
+    """The calls of a wave, in order.
 
     Attributes:
         subjects: what each call is given: an intent, or the list of a batch.
@@ -67,7 +67,7 @@ class Calls:
 
 
 def execute(flush: Flush, wave: Wave, calls: Calls, *, awaits: bool) -> Steps:
-    """Deliver a wave: one call after the other, or several at once if the boundary says so."""
+    """Deliver a wave: one call after the other, or several at once if the boundary has ``concurrency``."""
     if awaits and flush.engine.concurrency > 1:
         yield _together(flush, wave, calls)
     else:
@@ -266,7 +266,7 @@ class Execution:
     def _errors(
         self, position: int, members: Sequence[int], error: BaseException
     ) -> dict[int, BaseException]:
-        """The error of each member that has one."""
+        """Return the error of each member that has one."""
         if isinstance(error, PartialFailure) and position in self._wave.batches:
             if error.errors and all(0 <= i < len(members) for i in error.errors):
                 return {members[i]: one for i, one in error.errors.items()}
@@ -322,7 +322,7 @@ class Execution:
     # -- attempts ---------------------------------------------------------------------------------
 
     def position(self) -> int:
-        """The position of the call that is under way; of a batch, that of its last member."""
+        """Return the position of the call that is under way; of a batch, that of its last member."""
         reached: int = self._count - self._iterator.__length_hint__() - 1
         return reached if self._positions is None else self._positions[reached]
 
@@ -357,13 +357,13 @@ class Execution:
         return self._wave.home(max(self.position(), 0) if cause < 0 else cause)
 
     def described(self, cause: int) -> str:
-        """For messages: the handler of the intent at ``cause``."""
+        """Return the handler of the intent at ``cause`` in words, for messages."""
         if cause < 0:
             return "the handler that started this"
         return f"the handler of {self._wave.intents[cause]!r}"
 
     def target(self, sink: Sink) -> Region:
-        """The region that collects what the handler that is running emits.
+        """Return the region that collects what the handler that is running emits.
 
         Raises:
             ClosedRegionError: it runs no more: the next one does, or is awaited.
@@ -376,7 +376,7 @@ class Execution:
         return self._region
 
     def parent(self, sink: Sink) -> Region:
-        """``target``, holding nothing but this attempt's: for the regions that it opens."""
+        """Return ``target``, holding nothing but this attempt's: for the regions that it opens."""
         region = self.target(sink)
         starts = region.starts
         if len(starts) > 1:

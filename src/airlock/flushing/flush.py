@@ -61,7 +61,7 @@ class Flush:
 
     Args:
         engine: of the boundary.
-        report: to be filled; it has what the scope says of the flush.
+        report: to be filled; it has the scope's ``fail_fast`` and observers.
         waves: to begin with: what a block emitted, or what a report has left.
         problems: errors to raise at the end, whatever else happens.
         journal: writes down every call; it takes the follow-ups too, and they do not run here.
@@ -114,7 +114,7 @@ class Flush:
             pass  # it yields nothing
 
     async def arun(self) -> None:
-        """``run`` where handlers are async."""
+        """Do what ``run`` does, where handlers are async."""
         await drive(self._steps(awaits=True))
 
     def _steps(self, *, awaits: bool) -> Steps:

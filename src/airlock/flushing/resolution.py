@@ -44,7 +44,7 @@ __all__ = ["Positions", "Work", "arrange", "resolve"]
 
 @attrs.frozen(eq=False, repr=False)
 class Work:
-    """How the intents of one class are delivered.
+    """The way to deliver the intents of one class.
 
     Attributes:
         call: called for each intent, or for each batch.
@@ -240,7 +240,7 @@ def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handle
 
 
 def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
-    """Return a call whose attempts the observers hear of."""
+    """Return a call whose attempts the observers are called for."""
     observers = flush.observers
     ends = observers.watch_ends
 
@@ -274,7 +274,7 @@ def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> 
 
 
 def _retried(call: Handler, retry: RetryPolicy, *, awaits: bool) -> Handler:
-    """Return a call that is repeated as a policy says. One that succeeds costs next to nothing."""
+    """Return a call that is repeated under a policy. One that succeeds costs next to nothing."""
     on = retry.on
 
     def first(subject: Any) -> object:
@@ -329,7 +329,7 @@ class _Attempts:
             raise
 
     async def arun(self) -> object:
-        """``run``, awaiting the result."""
+        """Do what ``run`` does, awaiting the result."""
         self._begin()
         try:
             result = self._call(self._subject)

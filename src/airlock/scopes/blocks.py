@@ -90,7 +90,8 @@ def _is_abandoned(region: Region, error: BaseException | None) -> bool:
 class RegionBlock:
     """A ``with`` block that is a region: of the current scope, or around scopes to come.
 
-    It says whether or by whom something is handled, and keeps what was emitted, however it ends.
+    Its policies and overrides decide whether or by whom an intent is handled. What was emitted in it
+    is kept, however it ends.
 
     Args:
         kind: what it is called in messages.
@@ -172,7 +173,7 @@ class RegionBlock:
 
 
 def region(policy: PolicyLike) -> RegionBlock:
-    """A stretch of the current scope under a policy of its own.
+    """Put a stretch of the current scope under a policy of its own.
 
     Args:
         policy: judges what is emitted in the block, before the policies around it.

@@ -40,7 +40,7 @@ P = ParamSpec("P")
 
 
 class ScopelessRegion(Region):
-    """Where no scope is open. An ``enclose`` outside of scopes is one too.
+    """The region that is current where no scope is open. An ``enclose`` outside of scopes is one too.
 
     What enclosures drop is dropped; anything else is refused, for it has no scope.
     """
@@ -74,7 +74,7 @@ class ScopelessRegion(Region):
 
 
 class JudgingRegion(ScopelessRegion):
-    """Current while a policy speaks: policies do not emit."""
+    """The region that is current while a policy judges: policies do not emit."""
 
     __slots__ = ()
 
@@ -162,7 +162,7 @@ def enqueue(effect: EffectFunction[P, Any], /, *args: P.args, **kwargs: P.kwargs
 
 
 def outwards(region: Region) -> Iterator[Region]:
-    """A region and those that were current around it, innermost first."""
+    """Yield a region and those that were current around it, innermost first."""
     at: Region | None = region
     while at is not None:
         yield at
@@ -170,12 +170,12 @@ def outwards(region: Region) -> Iterator[Region]:
 
 
 def outside(region: Region) -> Region:
-    """What was current when a region opened."""
+    """Return the region that was current when a region opened."""
     return NOWHERE if region.outer is None else region.outer
 
 
 def guards_of(policies: Sequence[PolicyLike], region: str, place: Place | str) -> tuple[Guard, ...]:
-    """What policies do at the emit site, kept from emitting themselves."""
+    """Return what policies do at the emit site, kept from emitting themselves."""
     if not policies:
         return ()
     guards = (guard for guard in map(guard_of, policies) if guard is not None)
@@ -308,7 +308,7 @@ def _is_exclusive(policy: PolicyLike) -> bool:
 
 
 def drop_or_refuse(intent: Any, enclosures: Sequence[Region]) -> None:
-    """Drop an intent that was emitted where no scope is open, if an enclosure says so.
+    """Drop an intent that was emitted where no scope is open, if an enclosure drops it.
 
     Args:
         intent: to judge.
@@ -353,7 +353,7 @@ def _verdict(policy: PolicyLike, intent: Any, region: Region, *, held: bool) -> 
 
 
 def delivery() -> Delivery:
-    """Inside a handler: the delivery it runs for.
+    """Return the delivery that the handler here runs for.
 
     Raises:
         DeliveryError: no handler is running here, or a batch handler is (see ``deliveries``).
@@ -371,7 +371,7 @@ def delivery() -> Delivery:
 
 
 def deliveries() -> tuple[Delivery, ...]:
-    """Inside a batch handler: the deliveries of its members, in order.
+    """Return the deliveries of the members that the batch handler here runs for, in order.
 
     Raises:
         DeliveryError: no handler is running here.
@@ -387,7 +387,7 @@ def deliveries() -> tuple[Delivery, ...]:
 
 
 class Runs(Protocol):
-    """What calls handlers, as seen from inside of one."""
+    """The caller of a handler, as seen from inside of it."""
 
     def deliveries(self, cause: int = -1) -> tuple[Delivery, ...]: ...
     def again(self, error: BaseException, /) -> None: ...

@@ -38,7 +38,7 @@ def _land_in_scopes_around(enclosure: Region) -> None:
 
 
 def landed(enclosures: Sequence[Region], around: Region) -> Region:
-    """Where something goes that happens in ``enclosures``, and belongs to a scope around them.
+    """Return the region that collects emissions made inside ``enclosures`` into a scope around them.
 
     Args:
         enclosures: the innermost first, opened after ``around``.
@@ -64,7 +64,7 @@ def unknown(region: Region, now: Region) -> list[Region]:
 
 
 def landing(enclosure: Region, around: Region) -> Region:
-    """The region that an enclosure has below a region opened before it, for what is emitted there.
+    """Return the region of an enclosure below a region opened before it, for what is emitted there.
 
     It ends with the enclosure's block.
     """

@@ -40,7 +40,7 @@ WANTED = {
 
 @attrs.frozen(kw_only=True, eq=False)
 class ScopeOptions:
-    """What a scope is opened with; see ``Boundary.scope``.
+    """The options of a scope; see ``Boundary.scope``.
 
     Attributes:
         policy: its policies, innermost first.
@@ -48,7 +48,7 @@ class ScopeOptions:
         independent: whether it is delivered by itself, even inside another scope.
         headers: for its intents and their follow-ups.
         keep: decides about what no transaction decides about; None for whether the block succeeded.
-        fail_fast: None for what the boundary says.
+        fail_fast: None for that of the boundary.
         observers: called after those of the boundary.
         cause: what led here in other processes.
         arrival: which attempt this is, of an intent that was handed over to this process; None for

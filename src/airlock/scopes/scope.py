@@ -90,7 +90,7 @@ UNOPENED = Region("scope")
 
 
 class State(enum.Enum):
-    """Where a scope is in its life."""
+    """The states of a scope."""
 
     NEW = "has not been entered"
     OPEN = "is open"
@@ -299,7 +299,7 @@ class Scope(EffectBuffer):
     # -- leaving ----------------------------------------------------------------------------------
 
     def resuming(self, root: Region) -> None:
-        """Stand for the scope of a region while its report is resumed, and no more after that."""
+        """Own ``root`` while its report is resumed."""
         self.region = root
         self.state = FLUSHED
 
@@ -324,7 +324,7 @@ class Scope(EffectBuffer):
         self._closed(error)
 
     def exit_block(self, error: BaseException | None) -> None:
-        """``exit``, but a block that ends with inner scopes left open does not leave them current."""
+        """Leave the scope as ``exit`` does, and do not let inner scopes left open stay current."""
         region = self.region
         if isinstance(region, ClosedRegion) and self.state is OPEN:
             self._outlived(error)
@@ -346,7 +346,7 @@ class Scope(EffectBuffer):
             raise order
 
     def _outlived(self, error: BaseException | None) -> None:
-        """The scope around it has ended before it, and has closed it."""
+        """Refuse the end of a block whose scope was closed with the scope around it."""
         self.state = CAPTURED
         if here.get() is self.region:
             here.set(outside(self.region))
@@ -390,7 +390,7 @@ class Scope(EffectBuffer):
 
     @property
     def report(self) -> Report:
-        """What became of every intent; that of the outermost scope, for a nested one.
+        """The report of every intent; that of the outermost scope, for a nested one.
 
         Raises:
             ScopeStateError: it was neither flushed nor discarded yet.
@@ -405,7 +405,7 @@ class Scope(EffectBuffer):
     def plan(
         self, *, expires: datetime | timedelta | None = None, wire: Wire | None = None
     ) -> Plan:
-        """What policies hold of this scope, as a plan: to review, to store, to apply.
+        """Return what policies hold of this scope, as a plan: to review, to store, to apply.
 
         Args:
             expires: when the plan can no longer be applied, or how long from now; None for never.
@@ -453,7 +453,7 @@ class Scope(EffectBuffer):
                 raise
 
     async def asettle(self, error: BaseException | None = None) -> None:
-        """``settle`` where handlers are async."""
+        """Do what ``settle`` does, where handlers are async."""
         try:
             if self._due(error):
                 await self.aflush()
@@ -472,7 +472,7 @@ class Scope(EffectBuffer):
             self.engine.flush(self)
 
     async def aflush(self) -> None:
-        """``flush`` where handlers are async."""
+        """Do what ``flush`` does, where handlers are async."""
         if self.state is not CAPTURED:
             await self.engine.aflush(self)
 
@@ -500,7 +500,7 @@ class Scope(EffectBuffer):
             self.region.scope = None
 
     def discard(self, reason: object = "discard()") -> None:
-        """Throw away everything, after ``exit``.
+        """Discard everything, after ``exit``.
 
         Args:
             reason: what decided it, for the report.
@@ -621,7 +621,7 @@ class Scope(EffectBuffer):
         extend(self._target("emit intents"), intents)
 
     def flat(self, *, since: Mark | None = None) -> Flat:
-        """The scope as one sequence, without what was discarded or rolled back."""
+        """Return the scope as one sequence, without what was discarded or rolled back."""
         return Flat(self.region, since=since, keeps=decided_against)
 
     @property
@@ -636,7 +636,7 @@ class Scope(EffectBuffer):
         return list(flat.intents)
 
     def override(self, handlers: Mapping[Any, Any]) -> RegionBlock:
-        """A region of this scope in which other handlers stand for those of the boundary.
+        """Open a region of this scope in which other handlers replace those of the boundary.
 
         They hold for what is emitted in the block, follow-ups included, however late it runs.
 
@@ -707,14 +707,14 @@ class Scope(EffectBuffer):
         return region is self.region or region.scope is self
 
     def _holds(self, region: Region) -> bool:
-        """Whether a region's intents are part of this scope."""
+        """Return True if a region's intents are part of this scope."""
         return region.scope is self or (
             region.scope.outermost is self.outermost and self.region in chain(region)
         )
 
 
 def current() -> Scope:
-    """The innermost open scope of this thread or task.
+    """Return the innermost open scope of this thread or task.
 
     Raises:
         NoScopeError: there is none.
