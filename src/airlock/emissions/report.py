@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,16 +20,10 @@ from airlock.policies.policy import shown_policy
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from airlock.flushing.engine import Engine
     from airlock.observers import Observer
 
 __all__ = ["Report", "ReportEntry"]
-
-
-class Resumes(Protocol):
-    """An engine, which runs the rest of a report."""
-
-    def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
-    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
 
 
 @attrs.frozen
@@ -70,7 +64,7 @@ class Report:
         waves: the waves that were decided, in order.
     """
 
-    def __init__(self, engine: Resumes, ledger: Ledger | None = None) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
         self.waves: list[Wave] = []
         self.thrown_away: list[Discarded] = []
         self.ledger: Ledger = {} if ledger is None else ledger

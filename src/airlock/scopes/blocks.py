@@ -43,7 +43,7 @@ def leave_block(region: Region, owner: Any, error: BaseException | None) -> Scop
 
     Returns:
         The error to raise about them; None if there were none, or the block failed anyway. With a
-        ``GeneratorExit`` it says that the block is that of an abandoned generator.
+        ``GeneratorExit`` it means that the block is that of an abandoned generator.
 
     Raises:
         ScopeOrderError: the region is not around the current one, or its task is still at work:
