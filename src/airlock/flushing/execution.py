@@ -142,6 +142,7 @@ class Execution:
         finally:
             here.set(self._outer)
             if self._count == 1:
+                # A task that outlives the handler may ask here what it ran for: there is but one.
                 self._sink.cause = self.position()
             self._sink.close("it has ended")
             if not self._apart:
@@ -255,7 +256,7 @@ class Execution:
         if len(errors) == len(members):
             self._discard_attempt(position, error)
         if isinstance(error, UnavailableError) and self._unavailable(call, members, error):
-            return call is self._calls.only
+            return call is self._calls.only  # then nothing else can be called
         for member, one in errors.items():
             self._wave.fail(member, one)
         if self._interrupted:
@@ -308,6 +309,7 @@ class Execution:
         end = reached
         if self._positions is not None:
             end = self._positions[reached - 1] + 1 if reached else 0
+        # Calls run in order, so all up to there were; what is otherwise is known by position.
         wave.delivered_up_to(end)
         for position in self._handed:
             if wave.outcomes[position] == Outcome.DELIVERED:
@@ -315,6 +317,7 @@ class Execution:
         for position in self._undone:
             wave.outcomes[position] = Outcome.PENDING
         if reached < self._count:
+            # A batch is called at its last member: the others may stand before what was reached.
             for last, members in wave.batches.items():
                 for member in members if last >= end else ():
                     wave.outcomes[member] = Outcome.PENDING
@@ -323,6 +326,7 @@ class Execution:
 
     def position(self) -> int:
         """Return the position of the call that is under way; of a batch, that of its last member."""
+        # The iterator of a list knows how much is left: nothing is counted for each intent.
         reached: int = self._count - self._iterator.__length_hint__() - 1
         return reached if self._positions is None else self._positions[reached]
 

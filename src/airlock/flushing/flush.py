@@ -134,7 +134,7 @@ class Flush:
         while self._queue:
             wave = self._queue.popleft()
             self.report.waves.append(wave)
-            # Where no span says anything about the intents, no policy or override does.
+            # Without spans there is no policy and no override; a resumed wave was decided before.
             if not wave.decided and wave.spans and not self._decided(wave):
                 continue
             wave.decided = True
@@ -242,6 +242,7 @@ class Flush:
         problems = [*self._refusals, *self._problems]
         down = [error for _, error in self.down]
         refusals = [*problems, *down]
+        # One problem is raised as it is: a FlushError is for several, or for effects that failed.
         if not failures and len(refusals) == 1 and (not self._ran or self._problems):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes

@@ -340,6 +340,7 @@ class Scope(EffectBuffer):
             return
         self._must_be_open()
         order = leave_block(self.region, self._task, error)
+        # What the consumer of an abandoned generator emitted in the block is not the generator's.
         abandoned = order is not None and isinstance(error, GeneratorExit)
         self._closed(None if abandoned else error)
         if order is not None:
