@@ -29,9 +29,13 @@ CORE = (
     "flushing/engine",
     "flushing/execution",
     "flushing/flush",
+    "flushing/gather",
     "flushing/resolution",
+    "scopes/blocks",
     "scopes/current",
     "scopes/enclose",
+    "scopes/ending",
+    "scopes/opening",
     "scopes/scope",
 )
 TESTS = (

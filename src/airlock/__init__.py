@@ -28,9 +28,10 @@ from airlock.policies.builtin import Allow, Dedupe, Drop, Hold, Limit, OncePerCh
 from airlock.policies.policy import Policy, PolicyLike, View, each
 from airlock.policies.verdict import ALLOW, DROP, HOLD, MERGED, Verdict
 from airlock.release import Release, Segment
+from airlock.scopes.blocks import region
 from airlock.scopes.carry import Context
 from airlock.scopes.current import deliveries, delivery, emit, emit_all, enqueue
-from airlock.scopes.enclose import enclose, region
+from airlock.scopes.enclose import enclose
 from airlock.scopes.scope import Scope, current
 from airlock_plugins.hypothesis import register as register_strategies
 

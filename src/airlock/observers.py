@@ -87,6 +87,11 @@ class Observers:
     Args:
         observers: of a boundary, or of one scope.
         before: others, which are called first.
+
+    Attributes:
+        any: whether there is one. It may be disabled meanwhile.
+        watch_attempts: whether one is called for each attempt.
+        watch_ends: whether one is called at the end of each attempt.
     """
 
     def __init__(self, observers: Iterable[Observer], before: Observers | None = None) -> None:
@@ -95,22 +100,11 @@ class Observers:
         check_observers("Boundary", self._observers)
         self._starting = tuple(o for o in self._observers if _overrides(o, "started"))
         self._ending = tuple(o for o in self._observers if _overrides(o, "ended"))
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one left to call."""
-        return bool(self._observers) or (self._before is not None and self._before.any)
-
-    @property
-    def watch_attempts(self) -> bool:
-        """Whether one is called for each attempt."""
-        own = bool(self._starting or self._ending)
-        return own or (self._before is not None and self._before.watch_attempts)
-
-    @property
-    def watch_ends(self) -> bool:
-        """Whether one is called at the end of each attempt."""
-        return bool(self._ending) or (self._before is not None and self._before.watch_ends)
+        self.any: bool = bool(self._observers) or (before is not None and before.any)
+        self.watch_ends: bool = bool(self._ending) or (before is not None and before.watch_ends)
+        self.watch_attempts: bool = bool(self._starting) or self.watch_ends
+        if before is not None and before.watch_attempts:
+            self.watch_attempts = True
 
     def started(self, deliveries: Sequence[Delivery]) -> None:
         """Call them for an attempt that begins."""

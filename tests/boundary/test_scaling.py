@@ -138,6 +138,29 @@ def deep(open_one: Callable[[Any, int], Any]) -> Callable[[int], None]:
     return run
 
 
+def enclosures_in_scopes_of_two_boundaries(n: int) -> None:
+    with PLAIN.scope() as effects, BATCHES.scope(), ExitStack() as stack:
+        for i in range(n):
+            stack.enter_context(airlock.enclose(Drop(Note)))
+            airlock.emit(Mail(i))
+        effects.emit(Mail(n))
+
+
+def enclosures_outside_of_scopes(n: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(n):
+            stack.enter_context(airlock.enclose(Drop(Note)))
+
+
+def followed_up_in_enclosures(n: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(n):
+            stack.enter_context(airlock.enclose(Drop(Note)))
+        with PLAIN.scope():
+            for i in range(n):
+                airlock.emit(Save(i))
+
+
 DEEP = {
     "deep_regions": deep(lambda *_: region(Drop(Note))),
     "deep_equal_holds": deep(lambda *_: region(Hold(Note))),
@@ -145,6 +168,9 @@ DEEP = {
     "deep_headers": deep(lambda _, i: PLAIN.scope(headers={"depth": str(i)})),
     "deep_overrides": deep(lambda effects, _: effects.override({Mail: lambda _: None})),
     "deep_enclosures": deep(lambda *_: airlock.enclose(Drop(Note))),
+    "deep_enclosures_of_two_boundaries": enclosures_in_scopes_of_two_boundaries,
+    "deep_enclosures_outside_of_scopes": enclosures_outside_of_scopes,
+    "deep_enclosures_around_handlers": followed_up_in_enclosures,
 }
 WIDE = [
     sibling_regions,

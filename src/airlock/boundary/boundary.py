@@ -12,6 +12,7 @@ from airlock.boundary.check import Check, conflicts, current, fields, misfits, n
 from airlock.boundary.scoped import scoped
 from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
 from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.options import NO_HEADERS, headers_of
 from airlock.effects.registry import declared, describe
 from airlock.emissions.report import Report
 from airlock.errors import DeclarationError
@@ -22,8 +23,9 @@ from airlock.observers import Observer, Observers, check_observers
 from airlock.policies.policy import PolicyLike, seats
 from airlock.release import OnFlushError, Release
 from airlock.scopes.carry import Context, capturing, restoring
+from airlock.scopes.ending import Keep
+from airlock.scopes.opening import ScopeOptions
 from airlock.scopes.scope import Scope
-from airlock.scopes.stages import Keep
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +45,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Boundary:
-    """Opens scopes, and delivers what they emitted: decide, resolve, run, report.
+    """The place where scopes are opened, and what they emitted is delivered.
 
     Args:
         handlers: a mapping from intent classes to handlers, or a dependency-injector container
@@ -51,7 +53,7 @@ class Boundary:
         policy: in force in every scope, outside the scope's own.
         dispatch: how effects are delivered; ``Route`` picks one by type.
         interceptors: wrap every attempt of every handler, the first outermost.
-        observers: are told, and cannot break anything.
+        observers: are called, and cannot break anything.
         context: captures what is ambient at each emission, and restores it around its handler: a
             tenant, a user, a language. The first is the outermost, outside of the interceptors.
         fail_fast: stop a flush at the first failure and leave the rest pending; by default
@@ -100,7 +102,7 @@ class Boundary:
         if context:
             interceptors = (restoring(context), *interceptors)
         self._wiring = handlers
-        self._known: Iterable[Observer] = ()
+        self._known: tuple[Observer, ...] = ()
         self._engine = Engine(
             handler_table(handlers),
             () if policy is None else seats(policy),
@@ -128,10 +130,10 @@ class Boundary:
         observers: Iterable[Observer] = (),
         cause: Causation = NO_CAUSE,
     ) -> Scope:
-        """A unit of work, for ``with`` or ``async with``.
+        """Open a unit of work, for ``with`` or ``async with``.
 
         Inside another scope of this boundary it is a part of that one: its intents are delivered
-        with the outermost, and thrown away if its own block fails.
+        with the outermost, and discarded if its own block fails.
 
         Args:
             policy: in force inside.
@@ -140,9 +142,9 @@ class Boundary:
                 around it still hold.
             headers: carried by every intent and its follow-ups.
             keep: decides, from the block's exception or None, whether to deliver; by default
-                what a block that raised has emitted is thrown away.
+                what a block that raised has emitted is discarded.
             fail_fast: overrides the boundary's.
-            observers: are told of this scope, after those of the boundary.
+            observers: are called for this scope, after those of the boundary.
             cause: of an envelope, ``scope(cause=envelope.causation)``: what led here in other
                 processes counts for ``OncePerChain`` and towards ``max_depth``.
 
@@ -150,20 +152,22 @@ class Boundary:
             DeclarationError: ``policy`` is not a policy, or another argument makes no sense.
             OptionError: ``headers`` are not.
         """
-        if observers is not self._known:  # an integration gives the same ones each time
-            observers = tuple(observers)
-            check_observers("scope", observers)
-            self._known = observers
+        given = tuple(observers)
+        if given is not self._known:  # an integration gives the same ones each time
+            check_observers("scope", given)
+            self._known = given
         return Scope(
             self._engine,
-            policy=policy,
-            release=release,
-            independent=independent,
-            headers=headers,
-            keep=keep,
-            fail_fast=fail_fast,
-            observers=observers,
-            cause=cause,
+            ScopeOptions(
+                policy=() if policy is None else seats(policy),
+                release=release,
+                independent=independent,
+                headers=NO_HEADERS if headers is None else headers_of(headers),
+                keep=keep,
+                fail_fast=fail_fast,
+                observers=given,
+                cause=cause,
+            ),
         )
 
     def scoped(
@@ -216,7 +220,7 @@ class Boundary:
         """Run the handler of an intent that a dispatch handed over to this process.
 
         It is a scope of its own, with the headers and causes of the envelope. The handler runs
-        here, whatever the dispatch says; its follow-ups go where the dispatch says, if it succeeds.
+        here, whatever the dispatch is; its follow-ups go where the dispatch sends them, if it succeeds.
 
         Args:
             envelope: of the intent.
@@ -229,7 +233,7 @@ class Boundary:
             What became of it, and of its follow-ups.
 
         Raises:
-            Exception: what the handler raised; its follow-ups are thrown away then.
+            Exception: what the handler raised; its follow-ups are discarded then.
             WiringError: there is no handler for it here, or it does not fit.
             FlushError: follow-ups failed, and ``on_flush_error`` is ``"raise"``.
 
@@ -244,7 +248,7 @@ class Boundary:
     async def adeliver(
         self, envelope: Envelope, *, attempt: int = 1, on_flush_error: OnFlushError = "report"
     ) -> Report:
-        """``deliver`` where handlers are async."""
+        """Do what ``deliver`` does, where handlers are async."""
         return await arrival.adeliver(self._engine, envelope, attempt, on_flush_error)
 
     # -- plans ------------------------------------------------------------------------------------
@@ -261,9 +265,9 @@ class Boundary:
         fail_fast: bool | None = None,
         expired: bool = False,
     ) -> Applied:
-        """Do what a plan says. What was done before is not done again, so that it can be resumed.
+        """Carry out a plan. What was done before is not done again, so that it can be resumed.
 
-        The policies of the scopes that made the plan have spoken, and are not asked again; those
+        The policies of the scopes that made the plan have judged, and are not asked again; those
         of ``enclose`` around this call are. Beside the plan a journal is kept: each effect is
         written down before it happens, and after. Follow-ups are judged by the boundary's policy.
 
@@ -317,7 +321,7 @@ class Boundary:
             return applying.run()
 
     async def aapply(self, plan: Plan, **request: Unpack[Request]) -> Applied:
-        """``apply`` where handlers are async."""
+        """Do what ``apply`` does, where handlers are async."""
         from airlock.plan.opening import application  # noqa: PLC0415 - as above
 
         with application(self._engine, plan, **request) as applying:
@@ -332,7 +336,7 @@ class Boundary:
 
     @property
     def dispatch(self) -> Dispatcher:
-        """How its effects are delivered."""
+        """The dispatcher that its effects are delivered by."""
         return self._engine.dispatch
 
     # -- checking ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ __all__ = ["Check", "conflicts", "fields", "misfits", "undefined"]
 
 @attrs.frozen
 class Check:
-    """What ``boundary.check()`` found, one sentence each; it prints as a list.
+    """The findings of ``boundary.check()``, one sentence each; it prints as a list.
 
     Attributes:
         unhandled: intents that no handler and no dispatch takes.
@@ -51,7 +51,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether there are none."""
+        """True if there are none."""
         return not self.problems
 
     def raise_for_problems(self) -> None:
@@ -75,7 +75,7 @@ class Check:
 
 
 def named(cls: type[Any]) -> str:
-    """An intent class with the place it is declared."""
+    """Return an intent class with the place it is declared."""
     return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
@@ -114,7 +114,7 @@ def undefined(bindings: Iterable[Binding]) -> tuple[str, ...]:
 
 
 def current(cls: type[Any]) -> bool:
-    """Whether a class is what its kind names now (and not one that was declared again since)."""
+    """Return True if a class is what its kind names now (and was not declared again since)."""
     return cls in declared()
 
 

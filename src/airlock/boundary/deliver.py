@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from airlock.effects.options import headers_of
 from airlock.effects.registry import describe
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import DeclarationError
 from airlock.flushing.engine import Engine
 from airlock.release import OnFlushError, check_on_flush_error
+from airlock.scopes.opening import ScopeOptions
 from airlock.scopes.scope import Scope
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def deliver(
 async def adeliver(
     engine: Engine, envelope: Envelope, attempt: int, on_flush_error: OnFlushError
 ) -> Report:
-    """``deliver`` where handlers are async."""
+    """Do what ``deliver`` does, where handlers are async."""
     scope = _scope(engine, envelope, attempt, on_flush_error)
     with _judged(scope, on_flush_error):
         async with scope:
@@ -54,13 +56,13 @@ def _scope(engine: Engine, envelope: Envelope, attempt: int, errors: OnFlushErro
     if not isinstance(attempt, int) or attempt < 1:
         raise DeclarationError(f"deliver(attempt={attempt!r}): give an int, 1 for the first try.")
     check_on_flush_error("deliver", errors)
-    return Scope(
-        engine,
+    options = ScopeOptions(
         independent=True,
-        headers=envelope.headers,
+        headers=headers_of(envelope.headers),
         cause=envelope.causation,
         arrival=attempt,
     )
+    return Scope(engine, options)
 
 
 def _emit(scope: Scope, envelope: Envelope) -> None:

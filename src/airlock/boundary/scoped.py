@@ -103,7 +103,7 @@ class _Inside:
             here.set(consumer)
 
     async def aend(self, error: BaseException | None = None) -> None:
-        """``end`` where handlers are async."""
+        """Do what ``end`` does, where handlers are async."""
         consumer = self._enter(emits=False)
         try:
             await self._scope.__aexit__(None if error is None else type(error), error, None)

@@ -23,14 +23,14 @@ IntentT_contra = TypeVar("IntentT_contra", bound=Intent, contravariant=True)
 
 
 class Emits(Protocol[IntentT_contra]):
-    """What may be emitted: ``effects: Emits[NotifyWarehouse | SendEmail]`` in a signature.
+    """The write-only face of a buffer: ``effects: Emits[NotifyWarehouse | SendEmail]`` in a signature.
 
     Every ``EffectBuffer`` and ``Scope`` is an ``Emits`` of anything; the annotation narrows it, and
-    type checkers hold the body to it. It is write-only: nothing can be read back or run.
+    type checkers hold the body to it. Nothing can be read back or run.
     """
 
     def emit(self, intent: IntentT_contra, /, options: Options | None = None) -> None:
-        """Say that an effect should happen."""
+        """Append an intent."""
 
     def emit_all(self, intents: Iterable[IntentT_contra], /) -> None:
         """Emit several, in order."""
@@ -108,7 +108,7 @@ class EffectBuffer(Sequence[Any]):
         return BufferMark(self, marked(self.region))
 
     def since(self, mark: BufferMark) -> list[Any]:
-        """What was emitted after ``mark``, in the order of the buffer.
+        """Return what was emitted after ``mark``, in the order of the buffer.
 
         Raises:
             ValueError: the mark is of another buffer.
@@ -118,7 +118,7 @@ class EffectBuffer(Sequence[Any]):
         return list(self.flat(since=mark.sizes).intents)
 
     def of(self, cls: type[IntentT]) -> list[IntentT]:
-        """The intents of a class, subclasses included.
+        """Return the intents of a class, subclasses included.
 
         Args:
             cls: an intent class.
@@ -126,7 +126,7 @@ class EffectBuffer(Sequence[Any]):
         return [intent for intent in self.flat().intents if isinstance(intent, cls)]
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The intents as JSON, for snapshots: kind, intent, and the options that were given.
+        """Return the intents as JSON, for snapshots: kind, intent, and the options that were given.
 
         The same in every run. Sensitive values are hidden.
 
@@ -146,7 +146,7 @@ class EffectBuffer(Sequence[Any]):
         return json.dumps(rows, indent=indent, ensure_ascii=False)
 
     def flat(self, *, since: Mark | None = None) -> Flat:
-        """The buffer as one sequence, with the options and regions of its intents."""
+        """Return the buffer as one sequence, with the options and regions of its intents."""
         return Flat(self.region, since=since)
 
     def __copy__(self) -> EffectBuffer:

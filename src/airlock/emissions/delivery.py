@@ -71,7 +71,7 @@ class Delivery:
 
     @property
     def arrived(self) -> bool:
-        """Whether a dispatch handed it over to this process, where it is delivered now."""
+        """True if a dispatch handed it over to this process, where it is delivered now."""
         return self._wave.arrived
 
     @property
@@ -93,7 +93,7 @@ class Delivery:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of its scopes, of its causes, and its own."""
+        """The headers of its scopes, of its causes, and its own."""
         return MappingProxyType(self._wave.headers(self._position))
 
     @property
@@ -103,7 +103,7 @@ class Delivery:
 
     @property
     def delay(self) -> timedelta | None:
-        """How long after the release to deliver, at the earliest."""
+        """The time after the release at which to deliver, at the earliest."""
         return self.options.delay
 
     def __repr__(self) -> str:

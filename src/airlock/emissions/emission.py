@@ -41,7 +41,7 @@ class Emission:
 
     @property
     def options(self) -> Options | None:
-        """What was said of it beside its value."""
+        """The options it was emitted with; None for none."""
         return (self.region.options or {}).get(self.position)
 
     def decided_in(self, wave: Wave, index: int) -> None:

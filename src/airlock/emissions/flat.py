@@ -103,7 +103,7 @@ class Flat:
         return region, len(self.intents), done, iter(sorted_children(region)), against
 
     def _take(self, region: Region, start: int, end: int, against: object) -> None:
-        """The region's own intents from ``start`` to ``end``: kept, or thrown away."""
+        """Take the region's own intents from ``start`` to ``end``: kept, or discarded."""
         if self._belongs is not None and not self._belongs(region):
             return
         if region.stamps is None and against is None:
@@ -138,7 +138,7 @@ def _shifted(asides: Mapping[int, T], start: int, end: int, shift: int) -> dict[
 
 
 def sorted_children(region: Region) -> Sequence[tuple[int, Region]]:
-    """By position; threads that share a region may have entered them in another order."""
+    """Return children by position; threads that share a region may have entered them in another order."""
     children = region.children
     if children is None or len(children) == 1:
         return children or ()

@@ -38,11 +38,11 @@ class Region(list[Any]):
         up: the region around it, whose policies, overrides and headers hold here too.
         outer: the region that was current when it opened.
         policies: its own policies, innermost first.
-        enclosures: policies of enclosures, which speak after all others.
+        enclosures: policies of enclosures, which judge after all others.
         overrides: handlers put in place of others, by type.
         headers: for every intent emitted here, and its follow-ups.
         guards: what is called with each intent before it is taken, from here outwards.
-        recorders: what is told of each emission after it is taken, from here outwards.
+        recorders: what is called with each emission after it is taken, from here outwards.
         emissions: by position, only where there are recorders.
         seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
@@ -54,6 +54,7 @@ class Region(list[Any]):
         sites: where the first intent of each stamp was emitted, by position.
         discarded: what decided that it is thrown away; None while it is kept.
         landings: of an enclosure: the regions it has in scopes around it, by the region around each.
+        reached: of an enclosure: its region in each scope around it but its own, by outermost scope.
         instead_of: of a region that is current for one step of a generator: the generator's own, and
             the enclosure of its consumer.
         kind: what it is called in messages.
@@ -81,6 +82,7 @@ class Region(list[Any]):
         "overrides",
         "place",
         "policies",
+        "reached",
         "recorders",
         "running",
         "scope",
@@ -134,6 +136,7 @@ class Region(list[Any]):
         self.running: Any = None
         self.starts: list[tuple[int, int]]
         self.landings: dict[Region, Region] | None = None
+        self.reached: dict[Any, Region] | None = None
         self.instead_of: tuple[Region, Region] | None = None
         self.seen: set[type[Any]] = set()
         self.emissions: dict[int, Emission] | None = None
@@ -168,7 +171,7 @@ class Region(list[Any]):
         """Note the transaction that is open now, if transactions decide."""
 
     def as_parent(self) -> Region:
-        """The region that a child opened here goes into."""
+        """Return the region that a child opened here goes into."""
         return self
 
     def collecting(self) -> Region:
@@ -193,7 +196,7 @@ class Region(list[Any]):
         self.options[position] = options
 
     def close(self, why: str, discarded: object = None) -> None:
-        """End it. With ``discarded``, what it holds is thrown away, for that reason."""
+        """End it. With ``discarded``, what it holds is discarded, for that reason."""
         self.why = why
         self.__class__ = ClosedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
         if discarded is not None:
@@ -201,16 +204,16 @@ class Region(list[Any]):
 
     @property
     def contextual(self) -> bool:
-        """Whether it says anything about the intents in it."""
+        """True if it has policies, overrides or headers for the intents in it."""
         return bool(self.policies or self.enclosures or self.overrides or self.headers)
 
     @property
     def is_closed(self) -> bool:
-        """Whether its block has ended."""
+        """True if its block has ended."""
         return isinstance(self, ClosedRegion)
 
     def described(self) -> str:
-        """For messages: what it is and where it was opened."""
+        """Return its kind and where it was opened, for messages."""
         if self.running is not None:
             text: str = self.running.described(self.cause)
             return text
@@ -304,7 +307,7 @@ def is_over(region: Region) -> bool:
 
 
 def marked(root: Region) -> Mark:
-    """How much each region of the tree holds now."""
+    """Return how much each region of the tree holds now."""
     sizes: dict[Region, int] = {}
     stack = [root]
     while stack:

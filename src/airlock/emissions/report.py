@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,19 +20,15 @@ from airlock.policies.policy import shown_policy
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from airlock.flushing.engine import Engine
+    from airlock.observers import Observer
+
 __all__ = ["Report", "ReportEntry"]
-
-
-class Resumes(Protocol):
-    """What runs the rest of a report: an engine."""
-
-    def resume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
-    async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report: ...
 
 
 @attrs.frozen
 class ReportEntry:
-    """What became of one intent.
+    """The outcome of one intent.
 
     Attributes:
         intent: the value.
@@ -59,7 +55,7 @@ class ReportEntry:
 
 
 class Report:
-    """What became of every intent of a scope. Every intent is in it exactly once.
+    """The outcomes of all intents of a scope. Every intent is in it exactly once.
 
     Made when a scope flushes or discards, and complete whatever happens in between. It prints as
     a table; ``tree()`` draws causes and follow-ups.
@@ -68,7 +64,7 @@ class Report:
         waves: the waves that were decided, in order.
     """
 
-    def __init__(self, engine: Resumes, ledger: Ledger | None = None) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
         self.waves: list[Wave] = []
         self.thrown_away: list[Discarded] = []
         self.ledger: Ledger = {} if ledger is None else ledger
@@ -76,8 +72,9 @@ class Report:
         self.scope: Callable[[], Any] = _no_scope
         self.unattended: Callable[[], object] | None = None
         """Called when somebody makes a plan of what is held, or looks at it."""
-        self.how: Any = None
-        """How it was flushed, for a resume; None before that."""
+        # How it was flushed, for a resume: as the scope says, and with the scope's observers.
+        self.fail_fast: bool | None = None
+        self.observers: tuple[Observer, ...] = ()
         self._resumed = False
 
     # -- reading ----------------------------------------------------------------------------------
@@ -127,7 +124,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed and nothing is pending."""
+        """True if nothing failed and nothing is pending."""
         return not any(
             wave.outcomes.count(code)
             for wave in self.waves
@@ -142,7 +139,7 @@ class Report:
 
     @property
     def counts(self) -> dict[Outcome, int]:
-        """How many intents ended in each outcome; outcomes of none are left out."""
+        """The number of intents that ended in each outcome; outcomes of none are left out."""
         found = Counter[int]()
         for wave in self.waves:
             delivered = wave.outcomes.count(Outcome.DELIVERED)
@@ -171,7 +168,7 @@ class Report:
         return entries
 
     def of(self, cls: type[Any]) -> list[ReportEntry]:
-        """The entries of one intent class, subclasses included."""
+        """Return the entries of one intent class, subclasses included."""
         return [entry for entry in self.entries if isinstance(entry.intent, cls)]
 
     def __iter__(self) -> Iterator[ReportEntry]:
@@ -235,7 +232,7 @@ class Report:
         return self._engine.resume(self, self._unfinished(interrupted=interrupted))
 
     async def aresume(self, *, interrupted: bool = False) -> Report:
-        """``resume`` where handlers are async."""
+        """Do what ``resume`` does, where handlers are async."""
         return await self._engine.aresume(self, self._unfinished(interrupted=interrupted))
 
     def _unfinished(self, *, interrupted: bool) -> list[Wave]:
@@ -264,11 +261,11 @@ class Report:
     # -- showing ----------------------------------------------------------------------------------
 
     def summary(self) -> str:
-        """One line: ``2 delivered, 1 dropped``."""
+        """Return one line: ``2 delivered, 1 dropped``."""
         return ", ".join(f"{n} {code.word}" for code, n in self.counts.items()) or "no effects"
 
     def table(self, limit: int | None = 50) -> str:
-        """A row for each intent, and the summary.
+        """Return a row for each intent, and the summary.
 
         Args:
             limit: how many rows at the most; None for all.
@@ -311,7 +308,7 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self, *, ids: bool = False, indent: int | None = None) -> str:
-        """The entries as JSON: kind, intent, outcome, by, wave and the index of the cause.
+        """Return the entries as JSON: kind, intent, outcome, by, wave and the index of the cause.
 
         Stable across runs, unless ids are asked for. Sensitive values are hidden.
 
@@ -352,7 +349,7 @@ def _decider(wave: Wave, i: int) -> object:
 
 
 def shown(decider: object) -> str:
-    """What decided about an intent, without addresses."""
+    """Return what decided about an intent, without addresses."""
     if isinstance(decider, BaseExceptionGroup):
         return short(decider)
     return shown_policy(decider) if callable(decider) else stable_repr(decider)

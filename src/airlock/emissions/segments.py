@@ -101,7 +101,7 @@ NAMED = 5
 
 
 def end_block(region: Region, reason: object, why: str = "its block has ended") -> None:
-    """Close a region whose block has ended; with a reason, throw away what is in it.
+    """Close a region whose block has ended; with a reason, discard what is in it.
 
     Where a transaction may decide, what was emitted in it stays for that.
 
@@ -117,7 +117,7 @@ def end_block(region: Region, reason: object, why: str = "its block has ended") 
 
 
 def begun(segment: Callable[[], object] | None) -> Callable[[], object] | None:
-    """For what handlers emit: a transaction that is open decides, and not one that is to come.
+    """Return the segments for what handlers emit: an open transaction decides, not one to come.
 
     That may be another handler's. Where none is open, the attempt decides.
     """
@@ -132,7 +132,7 @@ def begun(segment: Callable[[], object] | None) -> Callable[[], object] | None:
 
 
 def end_attempt(root: Region, failure: object = None) -> None:
-    """Decide about what a handler emitted: throw away what its transactions have rolled back.
+    """Decide about what a handler emitted: discard what its transactions have rolled back.
 
     Args:
         root: of the attempt.
@@ -185,7 +185,7 @@ def left_open(root: Region) -> ReleaseError | None:
 
 
 def throw_undecided(root: Region, reason: object) -> None:
-    """Throw away what no transaction has decided about, below a region whose block has failed.
+    """Discard what no transaction has decided about, below a region whose block has failed.
 
     A transaction that is open may still commit, and what was emitted in it is kept then.
     """
@@ -218,7 +218,7 @@ def decide_from_here(root: Region, segment: Callable[[], object]) -> None:
 
 
 def below(root: Region) -> Iterator[Region]:
-    """A region and all in it."""
+    """Yield a region and all in it."""
     stack = [root]
     while stack:
         region = stack.pop()

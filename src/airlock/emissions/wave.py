@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ __all__ = ["Ledger", "Outcome", "Wave", "chain"]
 
 
 class Outcome(enum.IntEnum):
-    """What became of an intent."""
+    """The outcomes of an intent."""
 
     PENDING = 0
     """Not run yet: a resume runs it."""
@@ -72,7 +73,7 @@ class Wave:
         intents: in emission order.
         parent: the wave of their causes.
         causes: for each intent, the position of its cause in ``parent``.
-        decided: whether the policies have spoken.
+        decided: whether the policies have judged.
         outcomes: one ``Outcome`` for each intent, as a byte.
         deciders: what dropped, held or merged an intent, by position.
         merged: the position of the survivor, by position.
@@ -124,12 +125,11 @@ class Wave:
         self.origins: dict[int, Causation] = {}
         self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
-        self._classes = classes
+        if classes is not None:
+            self.classes = classes
         self._ids: dict[int, UUID] = {}
         self._before: tuple[Wave, list[int]] | None = None
         self._homes: list[Region] | None = None
-        self._has_headers: bool | None = None
-        self._overridden: bool | None = None
         self._own: set[Region] = set()  # regions that the handlers of the causes opened
         self._region_headers: dict[Region, Mapping[str, str]] = {}
         self._shared_headers: dict[int, Mapping[str, str]] = {}
@@ -190,7 +190,7 @@ class Wave:
         self.decided = True
 
     def _seats(self) -> Iterator[tuple[int, int, Region, int, PolicyLike]]:
-        """Every policy with what it judges: region by region outwards, then the enclosures."""
+        """Yield every policy with what it judges: region by region outwards, then the enclosures."""
         for start, end, region in self.spans:
             for seat, policy in enumerate(region.policies):
                 yield start, end, region, seat, policy
@@ -215,38 +215,34 @@ class Wave:
 
     @property
     def _told_apart(self) -> bool:
-        """Whether intents may differ in more than their values."""
+        """True if intents may differ in more than their values."""
         return bool(self.options) or self.overridden or self.has_headers
 
     # -- reading ----------------------------------------------------------------------------------
 
     @property
     def judged(self) -> bool:
-        """Whether any policy is around its intents."""
+        """True if any policy is around its intents."""
         return any(region.policies or region.enclosures for _, _, region in self.spans)
 
-    @property
+    @cached_property
     def overridden(self) -> bool:
-        """Whether any override is around its intents."""
-        if self._overridden is None:
-            self._overridden = any(region.overrides for _, _, region in self.spans)
-        return self._overridden
+        """True if any override is around its intents."""
+        return any(region.overrides for _, _, region in self.spans)
 
     def allowed(self) -> list[int] | None:
-        """Positions of what may run; None if that is everything."""
+        """Return the positions of what may run; None if that is everything."""
         if self.outcomes.count(0) == len(self.outcomes):
             return None
         return [i for i, code in enumerate(self.outcomes) if code == Outcome.PENDING]
 
-    @property
+    @cached_property
     def classes(self) -> set[type[Any]]:
         """The classes of its intents."""
-        if self._classes is None:
-            self._classes = set(map(type, self.intents))
-        return self._classes
+        return set(map(type, self.intents))
 
     def ancestors(self, position: int) -> Iterator[Any]:
-        """All that caused the intent at ``position``, the nearest first; of a batch, every member."""
+        """Yield all that caused the intent at ``position``, the nearest first; of a batch, every member."""
         wave: Wave = self
         level = [position]
         while True:
@@ -263,7 +259,7 @@ class Wave:
                 yield wave.intents[member]
 
     def origin_of(self, position: int) -> Causation:
-        """What led in other processes to the intent at ``position``, or to its first cause here."""
+        """Return what led in other processes to the intent at ``position``, or its first cause here."""
         wave: Wave = self
         while wave.parent is not None:
             position, wave = wave.causes[position], wave.parent
@@ -271,7 +267,7 @@ class Wave:
 
     @property
     def depth(self) -> int:
-        """How many handlers stand before these intents, those in other processes included."""
+        """The number of handlers before these intents, those in other processes included."""
         return self.depth_after(self.origin)
 
     def depth_after(self, origin: Causation) -> int:
@@ -280,7 +276,7 @@ class Wave:
         return self.number + max(origin.depth, opened)
 
     def lineage(self, position: int) -> Iterator[Any]:
-        """Its direct cause, the direct cause of that, and so on."""
+        """Yield its direct cause, the direct cause of that, and so on."""
         wave: Wave = self
         while True:
             if wave.parent is not None:
@@ -293,7 +289,7 @@ class Wave:
             yield wave.intents[position]
 
     def home(self, position: int) -> Region:
-        """The innermost region that says anything about the intent at ``position``."""
+        """Return the innermost region that has anything for the intent at ``position``."""
         if not self.spans:
             return self.root
         if self._homes is None:
@@ -301,7 +297,7 @@ class Wave:
         return self._homes[position]
 
     def _found_homes(self) -> list[Region]:
-        """The home of each intent: one sweep over the spans, which are nested."""
+        """Return the home of each intent: one sweep over the spans, which are nested."""
         above = set(chain(self.root.up))
         spans = [span for span in reversed(self.spans) if span[2] not in above]
         homes = list[Region]()
@@ -312,19 +308,17 @@ class Wave:
         _fill(homes, around, len(self.intents))
         return homes
 
-    @property
+    @cached_property
     def has_headers(self) -> bool:
-        """Whether any intent may have headers, of its own, its scopes' or its causes'."""
-        if self._has_headers is None:
-            self._has_headers = (
-                any(region.headers for _, _, region in self.spans)
-                or any(options.headers for options in self.options.values())
-                or (self.parent is not None and self.parent.has_headers)
-            )
-        return self._has_headers
+        """True if any intent may have headers, of its own, its scopes' or its causes'."""
+        return (
+            any(region.headers for _, _, region in self.spans)
+            or any(options.headers for options in self.options.values())
+            or (self.parent is not None and self.parent.has_headers)
+        )
 
     def headers(self, position: int) -> Mapping[str, str]:
-        """Those of the regions around it, of its causes, and its own, the nearest winning.
+        """Return the headers of the regions around it, of its causes, and its own, the nearest winning.
 
         Of a batch that mixes headers, its follow-ups have what all members share.
         """
@@ -352,7 +346,7 @@ class Wave:
         return self._shared_headers[position]
 
     def _headers_around(self, home: Region) -> Mapping[str, str]:
-        """Those of a region and of the ones around it, as far as the causes do not have them."""
+        """Return the headers of a region and those around it, as far as the causes do not have them."""
         known, below = self._region_headers, list[Region]()
         region: Region | None = home
         while region is not None and region not in known:
@@ -366,7 +360,7 @@ class Wave:
         return around
 
     def context(self, position: int) -> Hashable:
-        """What intents must share to be merged, but for their policies."""
+        """Return what intents must share to be merged, but for their policies."""
         overrides = self._override_chain(self.home(position))
         return self.options.get(position), overrides, frozenset(self.headers(position).items())
 
@@ -387,14 +381,14 @@ class Wave:
 
     @property
     def uniform(self) -> bool:
-        """Whether the same policies, overrides and headers are around all intents."""
+        """True if the same policies, overrides and headers are around all intents."""
         size = len(self.intents)
         return not self.has_headers and all(
             start == 0 and end == size for start, end, region in self.spans if _decides(region)
         )
 
     def batch_key(self, position: int, *, headers: bool) -> Hashable:
-        """Return what the members of a batch share: the region that says what holds for them.
+        """Return what the members of a batch share: the region that decides about them.
 
         Args:
             position: of a member.
@@ -416,7 +410,7 @@ class Wave:
         return found
 
     def id_of(self, position: int) -> UUID:
-        """The id it was emitted with, or one made now and kept."""
+        """Return the id it was emitted with, or one made now and kept."""
         options = self.options.get(position)
         if options is not None and options.id is not None:
             return options.id
@@ -458,7 +452,7 @@ class Wave:
             del region.options[at]  # type: ignore[union-attr]  # it has some
 
     def follow_ups(self, attempts: Sequence[Region] | None = None) -> Wave | None:
-        """The next wave: what the attempts emitted, in the order of their causes.
+        """Return the next wave: what the attempts emitted, in the order of their causes.
 
         Args:
             attempts: some of them; None for all.
@@ -503,7 +497,7 @@ class Wave:
         return wave
 
     def unfinished(self, *, interrupted: bool) -> Wave | None:
-        """A wave of what failed or is pending, with the verdicts already given.
+        """Return a wave of what failed or is pending, with the verdicts already given.
 
         Args:
             interrupted: also what was in flight when the flush was interrupted.
@@ -566,19 +560,19 @@ class Wave:
 
 
 def _decided(reason: object) -> object:
-    """What became of a stretch of an attempt: its end has put the reasons in the place of stamps."""
+    """Return why a stretch of an attempt was discarded: its end has put reasons in place of stamps."""
     return None if reason is SEALED else reason
 
 
 def chain(region: Region | None) -> Iterator[Region]:
-    """A region and those around it, outwards."""
+    """Yield a region and those around it, outwards."""
     while region is not None:
         yield region
         region = region.up
 
 
 def _causes(attempt: Region, size: int) -> list[int]:
-    """The cause of each intent that was emitted into a region of attempts."""
+    """Return the cause of each intent that was emitted into a region of attempts."""
     starts = attempt.starts
     if len(starts) == 1:
         return [attempt.cause] * size
@@ -603,7 +597,7 @@ def _decides(region: Region) -> bool:
 
 
 class _Judged:
-    """Where policies that judge by class were asked: an equal one around them need not be."""
+    """The stretches where policies that judge by class were asked: an equal one around them need not be."""
 
     def __init__(self) -> None:
         self._done: dict[Any, list[tuple[int, int]]] = {}
@@ -628,7 +622,7 @@ def _at(look: Callable[[int], Any], live: Any) -> Callable[[int], Any]:
 
 
 def _live(outcomes: bytearray, start: int, end: int) -> Any:
-    """Positions not dropped or merged."""
+    """Return the positions not dropped or merged."""
     gone = outcomes.count(Outcome.DROPPED, start, end) + outcomes.count(Outcome.MERGED, start, end)
     if not gone:
         return range(start, end)

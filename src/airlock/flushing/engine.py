@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Unpack
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,13 +13,14 @@ from airlock.emissions.report import Report
 from airlock.emissions.wave import Wave
 from airlock.errors import AsyncHandlerError
 from airlock.flushing.flush import Flush
+from airlock.flushing.gather import gather
 from airlock.handlers.overrides import checked_overrides
 from airlock.handlers.table import Binding
-from airlock.observers import Observer, Observers
+from airlock.observers import Observers
 from airlock.policies.policy import PolicyLike
 from airlock.scopes.carry import Capture
+from airlock.scopes.opening import ScopeOptions
 from airlock.scopes.scope import Scope
-from airlock.scopes.stages import How
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -36,7 +37,7 @@ Planner = Callable[["Report", "datetime | timedelta | None", "Wire | None"], "Pl
 
 @attrs.frozen(eq=False, repr=False)
 class Engine:
-    """Flushes the scopes of one boundary, and resumes their reports.
+    """The part of a boundary that flushes its scopes, and resumes their reports.
 
     Attributes:
         handlers: as registered, by intent class.
@@ -46,7 +47,7 @@ class Engine:
         observers: of all scopes.
         max_depth: how many handlers may stand between a block and an intent.
         concurrency: how many async handlers run at once.
-        fail_fast: stop a flush at the first failure, unless the scope says otherwise.
+        fail_fast: stop a flush at the first failure, unless the scope has its own.
         plan: makes a plan of what a report says is held.
         capture: makes options of what is ambient, at each emission; None for none.
     """
@@ -100,42 +101,58 @@ class Engine:
         """Return an empty report, which can be resumed."""
         return Report(self)
 
-    def note_discarded(self, report: Report, observers: tuple[Observer, ...]) -> None:
+    def note_discarded(self, scope: Scope) -> None:
         """Call the observers of a discarded scope."""
-        self._observers(observers).call(lambda observer: observer.discarded(report))
+        observers, report = Observers(scope.observers, before=self.observers), scope.report
+        observers.call(lambda observer: observer.discarded(report))
 
     # -- flushing ---------------------------------------------------------------------------------
 
-    def flush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
-        """Deliver some waves, and fill the report."""
-        self._flush(report, waves, how).run()
+    def flush(self, scope: Scope) -> None:
+        """Deliver what a scope has emitted."""
+        flush = self._flush(scope)
+        try:
+            if scope.inside is None:
+                flush.run()
+            else:
+                with scope.inside():
+                    flush.run()
+        finally:
+            scope.flushed()
 
-    async def aflush(self, report: Report, waves: Sequence[Wave], **how: Unpack[How]) -> None:
-        """``flush``, awaiting async handlers."""
-        await self._flush(report, waves, how).arun()
+    async def aflush(self, scope: Scope) -> None:
+        """Do what ``flush`` does, awaiting async handlers."""
+        flush = self._flush(scope)
+        try:
+            with nullcontext() if scope.inside is None else scope.inside():
+                await flush.arun()
+        finally:
+            scope.flushed()
 
-    def _flush(self, report: Report, waves: Sequence[Wave], how: How) -> Flush:
-        report.how = how
-        fail_fast = self.fail_fast if how["fail_fast"] is None else how["fail_fast"]
-        observers = self._observers(how["observers"])
-        return Flush(self, report, waves, observers, fail_fast=fail_fast, problems=how["problems"])
-
-    def _observers(self, observers: tuple[Observer, ...]) -> Observers:
-        """Return those of the boundary, with those of one scope."""
-        return Observers(observers, before=self.observers) if observers else self.observers
+    def _flush(self, scope: Scope) -> Flush:
+        report = Report(self)
+        wave = gather(scope, report)
+        report.fail_fast, report.observers = scope.options.fail_fast, scope.observers
+        return Flush(self, report, [wave], problems=scope.problems)
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""
-        report = Report(self, before.ledger)
+        report = self._again(before)
         with self._resuming(report, before, waves):
-            self.flush(report, waves, **_again(before))
+            Flush(self, report, waves).run()
         return report
 
     async def aresume(self, before: Report, waves: Sequence[Wave]) -> Report:
-        """``resume``, awaiting async handlers."""
-        report = Report(self, before.ledger)
+        """Do what ``resume`` does, awaiting async handlers."""
+        report = self._again(before)
         with self._resuming(report, before, waves):
-            await self.aflush(report, waves, **_again(before))
+            await Flush(self, report, waves).arun()
+        return report
+
+    def _again(self, before: Report) -> Report:
+        """Return a report of a flush that goes as the one before."""
+        report = Report(self, before.ledger)
+        report.fail_fast, report.observers = before.fail_fast, before.observers
         return report
 
     @contextmanager
@@ -149,7 +166,7 @@ class Engine:
         for root in freed:
             scope = before.scope()
             if scope is None:
-                scope = Scope(self)
+                scope = Scope(self, ScopeOptions())
                 scope.resuming(root)
             root.scope = scope
         report.scope = before.scope
@@ -163,12 +180,3 @@ class Engine:
         finally:
             for root in freed:
                 root.scope = None
-
-
-def _again(before: Report) -> How:
-    """How a report is resumed: as it was flushed."""
-    return How(
-        problems=(),
-        fail_fast=None if before.how is None else before.how["fail_fast"],
-        observers=() if before.how is None else before.how["observers"],
-    )

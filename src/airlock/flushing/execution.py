@@ -10,7 +10,7 @@ emits, and those of consecutive handlers share one where nobody can see the diff
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Generator, Hashable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,8 +34,9 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
-from airlock.scopes.current import here
-from airlock.scopes.enclose import below_enclosures
+from airlock.scopes.current import here, shared
+from airlock.scopes.enclose import landing, unknown
+from airlock.scopes.tasks import cancelling
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush
@@ -48,7 +49,7 @@ Steps = Generator[Awaitable[Any], Any, None]
 
 @attrs.frozen(eq=False, repr=False)
 class Calls:
-    """What is to be called in a wave, in order.
+    """The calls of a wave, in order.
 
     Attributes:
         subjects: what each call is given: an intent, or the list of a batch.
@@ -67,7 +68,7 @@ class Calls:
 
 
 def execute(flush: Flush, wave: Wave, calls: Calls, *, awaits: bool) -> Steps:
-    """Deliver a wave: one call after the other, or several at once if the boundary says so."""
+    """Deliver a wave: one call after the other, or several at once if the boundary has ``concurrency``."""
     if awaits and flush.engine.concurrency > 1:
         yield _together(flush, wave, calls)
     else:
@@ -123,7 +124,9 @@ class Execution:
         self._at = -1  # the position for whose attempt `_region` stands
         self._region: Region | None = None
         self._attempts: list[Region] = []
-        self._cancelling = cancelling()
+        # A home, the enclosures of the process, and the enclosures in force that it is not under.
+        self._enclosing: tuple[Region, list[Region], list[Region]] | None = None
+        self._cancelling = cancelling() if awaits else None
 
     def steps(self) -> Steps:
         """Call everything; yields what must be awaited."""
@@ -135,15 +138,17 @@ class Execution:
             elif only is None:
                 self._skip_down()
                 yield from self._call_each(zip(self._iterator, each or (), strict=False))
-            elif not self._flush.is_down(only):
+            elif not (self._flush.down and self._flush.is_down(only)):
                 yield from self._call_only(only)
         finally:
             here.set(self._outer)
             if self._count == 1:
+                # A task that outlives the handler may ask here what it ran for: there is but one.
                 self._sink.cause = self.position()
             self._sink.close("it has ended")
             if not self._apart:
-                self._end_attempt()
+                if self._region is not None:
+                    self._end_attempt()
                 self._note()
 
     # One class in a wave is the usual case, and saves a look-up for each intent. The bodies of the
@@ -252,7 +257,7 @@ class Execution:
         if len(errors) == len(members):
             self._discard_attempt(position, error)
         if isinstance(error, UnavailableError) and self._unavailable(call, members, error):
-            return call is self._calls.only
+            return call is self._calls.only  # then nothing else can be called
         for member, one in errors.items():
             self._wave.fail(member, one)
         if self._interrupted:
@@ -263,7 +268,7 @@ class Execution:
     def _errors(
         self, position: int, members: Sequence[int], error: BaseException
     ) -> dict[int, BaseException]:
-        """The error of each member that has one."""
+        """Return the error of each member that has one."""
         if isinstance(error, PartialFailure) and position in self._wave.batches:
             if error.errors and all(0 <= i < len(members) for i in error.errors):
                 return {members[i]: one for i, one in error.errors.items()}
@@ -305,6 +310,7 @@ class Execution:
         end = reached
         if self._positions is not None:
             end = self._positions[reached - 1] + 1 if reached else 0
+        # Calls run in order, so all up to there were; what is otherwise is known by position.
         wave.delivered_up_to(end)
         for position in self._handed:
             if wave.outcomes[position] == Outcome.DELIVERED:
@@ -312,6 +318,7 @@ class Execution:
         for position in self._undone:
             wave.outcomes[position] = Outcome.PENDING
         if reached < self._count:
+            # A batch is called at its last member: the others may stand before what was reached.
             for last, members in wave.batches.items():
                 for member in members if last >= end else ():
                     wave.outcomes[member] = Outcome.PENDING
@@ -319,7 +326,8 @@ class Execution:
     # -- attempts ---------------------------------------------------------------------------------
 
     def position(self) -> int:
-        """The position of the call that is under way; of a batch, that of its last member."""
+        """Return the position of the call that is under way; of a batch, that of its last member."""
+        # The iterator of a list knows how much is left: nothing is counted for each intent.
         reached: int = self._count - self._iterator.__length_hint__() - 1
         return reached if self._positions is None else self._positions[reached]
 
@@ -354,13 +362,13 @@ class Execution:
         return self._wave.home(max(self.position(), 0) if cause < 0 else cause)
 
     def described(self, cause: int) -> str:
-        """For messages: the handler of the intent at ``cause``."""
+        """Return the handler of the intent at ``cause`` in words, for messages."""
         if cause < 0:
             return "the handler that started this"
         return f"the handler of {self._wave.intents[cause]!r}"
 
     def target(self, sink: Sink) -> Region:
-        """The region that collects what the handler that is running emits.
+        """Return the region that collects what the handler that is running emits.
 
         Raises:
             ClosedRegionError: it runs no more: the next one does, or is awaited.
@@ -373,7 +381,7 @@ class Execution:
         return self._region
 
     def parent(self, sink: Sink) -> Region:
-        """``target``, holding nothing but this attempt's: for the regions that it opens."""
+        """Return ``target``, holding nothing but this attempt's: for the regions that it opens."""
         region = self.target(sink)
         starts = region.starts
         if len(starts) > 1:
@@ -385,7 +393,7 @@ class Execution:
 
     def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
         wave, region = self._wave, self._region
-        up = below_enclosures(wave.home(position), self._outer)
+        up = self._below_enclosures(wave.home(position))
         shared = region is not None and not own and self._may_share(region, up)
         if region is None or not shared:
             self._end_attempt(keep=own)
@@ -404,6 +412,19 @@ class Execution:
         region.starts.append((len(region), position))
         region.cause = position
         self._at, self._region = position, region
+        return region
+
+    def _below_enclosures(self, home: Region) -> Region:
+        """Return the region that emissions for a home go into: below the enclosures in force."""
+        held = self._enclosing
+        # They are looked up again where another enclosure may be in force. For each handler that
+        # emits, it would cost as much as there are enclosures around the flush.
+        same = held is not None and held[0] is home and held[1] == shared
+        if held is None or not same or any(one.is_closed for one in held[2]):
+            held = self._enclosing = home, [*shared], unknown(home, self._outer)
+        region = home
+        for enclosure in reversed(held[2]):
+            region = landing(enclosure, region)
         return region
 
     def _may_share(self, region: Region, up: Region) -> bool:
@@ -638,15 +659,6 @@ def interrupts(error: BaseException, before: int | None, *, awaits: bool) -> boo
         return True
     now = cancelling()
     return awaits and (now is None or before is None or now > before)
-
-
-def cancelling() -> int | None:
-    """Return how often the asyncio task that is running was asked to cancel; None if unknown."""
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
-    task = None if asyncio is None or loop is None else asyncio.current_task(loop)
-    asked: Callable[[], int] | None = getattr(task, "cancelling", None)
-    return None if asked is None else asked()
 
 
 def refuse(handler: Handler, subject: Any, awaitable: Any) -> NoReturn:

@@ -24,13 +24,14 @@ from airlock.errors import (
     HandlerCancelledError,
     UnavailableError,
 )
-from airlock.flushing.execution import Steps, cancelling, drive, execute, interrupts
-from airlock.flushing.resolution import Work, arrange, resolve
+from airlock.flushing.execution import Steps, drive, execute, interrupts
+from airlock.flushing.resolution import Positions, Work, arrange, resolve
 from airlock.flushing.unplanned import watch
 from airlock.handlers.overrides import Overrides
 from airlock.handlers.providers import Handler
 from airlock.observers import Observers
 from airlock.scopes.current import judge
+from airlock.scopes.tasks import cancelling
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine
@@ -60,14 +61,14 @@ class Flush:
 
     Args:
         engine: of the boundary.
-        report: to be filled.
+        report: to be filled; it has the scope's ``fail_fast`` and observers.
         waves: to begin with: what a block emitted, or what a report has left.
-        observers: to call.
-        fail_fast: stop at the first failure; the rest stays pending.
         problems: errors to raise at the end, whatever else happens.
         journal: writes down every call; it takes the follow-ups too, and they do not run here.
 
     Attributes:
+        observers: those of the boundary, and those of the scope.
+        fail_fast: stop at the first failure; the rest stays pending.
         resolved: handlers by intent class, each resolved once per flush.
         works: how each intent class is delivered.
         handing_over: what is called for all that goes to a dispatcher.
@@ -80,16 +81,16 @@ class Flush:
         engine: Engine,
         report: Report,
         waves: Sequence[Wave],
-        observers: Observers,
         *,
-        fail_fast: bool,
         problems: tuple[Exception, ...] = (),
         journal: Journal | None = None,
     ) -> None:
         self.engine = engine
         self.report = report
-        self.observers = observers
-        self.fail_fast = fail_fast
+        self.observers = engine.observers
+        if report.observers:
+            self.observers = Observers(report.observers, before=engine.observers)
+        self.fail_fast = engine.fail_fast if report.fail_fast is None else report.fail_fast
         self.journal = journal
         self.resolved: dict[type[Any], Handler] = {}
         self.works: dict[type[Any], Work] = {}
@@ -97,6 +98,7 @@ class Flush:
         self.down: list[tuple[Handler, UnavailableError]] = []
         self._queue = deque(waves)
         self._running: Wave | None = None
+        self._judged = False
         self._ran = False
         self._problems = problems
         self._refusals: list[Exception] = []
@@ -112,7 +114,7 @@ class Flush:
             pass  # it yields nothing
 
     async def arun(self) -> None:
-        """``run`` where handlers are async."""
+        """Do what ``run`` does, where handlers are async."""
         await drive(self._steps(awaits=True))
 
     def _steps(self, *, awaits: bool) -> Steps:
@@ -132,27 +134,32 @@ class Flush:
         while self._queue:
             wave = self._queue.popleft()
             self.report.waves.append(wave)
-            if not wave.decided and not self._decided(wave):
+            # Without spans there is no policy and no override; a resumed wave was decided before.
+            if not wave.decided and wave.spans and not self._decided(wave):
                 continue
-            if wave.depth > self.engine.max_depth:
+            wave.decided = True
+            allowed = wave.allowed()
+            if wave.depth_after(wave.origin) > self.engine.max_depth:
                 _fail_too_deep(wave, self.engine.max_depth)
-            else:
-                overrides = Overrides(wave) if wave.overridden else None
-                if not (yield from self._resolved(wave, overrides, awaits=awaits)):
+            elif allowed is None or allowed:
+                overrides = Overrides(wave) if wave.spans and wave.overridden else None
+                if not (yield from self._resolved(wave, allowed, overrides, awaits=awaits)):
                     continue
                 self._ran = True
                 self._running = wave
-                calls = arrange(self, wave, overrides, awaits=awaits)
+                calls = arrange(self, wave, allowed, overrides, awaits=awaits)
                 yield from execute(self, wave, calls, awaits=awaits)
-                self._follow(wave)
+                self._running = None
+                if wave.attempts or wave.discarded:
+                    self._follow(wave)
             if self.fail_fast and wave.errors:
                 return
 
     def _decided(self, wave: Wave) -> bool:
         """Ask the policies; return False if they refuse the wave."""
         if not wave.judged:
-            wave.decided = True
             return True
+        self._judged = True
         try:
             judge(lambda: wave.decide(self.report.ledger))
         except AirlockError as error:
@@ -171,15 +178,15 @@ class Flush:
             Exception: as ``resolution.resolve`` does.
         """
         overrides = Overrides(wave) if wave.overridden else None
-        yield from resolve(self, wave, overrides, awaits=awaits)
+        yield from resolve(self, wave, wave.allowed(), overrides, awaits=awaits)
 
     def _resolved(
-        self, wave: Wave, overrides: Overrides | None, *, awaits: bool
+        self, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
     ) -> Generator[Awaitable[Any], Any, bool]:
         """Resolve the handlers of a wave; return False if something does not fit."""
-        before = cancelling()
+        before = cancelling() if awaits else None
         try:
-            yield from resolve(self, wave, overrides, awaits=awaits)
+            yield from resolve(self, wave, allowed, overrides, awaits=awaits)
         except Exception as error:  # noqa: BLE001 - a provider's too: it refuses the wave
             self._refusals.append(error)
             return False
@@ -194,9 +201,6 @@ class Flush:
 
     def _follow(self, wave: Wave) -> None:
         """Queue the follow-ups of a wave that ran."""
-        self._running = None
-        if not wave.attempts and not wave.discarded:
-            return
         following = wave.follow_ups() if self.journal is None else None
         wave.discarded.sort(key=itemgetter(2))  # by cause, whichever attempt was over first
         if following is not None:
@@ -208,7 +212,7 @@ class Flush:
             self._follow(self._running)
         self.report.waves += self._queue
         self._queue.clear()
-        if self.journal is None:
+        if self.journal is None and self._judged:
             watch(self.report)
         if self.observers.any:
             self.observers.call(lambda observer: observer.flushed(self.report))
@@ -231,13 +235,14 @@ class Flush:
 
     def _raise(self) -> None:
         """Raise one error for everything that went wrong, with the report."""
-        failed = any(wave.errors for wave in self.report.waves)
+        failed = [wave for wave in self.report.waves if wave.errors]
         if not (failed or self._refusals or self._problems or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]
         problems = [*self._refusals, *self._problems]
         down = [error for _, error in self.down]
         refusals = [*problems, *down]
+        # One problem is raised as it is: a FlushError is for several, or for effects that failed.
         if not failures and len(refusals) == 1 and (not self._ran or self._problems):
             alone: Any = refusals[0]
             with suppress(Exception):  # a provider's error may take no attributes

@@ -33,45 +33,49 @@ from airlock.handlers.providers import Handler
 from airlock.handlers.retry import RetryPolicy
 from airlock.handlers.signatures import is_async
 from airlock.handlers.table import Binding
-from airlock.scopes.current import Runs, here, in_asyncio, running
+from airlock.scopes.current import Runs, here, running
+from airlock.scopes.tasks import in_asyncio
 
 if TYPE_CHECKING:
     from airlock.flushing.flush import Flush
 
-__all__ = ["Work", "arrange", "resolve"]
+__all__ = ["Positions", "Work", "arrange", "resolve"]
 
 
 @attrs.frozen(eq=False, repr=False)
 class Work:
-    """How the intents of one class are delivered.
+    """The way to deliver the intents of one class.
 
     Attributes:
         call: called for each intent, or for each batch.
         handler: as resolved; None for what is handed over.
         binding: as registered; None for what is handed over.
         dispatch: where it goes.
+        batch: whether it is called with lists.
     """
 
     call: Handler
     handler: Handler | None
     binding: Binding | None
     dispatch: Dispatcher
+    batch: bool = False
 
-    @property
-    def batch(self) -> bool:
-        """Whether it is called with lists."""
-        return self.binding is not None and self.binding.batch
 
+Positions = Sequence[int] | None
+"""Of the intents of a wave that may run; None for all."""
 
 Resolving = Generator[Awaitable[Any], Any, None]
 
 
-def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Resolving:
+def resolve(
+    flush: Flush, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
+) -> Resolving:
     """Make the works of a wave; yields what must be awaited, and takes the result.
 
     Args:
         flush: of which the wave is a part.
         wave: which has been decided.
+        allowed: positions of what may run.
         overrides: of the wave; None if there are none.
         awaits: whether handlers may be async.
 
@@ -85,23 +89,19 @@ def resolve(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bo
             "Boundary(concurrency=...) runs under asyncio, and this is another event loop. "
             "Here leave it 1: the handlers of a flush then run one after the other."
         )
-    needing, asking = _classes(flush, wave, overrides, awaits=awaits)
+    needing, asking = wave.classes, set[type[Any]]()
+    if allowed is not None or overrides is not None:
+        needing, asking = _classes(flush, wave, allowed, overrides, awaits=awaits)
     classes = needing | asking if asking else needing
     if wave.options:
         _check_options(flush, wave)
     missing = list[type[Any]]()
     for cls in sorted(classes, key=_order) if len(classes) > 1 else classes:
-        dispatch = engine.dispatch_in(wave, cls)
+        dispatch = INLINE if engine.dispatch is INLINE else engine.dispatch_in(wave, cls)
         binding = engine.binding(cls)
         if dispatch is not INLINE:
             if cls in needing:  # what an override stands for is not carried
-                dispatch.check(cls)
-                _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
-                call = flush.handing_over.get(dispatch)
-                if call is None:
-                    call = _handing_over(flush, dispatch, awaits=awaits)
-                    flush.handing_over[dispatch] = call
-                flush.works[cls] = Work(call, None, None, dispatch)
+                _add_handing_over(flush, cls, dispatch, awaits=awaits)
         elif binding is None:
             missing += [cls] if cls in needing else []
         else:
@@ -121,8 +121,10 @@ def _handler(
     """Return the handler of a class, with its dependencies."""
     handler = flush.resolved.get(cls)
     if handler is None:
-        _check_interceptors(flush, cls, binding.name, awaits=awaits)
-        binding.refuse_lacking(awaits=awaits)
+        if flush.engine.interceptors:
+            _check_interceptors(flush, cls, binding.name, awaits=awaits)
+        if binding.dependencies is not None:
+            binding.refuse_lacking(awaits=awaits)
         handler = binding.provide()
         if isawaitable(handler):
             if not awaits:
@@ -142,7 +144,16 @@ def _add_work(
     if not awaits and is_async(handler):
         raise AsyncHandlerError(binding.name, cls.__qualname__)
     call = compose(flush, handler, binding.retry, awaits=awaits)
-    flush.works[cls] = Work(call, handler, binding, INLINE)
+    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch)
+
+
+def _add_handing_over(flush: Flush, cls: type[Any], dispatch: Dispatcher, *, awaits: bool) -> None:
+    dispatch.check(cls)
+    _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
+    call = flush.handing_over.get(dispatch)
+    if call is None:
+        call = flush.handing_over[dispatch] = _handing_over(flush, dispatch, awaits=awaits)
+    flush.works[cls] = Work(call, None, None, dispatch)
 
 
 def _order(cls: type[Any]) -> str:
@@ -150,21 +161,19 @@ def _order(cls: type[Any]) -> str:
 
 
 def _classes(
-    flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool
+    flush: Flush, wave: Wave, allowed: Positions, overrides: Overrides | None, *, awaits: bool
 ) -> tuple[set[type[Any]], set[type[Any]]]:
     """Return the classes that need a handler, and those whose overrides may call on to one.
 
     Raises:
         AsyncHandlerError: an override must be awaited, and the flush is sync.
     """
-    allowed = wave.allowed()
+    positions = range(len(wave.intents)) if allowed is None else allowed
     if overrides is None:
-        if allowed is None:
-            return wave.classes, set()
-        return {type(wave.intents[i]) for i in allowed}, set()
+        return {type(wave.intents[i]) for i in positions}, set()
     needing, asking = set[type[Any]](), set[type[Any]]()
     checked = set[Link]()
-    for i in range(len(wave.intents)) if allowed is None else allowed:
+    for i in positions:
         cls, link = type(wave.intents[i]), overrides.of(i)
         if link is None:
             needing.add(cls)
@@ -231,7 +240,7 @@ def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handle
 
 
 def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
-    """Return a call whose attempts the observers hear of."""
+    """Return a call whose attempts the observers are called for."""
     observers = flush.observers
     ends = observers.watch_ends
 
@@ -265,7 +274,7 @@ def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> 
 
 
 def _retried(call: Handler, retry: RetryPolicy, *, awaits: bool) -> Handler:
-    """Return a call that is repeated as a policy says. One that succeeds costs next to nothing."""
+    """Return a call that is repeated under a policy. One that succeeds costs next to nothing."""
     on = retry.on
 
     def first(subject: Any) -> object:
@@ -320,7 +329,7 @@ class _Attempts:
             raise
 
     async def arun(self) -> object:
-        """``run``, awaiting the result."""
+        """Do what ``run`` does, awaiting the result."""
         self._begin()
         try:
             result = self._call(self._subject)
@@ -339,9 +348,10 @@ class _Attempts:
 # -- arranging ------------------------------------------------------------------------------------
 
 
-def arrange(flush: Flush, wave: Wave, overrides: Overrides | None, *, awaits: bool) -> Calls:
+def arrange(
+    flush: Flush, wave: Wave, positions: Positions, overrides: Overrides | None, *, awaits: bool
+) -> Calls:
     """Return what is to be called for the intents of a wave that are allowed, in order."""
-    positions: Sequence[int] | None = wave.allowed()
     classes = wave.classes
     whole = range(len(wave.intents)) if positions is None else positions
     if overrides is None and len(classes) == 1:

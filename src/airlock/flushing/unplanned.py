@@ -14,7 +14,7 @@ __all__ = ["unclaimed", "watch"]
 
 
 def watch(report: Report) -> None:
-    """Warn when a report is gone, and nobody made a plan of what it says is held, or looked at it."""
+    """Warn when a report is gone, and nobody made a plan of the intents held in it, or looked at them."""
     holding = [(wave, held) for wave in report.waves if wave.deciders and (held := unclaimed(wave))]
     if holding:
         number, region = sum(len(held) for _, held in holding), holding[0][0].root
@@ -28,7 +28,7 @@ def watch(report: Report) -> None:
 
 
 def unclaimed(wave: Wave) -> list[int]:
-    """Positions of what is held in a wave, but for what a recorder holds and takes care of itself."""
+    """Return the positions held in a wave, but for what a recorder holds and takes care of itself."""
     if not wave.outcomes.count(Outcome.HELD):
         return []
     return [

@@ -19,7 +19,7 @@ __all__ = ["Dependencies", "Lacking", "async_resources"]
 
 @attrs.frozen
 class Lacking:
-    """What keeps the dependencies of a handler from being supplied, in words.
+    """The reasons why dependencies of a handler cannot be supplied, in words.
 
     Attributes:
         undefined: with the reason; calling these providers raises.
@@ -49,7 +49,7 @@ class Dependencies:
         self._plain: tuple[Any, ...] | None = None
 
     def lacking(self) -> Lacking:
-        """What is lacking now, with every provider as it is overridden now."""
+        """Return what is lacking now, with every provider as it is overridden now."""
         undefined, unopened, awaited = list[Any](), list[Any](), list[Any]()
         for one in _reached(self._provider):
             if why := _undefined(one):
@@ -80,14 +80,14 @@ class Dependencies:
 
 
 def async_resources(container: Any) -> tuple[str, ...]:
-    """The names of the resources of a container that only an async block can open."""
+    """Return the names of the resources of a container that only an async block can open."""
     names = dict(_names(container))
     resources = container.traverse(types=[providers.Resource])
     return tuple(sorted(_named(one, names) for one in resources if _awaited(one)))
 
 
 def _reached(provider: Any, *, overridden: bool = True) -> Iterator[Any]:
-    """The provider, and those that are called to make what it provides, each once.
+    """Return the provider, and those that are called to make what it provides, each once.
 
     Args:
         provider: where to begin.
@@ -107,7 +107,7 @@ def _reached(provider: Any, *, overridden: bool = True) -> Iterator[Any]:
 
 
 def _called(one: Any) -> list[Any]:
-    """The providers that a provider calls; others it hands on as they are."""
+    """Return the providers that a provider calls; others it hands on as they are."""
     if isinstance(one, _HANDED_ON):
         return []
     if isinstance(one, providers.Dependency):
@@ -154,7 +154,7 @@ _SAFE = (providers.ConfigurationOption, providers.Object)
 
 
 def _key(selector: Any) -> Any:
-    """What a selector selects by, where that is known; else None."""
+    """Return what a selector selects by, where that is known; else None."""
     by = selector.selector
     while getattr(by, "last_overriding", None) is not None:
         by = by.last_overriding
@@ -167,7 +167,7 @@ def _key(selector: Any) -> Any:
 
 
 def _awaited(one: Any) -> str | None:
-    """What makes the result of a provider awaitable; None if it is not."""
+    """Return what makes the result of a provider awaitable; None if it is not."""
     if isinstance(one, providers.Resource):
         return "an async resource" if _opens_async(one.provides) else None
     if isinstance(one, providers.Coroutine):
@@ -193,7 +193,7 @@ def _is_async(function: Any) -> bool:
 
 
 def _names(container: Any, path: str = "") -> Iterator[tuple[int, str]]:
-    """The names of the providers of a container, and of those inside of it."""
+    """Return the names of the providers of a container, and of those inside of it."""
     for name, provider in container.providers.items():
         yield id(provider), f"{path}{name}"
         if isinstance(provider, providers.Container | providers.DependenciesContainer):
@@ -202,7 +202,7 @@ def _names(container: Any, path: str = "") -> Iterator[tuple[int, str]]:
 
 
 def _named(one: Any, names: dict[int, str]) -> str:
-    """The name of a provider in its container; of one without a name, what it provides."""
+    """Return the name of a provider in its container; of one without a name, what it provides."""
     if id(one) in names:
         return f"`{names[id(one)]}`"
     if isinstance(one, providers.ConfigurationOption):

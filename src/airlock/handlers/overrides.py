@@ -22,7 +22,7 @@ __all__ = ["Link", "Override", "Overrides", "Wrapped", "checked_overrides"]
 
 @attrs.frozen(eq=False, repr=False)
 class Override:
-    """What stands for a handler: called with the intent and what it replaces; None drops.
+    """A replacement for a handler: called with the intent and what it replaces; None drops.
 
     Attributes:
         call: what is called.

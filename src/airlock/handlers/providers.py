@@ -146,11 +146,11 @@ class Handles(providers.Factory[Any], Generic[IntentT]):
         self.place = caller()
 
     def _accepts(self, intent_type: type[Any]) -> Any:
-        """The type of the handler's argument."""
+        """Return the type of the handler's argument."""
         return intent_type
 
     def _provided(self, handler: Any) -> tuple[Any, ...]:
-        """What the factory calls, with the dependencies, to make the handler."""
+        """Return what the factory calls, with the dependencies, to make the handler."""
         return (handler,) if inspect.isclass(handler) else (functools.partial, handler)
 
     def __deepcopy__(self, memo: Any) -> Self:
@@ -250,7 +250,7 @@ class HandlesBatch(Handles[IntentT]):
 
 
 class Expands(Handles[IntentT]):
-    """Turns one event into several effects, which follow it as its follow-ups.
+    """A provider that turns one event into several effects, which follow it as its follow-ups.
 
     Args:
         intent_type: an intent class, the event.
@@ -315,7 +315,7 @@ async def _emit_awaited(made: Any) -> None:
 
 
 def calling(effect: EffectFunction[..., Any]) -> Callable[..., object]:
-    """A handler of the effect's intents that calls it with their fields."""
+    """Return a handler of the effect's intents that calls it with their fields."""
     function = effect.function
     parameters = inspect.signature(function).parameters.values()
     first = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]

@@ -40,7 +40,7 @@ def _not_negative(_: RetryPolicy, attribute: Any, value: Any) -> None:
 
 @attrs.frozen
 class RetryPolicy:
-    """How often and when a handler is called again after an error.
+    """A policy of how often and when a handler is called again after an error.
 
     Waits grow exponentially with jitter, between ``wait_initial`` and ``wait_max``. What a failed
     attempt emitted is discarded, unless it was committed in a transaction of its own. Needs the extra ``airlock-effects[retry]``.
@@ -88,7 +88,7 @@ class RetryPolicy:
         return stamina.RetryingCaller(**self._arguments(began)).on(self.on)(attempt)
 
     async def acall(self, attempt: Callable[[], Awaitable[object]], began: float) -> object:
-        """``call``, awaiting each attempt."""
+        """Do what ``call`` does, awaiting each attempt."""
         import stamina  # noqa: PLC0415
 
         return await stamina.AsyncRetryingCaller(**self._arguments(began)).on(self.on)(attempt)

@@ -132,7 +132,7 @@ def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> Non
 
 
 def is_async(handler: Any) -> bool:
-    """Whether calling it gives something to await, as far as its definition tells."""
+    """Return True if its definition shows that calling it gives something to await."""
     if inspect.isclass(handler):
         handler = getattr(handler, "__call__", None)  # noqa: B004 - of its instances
     while True:

@@ -69,7 +69,7 @@ class Binding:
     def awaited(self) -> str | None:
         """Return why only an async flush can run the handler, as it is overridden now; None if any can.
 
-        As far as the declarations tell: what a plain function returns is not known.
+        As far as the declarations show: what a plain function returns is not known.
         """
         if is_async(self._runs()):
             return "is async"
@@ -77,7 +77,7 @@ class Binding:
         return f"needs {', '.join(awaited)}" if awaited else None
 
     def undefined(self) -> tuple[str, ...]:
-        """The dependencies that nothing supplies, with the reason."""
+        """Return the dependencies that nothing supplies, with the reason."""
         return self._lacking().undefined
 
     def refuse_lacking(self, *, awaits: bool) -> None:
@@ -112,7 +112,7 @@ class Binding:
         return Lacking() if self.dependencies is None else self.dependencies.lacking()
 
     def _runs(self) -> Any:
-        """What is called: the target, or what overrides its provider now."""
+        """Return what is called: the target, or what overrides its provider now."""
         provider: Any = self.provide
         while getattr(provider, "last_overriding", None) is not None:
             provider = provider.last_overriding
@@ -129,7 +129,7 @@ Wiring: TypeAlias = "Mapping[Any, Callable[..., object]] | containers.Container"
 
 
 def handler_table(wiring: Wiring) -> dict[type[Any], Binding]:
-    """The handlers of a mapping or a container, by intent type.
+    """Return the handlers of a mapping or a container, by intent type.
 
     Raises:
         DuplicateHandlerError: two for one type.

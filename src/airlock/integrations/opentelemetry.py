@@ -17,7 +17,7 @@ from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import MissingExtraError
 from airlock.observers import Observer
-from airlock.scopes.enclose import ABANDONED
+from airlock.scopes.blocks import ABANDONED
 
 try:
     from opentelemetry import context, metrics, propagate, trace

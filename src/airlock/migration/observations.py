@@ -26,8 +26,7 @@ from airlock.migration.deferred import Reads
 from airlock.observers import Observer
 from airlock.release import Fate
 from airlock.scopes.current import judge
-from airlock.scopes.lifetime import Lifetime
-from airlock.scopes.stages import State
+from airlock.scopes.scope import Scope, State
 
 __all__ = ["HARM", "WORDS", "Noted", "Observation", "Observations", "Shadow"]
 
@@ -84,7 +83,7 @@ class Shadow(Observer):
         scope: an outermost one.
     """
 
-    def __init__(self, observations: Observations, scope: Lifetime) -> None:
+    def __init__(self, observations: Observations, scope: Scope) -> None:
         self._observations = observations
         self._root = scope.region
         self._opened = scope.region.described()
@@ -282,7 +281,7 @@ class Observations:
         self.calls = calls
         self._sites = sites
         self._counts: dict[tuple[Place | None, str], Counter[str]] = {}
-        self._shadows: WeakKeyDictionary[Lifetime, Shadow] = WeakKeyDictionary()
+        self._shadows: WeakKeyDictionary[Scope, Shadow] = WeakKeyDictionary()
         self._lock = RLock()
 
     def note(self, what: str, place: Place, value: Callable[[], Any], region: Region) -> Noted:
@@ -315,7 +314,7 @@ class Observations:
             counts[fate] += 1
             return counts[fate]
 
-    def _shadow(self, scope: Lifetime) -> Shadow:
+    def _shadow(self, scope: Scope) -> Shadow:
         with self._lock:
             found = self._shadows.get(scope)
             if found is None:

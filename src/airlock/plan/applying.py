@@ -218,10 +218,9 @@ class Application:
             self._journal.end((self._numbers[i], *state_of(wave, i)) for i in wave.errors)
 
     def _flush(self, wave: Wave) -> Flush:
-        engine, report = self._stage.engine, Report(self._stage.engine)
-        flush = Flush(
-            engine, report, [wave], engine.observers, fail_fast=self._fail_fast, journal=self
-        )
+        report = Report(self._stage.engine)
+        report.fail_fast = self._fail_fast
+        flush = Flush(self._stage.engine, report, [wave], journal=self)
         flush.resolved = self._stage.resolved
         return flush
 

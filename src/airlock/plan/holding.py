@@ -19,7 +19,7 @@ from airlock.policies.policy import View
 from airlock.policies.recorder import Recorder
 from airlock.policies.verdict import ALLOW, HOLD, Verdict
 from airlock.scopes.enclose import enclose
-from airlock.scopes.stages import State
+from airlock.scopes.scope import State
 from airlock.wire.codec import Wire
 
 __all__ = ["Holder", "holding"]

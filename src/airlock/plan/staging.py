@@ -15,6 +15,7 @@ from airlock.plan.entry import PlanEntry
 from airlock.policies.policy import PolicyLike
 from airlock.scopes.current import JUDGING, guards_of, here, judge, outwards
 from airlock.scopes.enclose import process_policies
+from airlock.scopes.opening import ScopeOptions
 from airlock.scopes.scope import Scope
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Stage:
         self._inside = Region("plan", policies=engine.policy)
         self._outside = Region("plan", enclosures=self._around)
         self._ledger: Ledger = {}
-        scope = Scope(engine)
+        scope = Scope(engine, ScopeOptions())
         self.root = Region(
             "plan",
             scope=scope,

@@ -7,7 +7,6 @@ that it is the current one, in whichever context that happens.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, ParamSpec, Protocol
@@ -33,6 +32,7 @@ from airlock.policies.judge import BadVerdictsError, ask
 from airlock.policies.policy import PolicyLike, View, guard_of, shown_policy
 from airlock.policies.recorder import Recorder
 from airlock.policies.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.scopes.tasks import at_work, running_task, task_name
 
 __all__ = ["deliveries", "delivery", "emit", "emit_all", "enqueue"]
 
@@ -40,7 +40,7 @@ P = ParamSpec("P")
 
 
 class ScopelessRegion(Region):
-    """Where no scope is open. An ``enclose`` outside of scopes is one too.
+    """The region that is current where no scope is open. An ``enclose`` outside of scopes is one too.
 
     What enclosures drop is dropped; anything else is refused, for it has no scope.
     """
@@ -74,7 +74,7 @@ class ScopelessRegion(Region):
 
 
 class JudgingRegion(ScopelessRegion):
-    """Current while a policy speaks: policies do not emit."""
+    """The region that is current while a policy judges: policies do not emit."""
 
     __slots__ = ()
 
@@ -162,7 +162,7 @@ def enqueue(effect: EffectFunction[P, Any], /, *args: P.args, **kwargs: P.kwargs
 
 
 def outwards(region: Region) -> Iterator[Region]:
-    """A region and those that were current around it, innermost first."""
+    """Yield a region and those that were current around it, innermost first."""
     at: Region | None = region
     while at is not None:
         yield at
@@ -170,12 +170,12 @@ def outwards(region: Region) -> Iterator[Region]:
 
 
 def outside(region: Region) -> Region:
-    """What was current when a region opened."""
+    """Return the region that was current when a region opened."""
     return NOWHERE if region.outer is None else region.outer
 
 
 def guards_of(policies: Sequence[PolicyLike], region: str, place: Place | str) -> tuple[Guard, ...]:
-    """What policies do at the emit site, kept from emitting themselves."""
+    """Return what policies do at the emit site, kept from emitting themselves."""
     if not policies:
         return ()
     guards = (guard for guard in map(guard_of, policies) if guard is not None)
@@ -216,11 +216,11 @@ def leave(region: Region, *, owner: Any = None) -> None:
     current = here.get()
     now = own(current)
     task = running_task()
-    if owner is not None and task is not None and owner is not task and _at_work(owner):
+    if owner is not None and task is not None and owner is not task and at_work(owner):
         raise ScopeOrderError(
             region.described(),
-            f"{now.described()}, in task {_name(task)}",
-            f"It was entered in task {_name(owner)}, which is still running: leave it there.",
+            f"{now.described()}, in task {task_name(task)}",
+            f"It was entered in task {task_name(owner)}, which is still running: leave it there.",
         )
     if now is not region:
         inside = region in outwards(now)
@@ -308,7 +308,7 @@ def _is_exclusive(policy: PolicyLike) -> bool:
 
 
 def drop_or_refuse(intent: Any, enclosures: Sequence[Region]) -> None:
-    """Drop an intent that was emitted where no scope is open, if an enclosure says so.
+    """Drop an intent that was emitted where no scope is open, if an enclosure drops it.
 
     Args:
         intent: to judge.
@@ -349,41 +349,11 @@ def _verdict(policy: PolicyLike, intent: Any, region: Region, *, held: bool) -> 
     return ALLOW if answer is None else answer[0]
 
 
-def running_task() -> Any:
-    """The asyncio or trio task that is running; None outside of them. Imports neither."""
-    asyncio = sys.modules.get("asyncio")
-    loop = None if asyncio is None else asyncio._get_running_loop()  # noqa: SLF001 - documented
-    if asyncio is not None and loop is not None:
-        return asyncio.current_task(loop)
-    trio = sys.modules.get("trio")
-    return (
-        trio.lowlevel.current_task() if trio is not None and trio.lowlevel.in_trio_task() else None
-    )
-
-
-def in_asyncio() -> bool:
-    """Whether an asyncio loop runs in this thread."""
-    asyncio = sys.modules.get("asyncio")
-    # Not current_task(), which raises without a loop, and takes ten times as long for that.
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented
-
-
-def _at_work(task: Any) -> bool:
-    """Whether a task has not ended."""
-    if hasattr(task, "done"):
-        return not task.done()
-    return task.coro.cr_frame is not None
-
-
-def _name(task: Any) -> str:
-    return str(task.get_name() if hasattr(task, "get_name") else task.name)
-
-
 # -- what the handler that is running here is for -----------------------------------------------
 
 
 def delivery() -> Delivery:
-    """Inside a handler: the delivery it runs for.
+    """Return the delivery that the handler here runs for.
 
     Raises:
         DeliveryError: no handler is running here, or a batch handler is (see ``deliveries``).
@@ -401,7 +371,7 @@ def delivery() -> Delivery:
 
 
 def deliveries() -> tuple[Delivery, ...]:
-    """Inside a batch handler: the deliveries of its members, in order.
+    """Return the deliveries of the members that the batch handler here runs for, in order.
 
     Raises:
         DeliveryError: no handler is running here.
@@ -417,7 +387,7 @@ def deliveries() -> tuple[Delivery, ...]:
 
 
 class Runs(Protocol):
-    """What calls handlers, as seen from inside of one."""
+    """The caller of a handler, as seen from inside of it."""
 
     def deliveries(self, cause: int = -1) -> tuple[Delivery, ...]: ...
     def again(self, error: BaseException, /) -> None: ...

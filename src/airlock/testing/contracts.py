@@ -32,7 +32,7 @@ from airlock.flushing.engine import Engine
 from airlock.handlers.signatures import is_async
 from airlock.policies.policy import View
 from airlock.policies.verdict import ALLOW, DROP, Verdict
-from airlock.scopes.current import in_asyncio
+from airlock.scopes.tasks import in_asyncio
 from airlock.testing.strategies import strategy_of
 
 import hypothesis  # isort: skip

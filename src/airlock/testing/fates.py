@@ -13,7 +13,7 @@ from airlock.emissions.segments import against, segment_of
 from airlock.emissions.wave import Outcome, Wave
 from airlock.release import UNDECIDED
 from airlock.release import Fate as Segments
-from airlock.scopes.stages import WAITING
+from airlock.scopes.scope import WAITING
 
 __all__ = ["Fate", "fate_of"]
 

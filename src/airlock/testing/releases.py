@@ -22,8 +22,7 @@ from airlock.boundary.boundary import Boundary
 from airlock.effects.intent import intent
 from airlock.errors import AsyncHandlerError, FlushError
 from airlock.release import OnFlushError, Release
-from airlock.scopes.scope import Scope
-from airlock.scopes.stages import DISCARDED, FLUSHED
+from airlock.scopes.scope import DISCARDED, FLUSHED, Scope
 
 __all__ = ["ReleaseContract", "ReleaseHarness"]
 

@@ -24,7 +24,7 @@ from airlock.integrations.django import on_commit as exported
 from airlock.integrations.django.testing import EffectsTestMixin
 from airlock.integrations.django.transactions import on_commit
 from airlock.integrations.django.watching import transactions_of
-from airlock.scopes.stages import State
+from airlock.scopes.scope import State
 from tests.integrations.django.shop.models import Row
 from tests.integrations.services import postgresql
 

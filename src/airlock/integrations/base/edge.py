@@ -20,8 +20,8 @@ from airlock.errors import DeclarationError, ScopeOrderError
 from airlock.observers import Observer
 from airlock.policies.policy import PolicyLike
 from airlock.release import OnFlushError, Release, check_on_flush_error
-from airlock.scopes.scope import Scope
-from airlock.scopes.stages import CLOSED, OPEN, WAITING, Keep
+from airlock.scopes.ending import Keep
+from airlock.scopes.scope import CLOSED, OPEN, WAITING, Scope
 
 __all__ = ["SLOW", "Edge", "Work", "keep_web"]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from airlock.errors import AirlockError, PlanError, SettingError
 from airlock.policies.builtin import Drop
-from airlock.scopes.enclose import enclose, succeeded
+from airlock.scopes.enclose import enclose
+from airlock.scopes.ending import succeeded
 
 if TYPE_CHECKING:
     from airlock.plan import Plan, holding

@@ -19,7 +19,7 @@ from airlock.integrations.base.looping import has_async, in_loop, run
 from airlock.integrations.celery.dispatch import check_app
 from airlock.integrations.celery.worker import OWN, home_of
 from airlock.release import Release
-from airlock.scopes.stages import Keep
+from airlock.scopes.ending import Keep
 
 __all__ = ["effects_tasks", "keep_task"]
 

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from airlock import Scope
 from airlock.errors import ScopeOrderError, SettingError
 from airlock.integrations.django.conf import conf
-from airlock.scopes.stages import CLOSED, WAITING
+from airlock.scopes.scope import CLOSED, WAITING
 
 __all__ = ["EffectsMiddleware", "positions"]
 

@@ -35,8 +35,8 @@ from airlock.migration.celery.call import Call
 from airlock.migration.celery.hooks import Hooks, catch, is_overridden, uncaught
 from airlock.migration.celery.results import result_of, watch
 from airlock.migration.observations import Observations
+from airlock.scopes.blocks import RegionBlock
 from airlock.scopes.current import emit, here
-from airlock.scopes.enclose import RegionBlock
 
 __all__ = ["Buffering", "Installed", "Mode", "install"]
 
@@ -376,7 +376,7 @@ def sends(region: Region) -> bool:
     """Return True if the scope of a region can send calls, or no scope is open."""
     if region.scope is None:
         return True
-    around = chain(region.as_parent())  # while a handler runs, the current region has no overrides
+    around = chain(region)
     if any(CallTask in (one.overrides or ()) for one in around):
         return True
     engine = region.scope.engine

@@ -25,8 +25,7 @@ from airlock.errors import ScopeStateError, UnreleasedResultError
 from airlock.integrations.celery.calls import AWAITED, CallTask
 from airlock.integrations.celery.signatures import thaw
 from airlock.migration.observations import Observations
-from airlock.scopes.scope import Scope
-from airlock.scopes.stages import State
+from airlock.scopes.scope import Scope, State
 
 __all__ = ["BufferedCall", "released_first", "result_of", "watch"]
 
