@@ -96,7 +96,7 @@ class AirlockError(Exception):
 
     @property
     def report(self) -> Report | None:
-        """What became of the intents, where a flush was stopped; None elsewhere."""
+        """The outcome of every intent, where the error stopped a flush; None elsewhere."""
         report: Report | None = vars(self).get("report_of_flush")
         return report
 
@@ -193,7 +193,7 @@ class NoScopeError(EmissionError, LookupError):
 
 @facts
 class NotAnIntentError(EmissionError, TypeError):
-    """What was emitted is not an intent."""
+    """The emitted value is not an intent."""
 
     what: str
     problem: str
@@ -544,7 +544,7 @@ class UnavailableError(AirlockError, ConnectionError):
 
 @facts
 class UndeclaredHereError(AirlockError):
-    """This worker cannot deliver a message, and another or a later one may: it is to be kept.
+    """This worker cannot deliver a message, but another or a later one may: the queue must keep it.
 
     Its kind or version is not declared here, it has no handler here, or the boundary cannot be
     made. The error that says so is the cause.
@@ -619,7 +619,7 @@ class WireError(AirlockError, ValueError):
 
     @property
     def unknown(self) -> bool:
-        """Whether the kind or the version is not declared here, so that a later release may know it."""
+        """True if the kind or the version is not declared here; a later release may declare it."""
         told = self.kind is not None and self.version is not None
         return told and self.path in ("$.kind", "$.version")
 
@@ -717,7 +717,7 @@ class ApplyError(AirlockError, ExceptionGroup[Exception]):
         return f"{super().__str__()}. Everything else was attempted; to go on, call apply again"
 
     def derive(self, excs: Sequence[Any], /) -> ApplyError:  # type: ignore[override]  # typeshed's is generic in the exception
-        """A group of some of the errors: for ``split`` and ``except*``."""
+        """Return a group of some of the errors: for ``split`` and ``except*``."""
         return ApplyError(self.message, excs, self.applied)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -747,7 +747,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     @property
     def report(self) -> Report:
-        """What became of every intent. It stays in the process where the flush ran."""
+        """The outcome of every intent. The report stays in the process where the flush ran."""
         report = super().report
         if report is None:
             raise AttributeError("this FlushError was pickled, and its report was left behind")
@@ -758,7 +758,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
         vars(self)["report_of_flush"] = report
 
     def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]  # typeshed's is generic in the exception
-        """A group of some of the errors, with the same report: for ``split`` and ``except*``."""
+        """Return a group of some errors, with the same report: for ``split`` and ``except*``."""
         return FlushError(self.message, excs, super().report)
 
     def __str__(self) -> str:

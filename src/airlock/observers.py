@@ -24,22 +24,22 @@ class Observer:
     """
 
     def flushing(self, report: Report, /) -> None:
-        """A flush begins; ``flushed`` will be called with the same report, which is empty now."""
+        """Note that a flush begins; ``flushed`` is called with the same report, now empty."""
 
     def started(self, delivery: Delivery, /) -> None:
-        """An attempt begins."""
+        """Note that an attempt begins."""
 
     def ended(self, delivery: Delivery, error: BaseException | None, /) -> None:
-        """An attempt ended: well, or with an error (there may be another attempt).
+        """Note that an attempt ended: well, or with an error (there may be another attempt).
 
         The delivery is the object that ``started`` was given.
         """
 
     def flushed(self, report: Report, /) -> None:
-        """A flush is over, whatever came of it."""
+        """Note that a flush is over, whatever its outcome."""
 
     def discarded(self, report: Report, /) -> None:
-        """A scope was discarded."""
+        """Note that a scope was discarded."""
 
 
 class Log(Observer):
@@ -98,18 +98,18 @@ class Observers:
 
     @property
     def any(self) -> bool:
-        """Whether there is one left to call."""
+        """True if there is one left to call."""
         return bool(self._observers) or (self._before is not None and self._before.any)
 
     @property
     def watch_attempts(self) -> bool:
-        """Whether one is called for each attempt."""
+        """True if an observer is called for each attempt."""
         own = bool(self._starting or self._ending)
         return own or (self._before is not None and self._before.watch_attempts)
 
     @property
     def watch_ends(self) -> bool:
-        """Whether one is called at the end of each attempt."""
+        """True if an observer is called at the end of each attempt."""
         return bool(self._ending) or (self._before is not None and self._before.watch_ends)
 
     def started(self, deliveries: Sequence[Delivery]) -> None:

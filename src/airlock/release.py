@@ -33,7 +33,7 @@ def check_on_flush_error(where: str, value: object) -> None:
 
 
 class Fate(enum.Enum):
-    """What became of a segment."""
+    """The outcome of a segment."""
 
     WAITING = "no transaction has begun"
     OPEN = "its transaction is open"
@@ -87,7 +87,7 @@ class Segment:
 
     @property
     def fate(self) -> Fate:
-        """Its own, or that of the segment around it."""
+        """The fate of this segment, or that of the segment around it."""
         # In one step: savepoints may be thousands deep, and this is asked for each of them.
         if self._root is None or self._fate is Fate.ROLLED_BACK:
             return self._fate
@@ -99,27 +99,27 @@ class Segment:
         return self if self._root is None else self._root
 
     def nested(self) -> Segment:
-        """A savepoint in it."""
+        """Return a savepoint in this segment."""
         return Segment(parent=self)
 
     def around(self) -> Iterator[Segment]:
-        """It, and the segments around it, outwards."""
+        """Yield this segment and those around it, outwards."""
         segment: Segment | None = self
         while segment is not None:
             yield segment
             segment = segment.parent
 
     def begin(self) -> None:
-        """The transaction that it waited for has begun."""
+        """Note that the transaction that this segment waited for has begun."""
         if self._fate is Fate.WAITING:
             self._fate = Fate.OPEN
 
     def commit(self) -> None:
-        """The transaction was committed: what was emitted in it may escape."""
+        """Note that the transaction was committed: what was emitted in it may escape."""
         self._end(Fate.COMMITTED)
 
     def roll_back(self) -> None:
-        """The transaction or savepoint was rolled back: what was emitted in it is thrown away."""
+        """Note that the transaction or savepoint was rolled back: its intents are discarded."""
         inside = [*(self._inside or ())]
         while inside:
             segment = inside.pop()
@@ -135,7 +135,7 @@ class Segment:
             self._end(Fate.CLOSED)
 
     def doubt(self) -> None:
-        """Its commit was interrupted: what was emitted in it is pending, for somebody to decide."""
+        """Note that the commit was interrupted: intents stay pending, for somebody to decide."""
         self._end(Fate.UNKNOWN)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
@@ -165,11 +165,11 @@ class Segment:
 
 
 class Release(Protocol):
-    """When the intents of a scope may escape. Passed as ``boundary.scope(release=...)``."""
+    """The rule for when the intents of a scope may escape: ``boundary.scope(release=...)``."""
 
     @property
     def on_flush_error(self) -> OnFlushError:
-        """What to do with an error of a flush that a commit set off.
+        """The action on an error of a flush that a commit triggered.
 
         The commit cannot be undone by then. ``"report"`` stores it in the scope's report and logs
         it; ``"raise"`` raises it from the commit.
@@ -177,7 +177,7 @@ class Release(Protocol):
         ...
 
     def segment(self) -> Segment | None:
-        """The innermost transaction or savepoint that is open now.
+        """Return the innermost transaction or savepoint that is open now.
 
         Where none is open, a segment that waits for the next one to begin; or None, where each
         statement commits by itself: then the block decides, as it does if none begins. Called at

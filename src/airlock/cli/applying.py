@@ -25,7 +25,7 @@ __all__ = ["apply", "resume"]
 
 
 def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What applying and resuming have in common."""
+    """Add the options that applying and resuming share."""
     options = (
         click.argument("file", type=FILE),
         click.option("--boundary", required=True, metavar="MODULE:NAME", help="Has the handlers."),

@@ -1,4 +1,4 @@
-"""What people are told when a command fails, and with which exit code."""
+"""The report of a failing command on the terminal, and its exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Failure(click.ClickException):
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # a class variable there
-        """How the command exits."""
+        """The exit code of the command."""
         return self.code
 
 
@@ -86,7 +86,7 @@ def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
 
 
 def told(error: Exception) -> str:
-    """An error in words, with what to do about it in a shell."""
+    """Format an error, with what to do about it in a shell."""
     if isinstance(error, PlanError) and type(error) in _HINTS:
         return f"{error.what} {error.problem}. {_HINTS[type(error)]}"
     for argument, option in _OPTIONS.items():
@@ -106,7 +106,7 @@ _OPTIONS = {"apply(kinds=...)": "--kind", "apply(indices=...)": "--index"}
 
 
 def code_of(error: Exception) -> int:
-    """The exit code for an error."""
+    """Return the exit code for an error."""
     if isinstance(error, MaybeDoneError):
         return MAYBE_DONE
     if isinstance(error, ApplyError):

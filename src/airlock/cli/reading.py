@@ -33,7 +33,7 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def loaded_from(path: Path, wire: str | None, modules: tuple[str, ...]) -> Plan:
-    """The plan in a file, once the modules that declare its intents are imported."""
+    """Load the plan in a file, after importing the modules that declare its intents."""
     from airlock.plan import Plan  # noqa: PLC0415
 
     for module in modules:

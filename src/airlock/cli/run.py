@@ -154,7 +154,7 @@ def _ended(program: str, arguments: Sequence[str], *, as_module: bool) -> int:
 
 
 def _code(said: object) -> int:
-    """The exit code that ``sys.exit`` means."""
+    """Return the exit code for the argument of ``sys.exit``."""
     if said is None or isinstance(said, int):
         return said or 0
     click.echo(str(said), err=True)
@@ -162,7 +162,7 @@ def _code(said: object) -> int:
 
 
 def _tell_error(error: BaseException) -> None:
-    """A traceback without the frames that run the program."""
+    """Print a traceback without the frames that run the program."""
     trace = error.__traceback__
     while trace is not None and (
         trace.tb_frame.f_code.co_filename == __file__

@@ -38,7 +38,7 @@ def process(order_id: int, effects: EffectBuffer) -> None:
 
 
 def notify_warehouse(intent: NotifyWarehouse) -> None:
-    """A handler."""
+    """Handle the notification."""
     click.echo(f"    warehouse: pack order {intent.order_id}")
 
 
@@ -51,7 +51,7 @@ boundary = Boundary({NotifyWarehouse: notify_warehouse, SendEmail: send_email})
 
 
 def _dies_once(order_id: int) -> Callable[[NotifyWarehouse], None]:
-    """A handler that takes the process with it, in the midst of its work."""
+    """Return a handler that ends the process once, in the middle of its work."""
 
     def dies(intent: NotifyWarehouse) -> None:
         notify_warehouse(intent)
@@ -70,7 +70,7 @@ def crash(file: str) -> None:
 
 
 def tell() -> None:
-    """Tell it, from the beginning."""
+    """Run the story, from the beginning."""
     _say("Domain code says what should happen:", inspect.getsource(process))
     _say("Effects happen when the block ends:", "with boundary.scope() as effects:")
     with boundary.scope() as effects:

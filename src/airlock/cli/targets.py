@@ -28,7 +28,7 @@ SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 def boundary_of(target: str) -> Boundary:
-    """The boundary that a target names, or that the function there returns.
+    """Return the boundary that a target names, or that the function there returns.
 
     Raises:
         Failure: there is none.
@@ -39,7 +39,7 @@ def boundary_of(target: str) -> Boundary:
 
 
 def wire_of(target: str | None) -> Wire:
-    """The wire that a target names; the usual one, if there is no target.
+    """Return the wire that a target names; the default one, if there is no target.
 
     Raises:
         Failure: there is none.
@@ -69,7 +69,7 @@ def _called(target: str, factory: Any) -> Any:
 
 
 def named(target: str) -> Any:
-    """What a target names.
+    """Return the object that a target names.
 
     Raises:
         Failure: there is no such thing.
@@ -92,7 +92,7 @@ def named(target: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """A module, looked for in the current folder first.
+    """Import a module, looking in the current folder first.
 
     Raises:
         Failure: it is not there, or cannot be imported.
@@ -135,7 +135,7 @@ def set_django_up() -> None:
 
 
 def _failed(what: str, error: BaseException) -> Failure:
-    """What went wrong in somebody's module, with their part of the traceback."""
+    """Return the failure of a user's module, with the user's part of the traceback."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""What caused an intent, in a form that can leave the process: kinds and digests, no values."""
+"""The causes of an intent, in a form that can leave the process: kinds and digests, no values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ancestor:
     digests: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     def said(self, key: Key | None, intent: Any) -> bool:
-        """Whether, for this key, it said the same as an intent of its kind.
+        """Return True if the ancestor is of the same kind, with the same digest for this key.
 
         False too where that cannot be known: no digest was sent, or none can be made.
         """
@@ -47,7 +47,7 @@ def _from_zero(_: object, __: object, depth: int) -> None:
 
 @attrs.frozen
 class Causation:
-    """What led to an intent in other processes.
+    """The causes of an intent in other processes.
 
     Args:
         depth: how many handlers stand between the first block and it.
@@ -63,7 +63,7 @@ NO_CAUSE = Causation()
 
 
 def name_of_key(key: Key | None) -> str | None:
-    """The name of a key in every process that runs the same code; None if it has none.
+    """Return the name of a key in every process that runs the same code; None if it has none.
 
     ``""`` is the whole value. A lambda and a local function have no name of their own.
 
@@ -84,7 +84,7 @@ def name_of_key(key: Key | None) -> str | None:
 
 
 def digest(value: object) -> str | None:
-    """A stable hash of a value: equal values have equal ones, in every process.
+    """Return a stable hash of a value: equal values have equal ones, in every process.
 
     None for what has no such hash: a value of an unknown type, or with something sensitive in it,
     since a short secret can be found by trying.

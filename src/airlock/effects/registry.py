@@ -1,4 +1,4 @@
-"""Which classes are intents, and by which kinds they are known."""
+"""The registry of intent classes, by kind and version."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 @attrs.frozen
 class IntentSpec:
-    """What ``@intent`` was told, and where.
+    """The arguments of ``@intent``, and the place of its call.
 
     Attributes:
         kind: stable name, on the wire and in reports.
@@ -50,17 +50,17 @@ def declared() -> tuple[type[Any], ...]:
 
 
 def types_named(kind: str) -> tuple[type[Any], ...]:
-    """The intent classes of a kind, all versions; empty if none is declared (yet)."""
+    """Return the intent classes of a kind, all versions; empty if none is declared (yet)."""
     return tuple(cls for (name, _), cls in _kinds.items() if name == kind)
 
 
 def type_named(kind: str, version: int) -> type[Any] | None:
-    """The intent class of a kind and version; None if none is declared (yet)."""
+    """Return the intent class of a kind and version; None if none is declared (yet)."""
     return _kinds.get((kind, version))
 
 
 def spec_of(cls: type[Any]) -> IntentSpec:
-    """The spec of an intent class.
+    """Return the spec of an intent class.
 
     Raises:
         DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
@@ -105,7 +105,7 @@ def located(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """A short name of anything, for messages."""
+    """Return a short name of anything, for messages."""
     if isinstance(value, type):
         return f"the class {value.__qualname__}"
     name = getattr(value, "__qualname__", None)

@@ -160,7 +160,7 @@ class Telemetry(Observer):
 
 
 def reason_of(decider: object) -> str:
-    """Why an intent was discarded, as one of few words: it becomes the name of a series."""
+    """Return why an intent was discarded, as one of few words: it becomes the name of a series."""
     if isinstance(decider, BaseException):
         return named(decider)
     return decider if decider in REASONS and isinstance(decider, str) else "other"
@@ -170,7 +170,7 @@ REASONS = ("rollback", "its keep hook", "discard()", ABANDONED)
 
 
 def named(error: BaseException) -> str:
-    """The name of an error's type."""
+    """Return the name of an error's type."""
     cls = type(error)
     return (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -90,7 +90,7 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
 
 
 def telling(connection: object, who: str) -> Connection:
-    """The connection, if it is one that tells of its commits."""
+    """Return the connection, if it is one that reports its commits."""
     if isinstance(connection, Connection):
         return connection
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
@@ -151,7 +151,7 @@ class Connection(sqlite3.Connection):
     @overload
     def cursor(self, factory: Callable[[sqlite3.Connection], C]) -> C: ...
     def cursor(self, factory: Any = None) -> Any:
-        """A cursor; ``factory`` must make a ``Cursor``.
+        """Return a cursor; ``factory`` must make a ``Cursor``.
 
         Raises:
             ReleaseError: it made another one, whose commits would go unseen.
@@ -202,7 +202,7 @@ class Connection(sqlite3.Connection):
             super().__setattr__(name, value)
 
     def _ending(self, statement: str) -> str:
-        """What commit() or rollback() execute: nothing, where ``autocommit`` is True."""
+        """Return what commit() or rollback() execute: nothing, where ``autocommit`` is True."""
         return "" if autocommit(self) is True else statement
 
 
@@ -264,7 +264,7 @@ def exhaust(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def autocommit(connection: sqlite3.Connection) -> object:
-    """True or False; something else in the legacy mode, the only one before Python 3.12."""
+    """Return True or False; something else in the legacy mode, the only one before Python 3.12."""
     return getattr(connection, "autocommit", None)
 
 
@@ -404,7 +404,7 @@ class Transactions:
         )
 
     def _told(self, ended: list[Callable[[], None]]) -> list[Exception]:
-        """Tell segments what became of them.
+        """Report to segments what became of them.
 
         Returns:
             The errors of flushes.
@@ -467,7 +467,7 @@ def only_reads(statement: str) -> bool:
 
 @lru_cache(maxsize=256)
 def control(statement: str) -> tuple[str, bytes | None]:
-    """What a statement does to transactions: a verb or nothing, and the savepoint's name.
+    """Return what a statement does to transactions: a verb or nothing, and the savepoint's name.
 
     Example:
         >>> from airlock.integrations.sqlite3 import control
@@ -482,7 +482,7 @@ def control(statement: str) -> tuple[str, bytes | None]:
 
 
 def folded(name: str) -> bytes:
-    """A name as SQLite compares it: without quotes, ASCII in lower case."""
+    """Return a name as SQLite compares it: without quotes, ASCII in lower case."""
     if name[0] == "[":
         name = name[1:-1]
     elif name[0] in "\"'`":
@@ -491,7 +491,7 @@ def folded(name: str) -> bytes:
 
 
 def split(script: str) -> Iterator[str]:
-    """The statements of a script."""
+    """Split a script into its statements."""
     start = end = 0
     while end := script.find(";", end) + 1:
         if sqlite3.complete_statement(script[start:end]):

@@ -115,14 +115,14 @@ class Application:
         self._judged: float = inf
 
     def run(self) -> Applied:
-        """The sync driver."""
+        """Drive the steps synchronously."""
         for step in self._steps():
             with self._kept():
                 step.run()
         return self._applied()
 
     async def arun(self) -> Applied:
-        """The async driver."""
+        """Drive the steps asynchronously."""
         for step in self._steps():
             with self._kept():
                 await step.arun()
@@ -130,7 +130,7 @@ class Application:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """What a step ends in, if the rest can be attempted all the same."""
+        """Catch the error of a step after which the rest can still be attempted."""
         try:
             yield
         except FlushError:
@@ -161,7 +161,7 @@ class Application:
             raise resolving.error
 
     def _planned(self) -> Iterator[list[tuple[int, PlanEntry]]]:
-        """What is chosen of the plan and not done, in chunks."""
+        """Yield the chosen effects of the plan that are not done, in chunks."""
         lines = enumerate(self._plan.entry_lines())
         while part := list(islice(lines, CHUNK)):
             done = self._journal.done(part[0][0], part[-1][0])
@@ -170,7 +170,7 @@ class Application:
                 yield chunk
 
     def _follow_ups(self) -> Iterator[Step]:
-        """Generation by generation, in the order of their causes."""
+        """Yield the follow-ups, generation by generation, in the order of their causes."""
         last = len(self._plan) - 1
         while not self._stopped:
             waiting = self._journal.follow_ups(("allowed", "failed"), last, CHUNK)

@@ -1,4 +1,4 @@
-"""What was in flight when a program died, and may have happened: who decides about it."""
+"""Decisions about effects that were in flight when a program died, and may have happened."""
 
 from __future__ import annotations
 

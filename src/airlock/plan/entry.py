@@ -51,7 +51,7 @@ class PlanEntry:
 
     @property
     def id(self) -> UUID:
-        """Its id, here and wherever it is delivered."""
+        """The id of the intent, here and wherever it is delivered."""
         return self.envelope.id
 
     @property
@@ -66,12 +66,12 @@ class PlanEntry:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of its scopes, of its causes, and its own."""
+        """The headers of the intent's scopes, of its causes, and its own."""
         return self.envelope.headers
 
     @property
     def causation(self) -> Causation:
-        """What led to it."""
+        """The causes of the intent."""
         return self.envelope.causation
 
     @property
@@ -86,7 +86,7 @@ class PlanEntry:
 
 
 def write_entry(wire: Wire, entry: PlanEntry) -> bytes:
-    """An entry as a line.
+    """Write an entry as a line.
 
     Raises:
         UnencodableError: the intent has no form on the wire.
@@ -96,7 +96,7 @@ def write_entry(wire: Wire, entry: PlanEntry) -> bytes:
 
 
 def read_entry(wire: Wire, line: bytes) -> PlanEntry:
-    """The entry of a line.
+    """Read the entry of a line.
 
     Raises:
         WireError: its intent cannot be read here.

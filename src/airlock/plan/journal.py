@@ -57,7 +57,7 @@ State = tuple[int, str, str | None]
 
 @attrs.frozen
 class FollowUp:
-    """What a handler emitted, while a plan was applied."""
+    """An intent that a handler emitted while a plan was applied."""
 
     line: bytes
     state: str
@@ -140,7 +140,7 @@ class JournalFile:
             ).fetchall()
 
     def done(self, first: int, last: int) -> set[int]:
-        """Which numbers of a range never run again."""
+        """Return the numbers of a range that never run again."""
         with self._told():
             return {
                 number
@@ -151,7 +151,7 @@ class JournalFile:
             }
 
     def count_done(self, size: int) -> int:
-        """How many effects of the plan itself never run again."""
+        """Count the effects of the plan itself that never run again."""
         with self._told():
             query = "SELECT count(*) FROM effects WHERE number < ? AND state IN (?, ?)"
             return int(self._one(query, size, *DONE))
@@ -178,7 +178,7 @@ class JournalFile:
         return self._next
 
     def states(self, *, follow_ups: bool) -> dict[str, int]:
-        """How many effects of the plan, or how many follow-ups, are in each state."""
+        """Count the effects of the plan, or the follow-ups, in each state."""
         query = "SELECT state, count(*) FROM effects WHERE (line IS NOT NULL) = ? GROUP BY state"
         with self._told():
             return dict(self._database.execute(query, (follow_ups,)))
@@ -189,7 +189,7 @@ class JournalFile:
     # -- writing ----------------------------------------------------------------------------------
 
     def begin(self, numbers: Iterable[int]) -> None:
-        """Some effects are about to happen."""
+        """Record that some effects are about to happen."""
         with self._told(), self._transaction():
             self._database.executemany(
                 "INSERT INTO effects (number, state) VALUES (?, 'running') "
@@ -198,7 +198,7 @@ class JournalFile:
             )
 
     def end(self, states: Iterable[State], follow_ups: Sequence[FollowUp] = ()) -> None:
-        """What became of some effects, and what their handlers emitted."""
+        """Record the outcome of some effects, and what their handlers emitted."""
         with self._told(), self._transaction():
             self._database.executemany(
                 "UPDATE effects SET state = ?2, detail = ?3 WHERE number = ?1", states

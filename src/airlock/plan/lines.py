@@ -35,7 +35,7 @@ Lines = Iterable[bytes]
 
 @attrs.frozen
 class Head:
-    """What the first line says."""
+    """The content of the first line."""
 
     created: datetime
     expires: datetime | None
@@ -43,7 +43,7 @@ class Head:
 
 @attrs.frozen
 class Foot:
-    """What the last line says."""
+    """The content of the last line."""
 
     effects: int
     kinds: Mapping[tuple[str, int], int]
@@ -51,7 +51,7 @@ class Foot:
 
 
 def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None) -> list[bytes]:
-    """The lines of a plan of some entries, each with the line it is written as."""
+    """Write the lines of a plan of some entries, each with the line it is written as."""
     now = datetime.now(UTC).replace(microsecond=0)
     head = {
         "airlock_plan": FORMAT,
@@ -77,7 +77,7 @@ def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None
 
 
 def _with_digest(counts: bytes, digest: str) -> bytes:
-    """The footer, of which the digest is the end."""
+    """Return the footer, of which the digest is the end."""
     return counts + _DIGEST + b'"sha256:' + digest.encode() + b'"}\n'
 
 
@@ -95,7 +95,7 @@ class FileLines:
 
 
 def checked(lines: Lines, name: str) -> tuple[Head, Foot]:
-    """What header and footer say, once the digest was seen to be right.
+    """Return the header and the footer, after checking the digest.
 
     Raises:
         PlanFormatError: something is wrong with the document.

@@ -29,7 +29,7 @@ Position = tuple[Wave, int]
 
 
 def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
-    """A plan of what a scope holds."""
+    """Make a plan of what a scope holds."""
     held = ((wave, i) for wave in report.waves for i in unclaimed(wave))
     return plan_of(held, expires, wire)
 
@@ -80,7 +80,7 @@ def _lines(
 
 
 def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
-    """An intent as an entry.
+    """Return an intent as an entry.
 
     Raises:
         PlanError: it is under an override.
@@ -105,12 +105,12 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
 
 @lru_cache(256)
 def _shown(place: Place, _: str) -> str:
-    """A place as it is shown in a working directory: looked up once, for it takes a while."""
+    """Format a place as seen from a working directory; cached, for it takes a while."""
     return shown(place)
 
 
 def _moment(expires: datetime | timedelta | None) -> datetime | None:
-    """When a plan expires, in UTC."""
+    """Return when a plan expires, in UTC."""
     if isinstance(expires, timedelta):
         return (datetime.now(UTC) + expires).replace(microsecond=0)
     if expires is None:

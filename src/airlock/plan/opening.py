@@ -1,4 +1,4 @@
-"""What ``boundary.apply`` is asked for: checked, and everything that it needs opened."""
+"""The request to ``boundary.apply``, checked, and everything that it needs opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Request", "application", "preview"]
 
 
 class Request(TypedDict, total=False):
-    """How a plan is to be applied: the arguments of ``boundary.apply``."""
+    """The arguments of ``boundary.apply``."""
 
     kinds: Iterable[Any] | None
     indices: Iterable[int] | None

@@ -45,7 +45,7 @@ class _Selecting(Policy):
 
 
 def _written(name: str, arguments: list[str], **options: object) -> str:
-    """A policy as it is written."""
+    """Format a policy as the call that makes it."""
     given = [argument for argument in arguments if argument]
     given += [
         f"{option}={value!r}"
@@ -165,7 +165,7 @@ class Dedupe(Policy):
         return verdicts
 
     def _groups(self, view: View) -> list[list[int]]:
-        """The indices of intents that say the same, where there are several."""
+        """Return the indices of intents with equal keys, where there are several."""
         intents = view.intents
         simple = self.key is None and view.mergeable
         if simple and not self.types.selectors and len(set(intents)) == len(intents):
@@ -280,7 +280,7 @@ class OncePerChain(Policy):
         return any(cause.kind == kind and cause.said(self.key, intent) for cause in remote)
 
     def ancestor(self, cause: Any) -> Mapping[str, str]:
-        """What to tell another process of an intent: its digest, by the name of the key."""
+        """Return the headers that identify an intent in other processes: its digest, by key name."""
         name = name_of_key(self.key)
         if self.key is None or name is None or type(cause) not in self.types:
             return {}

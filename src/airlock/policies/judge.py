@@ -16,7 +16,7 @@ class BadVerdictsError(Exception):  # internal; the boundary turns it into a Pol
 
 
 def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
-    """The verdicts of one policy, checked.
+    """Return the verdicts of one policy, checked.
 
     Returns:
         One verdict for each intent of the view, or None if all of them are ALLOW.

@@ -1,4 +1,4 @@
-"""How a test writes what it expects: ``like``, ``in_order``, ``any_order``, ``one_of``, ``never``."""
+"""Expectations in tests: ``like``, ``in_order``, ``any_order``, ``one_of``, ``never``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def like(intent: Any, /, **fields: Any) -> Expectation:
-    """An emission of a class, with some of its fields. The intent is never constructed.
+    """Expect an emission of a class, with some of its fields. The intent is never constructed.
 
     Args:
         intent: an intent class (its subclasses fit too), an effect function, or, for
@@ -77,7 +77,7 @@ def like(intent: Any, /, **fields: Any) -> Expectation:
 
 
 def in_order(*parts: Any) -> Expectation:
-    """These, one after the other. Other effects may stand in between.
+    """Expect these, one after the other. Other effects may stand in between.
 
     Args:
         *parts: intents, intent classes, or expectations.
@@ -131,7 +131,7 @@ def _written(expectation: Expectation) -> Expectation:
 
 
 def _nested(value: Any) -> Iterator[Expectation]:
-    """The expectations that stand in a value."""
+    """Yield the expectations that stand in a value."""
     if isinstance(value, Expectation):
         yield value
     elif isinstance(value, list | tuple):
@@ -140,7 +140,7 @@ def _nested(value: Any) -> Iterator[Expectation]:
 
 
 def expectation_of(value: Any, by: str) -> Expectation:
-    """What a test gave as an expectation.
+    """Convert what a test gave to an expectation.
 
     Args:
         value: an intent, an intent class, an effect function, or an expectation.
@@ -204,7 +204,7 @@ def _no_intent(value: Any, by: str) -> ExpectationError:
 
 
 def _field(cls: type[Any], name: str) -> str:
-    """The field that is meant by its name or alias."""
+    """Return the field with a name or alias."""
     by_name: dict[str, str] = {}
     for attribute in attrs.fields(cls):
         by_name.update({attribute.name: attribute.name, attribute.alias: attribute.name})
@@ -221,7 +221,7 @@ def _field(cls: type[Any], name: str) -> str:
 
 
 def never_used(tape: Tape) -> ExpectationError | None:
-    """The complaint about expectations that nothing looked for; None if there are none."""
+    """Return the error about expectations that nothing looked for; None if there are none."""
     unused = {
         id(one.outermost): f"{one.outermost!r} of {shown(place)}"
         for one, place in tape.expectations

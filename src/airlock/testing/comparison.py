@@ -1,4 +1,4 @@
-"""Why a comparison with ``==`` failed: two sequences of intents, side by side."""
+"""Explanation of a failed ``==``: two sequences of intents, side by side."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TABLE = 10_000
 
 
 def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:
-    """Why ``left == right`` or ``left in right`` is false: in a line, and at length.
+    """Explain why ``left == right`` or ``left in right`` is false: in a line, and at length.
 
     Returns:
         None if that is not about intents.
@@ -83,7 +83,7 @@ def unchanging(*compared: Any) -> Iterator[None]:
 
 
 def _emissions(sequence: Any) -> Sequence[Emission]:
-    """Where intents were emitted, as far as that is known."""
+    """Return the emissions of the intents, as far as they are known."""
     if isinstance(sequence, Recording):
         return sequence.tape.escaping
     # An excerpt that the test has changed is a list as any other.
@@ -117,7 +117,7 @@ def _not_in(wanted: Any, buffer: EffectBuffer) -> tuple[str, list[str]] | None:
 
 
 def _buffered(leaf: Leaf, intents: Sequence[Any]) -> list[str]:
-    """What comes nearest in a buffer that records no places."""
+    """List the nearest intents in a buffer that records no places."""
     if not intents:
         return ["the buffer is empty"]
     first, more, last = ends(list(enumerate(intents, 1)), LINES - 1)
@@ -137,7 +137,7 @@ def _is_sequence(value: object) -> bool:
 
 
 def _values(sequence: Any) -> list[Any]:
-    """The intents, without looking at them as a test does."""
+    """Return the intents, without marking them as looked at."""
     return list(sequence.flat().intents if isinstance(sequence, EffectBuffer) else sequence)
 
 
@@ -150,7 +150,7 @@ def _named(sequence: Any) -> str:
 def compared(
     emitted: Sequence[Any], expected: Sequence[Any], places: Sequence[Place | None] = ()
 ) -> list[str]:
-    """What tells emitted intents from expected ones.
+    """Compare emitted intents with expected ones.
 
     Args:
         emitted: intents.
@@ -223,7 +223,7 @@ def _shown(one: Any) -> str:
 
 
 def _missing(one: Any) -> str:
-    """Why what is expected is not there, where that is plain."""
+    """Explain why what is expected is missing, where that is plain."""
     if isinstance(one, type):
         return f"no intent is equal to a class: write like({name_of(one)})"
     if isinstance(one, Expectation) and not isinstance(one, Leaf):

@@ -121,7 +121,7 @@ def _named(cls: type[Any]) -> str:
 
 
 class _Contract:
-    """What is expected of one intent class and its handler."""
+    """The contract of one intent class and its handler."""
 
     def __init__(
         self, boundary: Boundary, known: Engine, cls: type[Any], runner: asyncio.Runner

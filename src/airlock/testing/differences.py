@@ -1,4 +1,4 @@
-"""What tells two values apart, field by field; sensitive values are never shown."""
+"""Differences between two values, field by field; sensitive values are never shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Difference:
 
 
 def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]:
-    """Where ``got`` is not as expected; nothing if they are equal.
+    """Yield where ``got`` is not as expected; nothing if they are equal.
 
     Args:
         expected: a value, which may be or hold matchers.
@@ -145,7 +145,7 @@ def _of_elements(
 
 
 def in_common(expected: Sequence[Any], got: Sequence[Any]) -> tuple[int, int]:
-    """How many elements two sequences begin with, and then end with, alike."""
+    """Return how many elements two sequences begin with, and then end with, alike."""
     begin, shorter = 0, min(len(expected), len(got))
     while begin < shorter and _equal(expected[begin], got[begin]):
         begin += 1

@@ -1,4 +1,4 @@
-"""Why an assertion about effects failed: as text, readable without colour, never cut short."""
+"""Explanations of failed assertions: text, readable without colour, never cut short."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _were(count: int) -> str:
 
 
 def listed(emissions: Sequence[Emission]) -> list[str]:
-    """A line for each: value and place."""
+    """Format a line for each emission: value and place."""
     first, left_out, last = ends(emissions, LINES - 1)
     listed_ones = [*first, *last]
     pairs = zip(values_of(listed_ones), listed_ones, strict=True)
@@ -135,7 +135,7 @@ def listed(emissions: Sequence[Emission]) -> list[str]:
 
 
 def why_missing(tape: Tape, leaf: Leaf, free: Sequence[Emission]) -> list[str]:
-    """What became of what is missing, or what comes nearest to it.
+    """Explain what became of a missing effect, or what comes nearest to it.
 
     Args:
         tape: with all emissions.
@@ -164,14 +164,14 @@ def why_missing(tape: Tape, leaf: Leaf, free: Sequence[Emission]) -> list[str]:
 
 
 def class_of(leaf: Leaf) -> type[Any]:
-    """The class of what a leaf expects."""
+    """Return the class of what a leaf expects."""
     if isinstance(leaf, Like):
         return leaf.cls
     return type(leaf.intent) if isinstance(leaf, Exact) else object
 
 
 def nearest(leaf: Leaf, among: Sequence[Any]) -> tuple[int, list[Difference]] | None:
-    """The index of the intent of the same class with the fewest differences, and these."""
+    """Return the index of the intent of the same class with the fewest differences, and these."""
     cls = class_of(leaf)
     found = [(i, list(unlike(leaf, one))) for i, one in enumerate(among) if isinstance(one, cls)]
     return min(found, key=lambda pair: len(pair[1]), default=None)

@@ -24,7 +24,7 @@ __all__ = ["FakeHandler", "fake_boundary"]
 def fake_boundary(
     handlers: Wiring, *, policy: PolicyLike | None = None, **options: Any
 ) -> Boundary:
-    """A boundary for tests: every intent that would be delivered needs a fake.
+    """Return a boundary for tests: every intent that would be delivered needs a fake.
 
     Args:
         handlers: the fakes, by intent class.

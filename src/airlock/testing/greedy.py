@@ -1,4 +1,4 @@
-"""Which emissions meet an expectation: greedily, in emission order, and never reconsidered.
+"""The matching of emissions to an expectation: greedy, in emission order, never reconsidered.
 
 1. What is required comes first; what may be there besides (``optional()``, the upper limit of
    ``times``) takes from what is left.
@@ -72,7 +72,7 @@ class Lookup:
 
 
 class Fitting:
-    """Which emissions fit single expectations.
+    """The emissions that fit single expectations.
 
     Args:
         intents: what was emitted, in order.
@@ -140,7 +140,7 @@ def _key(leaf: Leaf) -> Any:
 
 @attrs.define(eq=False)
 class Taken:
-    """What a part has taken.
+    """The emissions that a part has taken.
 
     Attributes:
         part: of the expectation.
@@ -168,7 +168,7 @@ class Taken:
 
 @attrs.frozen(eq=False)
 class Demand:
-    """How often a single expectation is wanted.
+    """The number of times that a single expectation is wanted.
 
     Attributes:
         leaf: what.

@@ -240,13 +240,13 @@ class ReleaseContract:
         self.check(harness, "begin write emit roll_back end", delivered=[], discarded=[1])
 
     def test_an_error_takes_nothing_back_that_was_committed(self, harness: ReleaseHarness) -> None:
-        """It leaves the block after the commit."""
+        """An error that leaves the block after the commit discards nothing."""
         self.check(harness, "begin write emit commit error", delivered=[1])
 
     def test_a_nested_scope_that_fails_leaves_it_to_the_transaction(
         self, harness: ReleaseHarness
     ) -> None:
-        """Its error is caught, and the transaction commits."""
+        """The error of a nested scope is caught, and the transaction commits."""
         self.check(harness, "begin write nested_error commit end", delivered=[1])
 
     def test_each_transaction_decides_about_its_own(self, harness: ReleaseHarness) -> None:
@@ -319,7 +319,7 @@ class ReleaseContract:
     def test_what_is_emitted_before_a_transaction_is_rolled_back_with_it(
         self, harness: ReleaseHarness
     ) -> None:
-        """It belongs to the next transaction, unless each statement commits by itself."""
+        """An early intent belongs to the next transaction, unless in autocommit mode."""
         if harness.autocommits:
             self.check(harness, "emit begin roll_back end", delivered=[1])
         else:
@@ -367,7 +367,7 @@ class ReleaseContract:
     def test_a_block_that_has_ended_before_the_close_delivers(
         self, harness: ReleaseHarness
     ) -> None:
-        """It waits for the end of the transaction, whatever that is."""
+        """The intents of a block that has ended wait for the end of the transaction."""
         self.check(harness, "begin read emit end nothing close", delivered=[1])
 
     def test_what_was_emitted_before_a_transaction_that_only_read(
@@ -385,7 +385,7 @@ class ReleaseContract:
     def test_a_transaction_that_wrote_is_rolled_back_by_closing(
         self, harness: ReleaseHarness
     ) -> None:
-        """What was written is lost, and so is what was emitted with it."""
+        """The close loses what was written, and so what was emitted with it."""
         self.check(harness, "begin write emit close end", delivered=[], discarded=[1])
 
     def test_a_write_after_the_emission_counts(self, harness: ReleaseHarness) -> None:
@@ -399,7 +399,7 @@ class ReleaseContract:
         self.check(harness, "begin write emit end close", delivered=[], discarded=[1])
 
     def test_a_rollback_discards_even_if_nothing_was_written(self, harness: ReleaseHarness) -> None:
-        """Whoever rolls back means it."""
+        """An explicit rollback is meant, so that it discards."""
         self.check(harness, "begin read emit roll_back end", delivered=[], discarded=[1])
 
     # -- a release that is given later ------------------------------------------------------------

@@ -15,7 +15,7 @@ __all__ = ["Broken", "apart", "look", "outside"]
 
 
 class Broken(Exception):  # noqa: N818 - internal; becomes an AssertionError
-    """What an example shows to be wrong.
+    """A broken law, with the example that shows it.
 
     Attributes:
         law: which law it is, where there are several.
@@ -61,7 +61,7 @@ def apart(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def outside() -> contextvars.Context:
-    """A context like this one, but outside of every scope."""
+    """Return a context like this one, but outside of every scope."""
     context = contextvars.copy_context()
     context.run(here.set, NOWHERE)
     return context

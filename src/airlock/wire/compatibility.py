@@ -1,4 +1,4 @@
-"""What changed between two sets of schemas, and breaks what was written before."""
+"""Changes between two sets of schemas that break what was written before."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Incompatibility:
 
 
 def incompatibilities(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[Incompatibility]:
-    """Changes after which what was written before cannot be read, or is read as something else.
+    """Return the changes after which older data cannot be read, or is read as something else.
 
     A field that is new and has a default, a type that takes more than before, another member of an
     enum or a union are no such changes. For others raise the version, and register an upcaster.
@@ -80,7 +80,7 @@ def _key(intent: Schema) -> tuple[str, int]:
 def _older(
     document: Schema, declared: Mapping[tuple[str, int], Schema]
 ) -> Iterator[tuple[str, int]]:
-    """What was not declared then, but could be read: older versions, and kinds by an old name."""
+    """Yield what was readable then but not declared: older versions, and kinds by an old name."""
     for step in document.get("upcasters", ()):
         if _end(document, step["kind"], step["version"])[0] in declared:
             yield step["kind"], step["version"]
@@ -91,7 +91,7 @@ def _older(
 
 
 def _end(document: Schema, kind: str, version: int) -> tuple[tuple[str, int], bool]:
-    """Where upcasters and new names lead, and whether an upcaster changes the data on the way."""
+    """Follow upcasters and new names to the end; return it, and True if an upcaster changes the data."""
     steps = {(step["kind"], step["version"]) for step in document.get("upcasters", ())}
     renames = document.get("renames", {})
     first = version
@@ -112,11 +112,11 @@ class _Comparison:
         self._assumed: set[tuple[int, int]] = set()
 
     def data(self) -> Problems:
-        """What breaks in the data."""
+        """Yield what breaks in the data."""
         return self._compare(self._saved["properties"]["data"], self._now["properties"]["data"], "")
 
     def _compare(self, saved: Schema, now: Schema, path: str) -> Problems:
-        """What stands against reading every value of the one as one of the other."""
+        """Yield the problems of reading every value of one schema as one of the other."""
         if saved.get("x-airlock-sealed") != now.get("x-airlock-sealed"):
             yield path, "is sealed now" if now.get("x-airlock-sealed") else "is sealed no longer"
             return
@@ -217,7 +217,7 @@ def _members(schema: Schema) -> list[Schema] | None:
 
 
 def _record(schema: Schema) -> list[Schema] | None:
-    """The items of an array that has just these."""
+    """Return the items of an array of fixed length."""
     none: list[Schema] | None = [] if schema.get("maxItems") == 0 else None
     items: list[Schema] | None = schema.get("prefixItems", none)
     return items
@@ -229,7 +229,7 @@ def _required(schema: Schema, key: str) -> bool:
 
 
 def _fits(saved: Schema, now: Schema) -> bool:
-    """Whether type and format are those that they were. What a type of yours says must be, too."""
+    """Return True if type and format are unchanged, as must be all of a user's own type."""
     said = [key for key in now if key not in _REMARKS | _STRUCTURE]
     return (
         saved.get("type") == now.get("type")
@@ -239,7 +239,7 @@ def _fits(saved: Schema, now: Schema) -> bool:
 
 
 def _takes_flags(schema: Schema, flags: int) -> bool:
-    """Whether there are no others among them; a negative number stands for all."""
+    """Return True if all flags are among the schema's; a negative number stands for all."""
     return "x-airlock-flags" not in schema or flags & ~schema["x-airlock-flags"] == 0
 
 

@@ -38,7 +38,7 @@ _DURATION = re.compile(
 
 @attrs.frozen
 class Leaf:
-    """How a type looks in JSON.
+    """The form of a type in JSON.
 
     Attributes:
         write: return what msgspec writes; raise ``UnwritableError``.
@@ -52,7 +52,7 @@ class Leaf:
 
 
 def _plain(cls: type[Any], what: str, json_type: str) -> Leaf:
-    """A type that JSON has itself. Values of subclasses are written as what they are based on."""
+    """Return the form of a type that JSON has. Values of subclasses are written as the base type."""
     name = cls.__name__
 
     def read(value: Any, _: Any = None) -> Any:
@@ -122,7 +122,7 @@ def _text(
     what: str,
     **schema: str,
 ) -> Leaf:
-    """A type that is written as a string."""
+    """Return the form of a type that is written as a string."""
 
     def write_text(value: Any) -> Any:
         if isinstance(value, cls):

@@ -1,4 +1,4 @@
-"""What ``scope["airlock"]`` is while an app runs: a request that has a scope, or why there is none."""
+"""The value of ``scope["airlock"]``: a request with a scope, or the reason that there is none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ of the response, 500 if there was none.
 
 
 class Connection:
-    """What the middleware serves.
+    """A connection that the middleware serves.
 
     Attributes:
         boundary: of the middleware.
@@ -56,7 +56,7 @@ class Connection:
         self.what = what
 
     def around(self) -> Iterator[Connection]:
-        """It, and those of the middlewares around, outwards."""
+        """Yield this connection and those of the middlewares around it, outwards."""
         connection: Connection | None = self
         while connection is not None:
             yield connection
@@ -83,7 +83,7 @@ class Unscoped(Connection):
 
 
 class Response:
-    """How far a response is.
+    """The progress of a response.
 
     Attributes:
         status: 500 as long as there is none.
@@ -102,7 +102,7 @@ class Response:
         self.started = self.complete = self.left = False
 
     def keep(self, error: BaseException | None) -> bool:
-        """Whether to keep what was emitted without a transaction."""
+        """Return True if what was emitted without a transaction is to be kept."""
         if error is None and (self.left or (self.started and not self.complete)):
             error = ConnectionAbortedError("the client left before the response was complete")
         return self._keep(error, self.status)
@@ -194,7 +194,7 @@ def uncommitted(scope: Scope) -> str:
 
 
 def around_others(now: Region, outer: Connection | None) -> Region:
-    """What was current where another request began, if this one runs inside it; else ``now``.
+    """Return the region around ``outer``, if this request runs inside it; else ``now``.
 
     A server may start a request in the context of the one before it (uvicorn does, for requests
     that are pipelined), and a view may call an app. Two requests are two units of work.

@@ -1,4 +1,4 @@
-"""Where frameworks and engines meet a boundary: what all integrations are made of.
+"""The parts that all integrations are made of.
 
 A framework runs units of work, and each gets a scope: ``Edge``. Commands are told what may escape:
 ``CommandEffects`` and ``effects_mode``. Where no scope is open, ``scopeless`` decides. A task queue carries intents to

@@ -32,7 +32,7 @@ SLOW = timedelta(milliseconds=100)
 
 
 def keep_web(error: BaseException | None, status: int) -> bool:
-    """Whether what a web request emitted without a transaction is kept: if it succeeded.
+    """Return True if a web request succeeded: what it emitted without a transaction is kept.
 
     Args:
         error: what the view raised; None if it returned.
@@ -103,7 +103,7 @@ class Edge:
         independent: bool = False,
         cause: Causation = NO_CAUSE,
     ) -> Work:
-        """A unit of work, for ``with`` or ``async with``; gives its scope.
+        """Return a unit of work, for ``with`` or ``async with``; it gives its scope.
 
         Args:
             what: names it in the log, and its scope in messages.

@@ -30,7 +30,7 @@ class AirlockConfig(AppConfig):
 
 
 def follow(*, setting: str, **_: Any) -> None:
-    """A test overrides settings."""
+    """Read the settings anew when a test overrides them."""
     if setting == conf.NAME:
         conf.forget()
         counting.install()

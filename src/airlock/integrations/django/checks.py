@@ -94,12 +94,12 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
 
 
 def is_of_project(cls: type[Any]) -> bool:
-    """Is it no intent of airlock's own? Whoever installs what emits those is told by it."""
+    """Return True if an intent is not airlock's own, whose emitters check for their handlers."""
     return not cls.__module__.startswith("airlock.")
 
 
 def _around() -> Iterator[CheckMessage]:
-    """What other middleware binds must still be bound when the handlers of a request run."""
+    """Check that what other middleware binds is still bound when the handlers of a request run."""
     placed = positions()
     inside = (
         [path for path in settings.MIDDLEWARE[placed[0] + 1 :] if binds(path)] if placed else ()
@@ -117,7 +117,7 @@ def _around() -> Iterator[CheckMessage]:
 
 
 def _order(now: Conf) -> Iterator[CheckMessage]:
-    """What ``HEADERS`` is likely to ask of a request must be there when it is called."""
+    """Check that what ``HEADERS`` is likely to read from a request is set when it is called."""
     placed = positions()
     if now.headers is None or not placed:
         return

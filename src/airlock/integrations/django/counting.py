@@ -1,4 +1,4 @@
-"""What happens to intents that are emitted where no scope is open, and what is counted."""
+"""Counts of intents that are emitted where no scope is open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Counts", "counts", "install"]
 
 @attrs.frozen
 class Counts:
-    """What went unnoticed by users since this process began.
+    """Counts of what users did not notice since this process began.
 
     Attributes:
         flush_errors: how many flushes of requests and commands failed; the log has each.
@@ -30,7 +30,7 @@ _TAKEN = list[scopeless]()
 
 
 def counts() -> Counts:
-    """What was counted in this process, for your metrics.
+    """Return the counts of this process, for your metrics.
 
     Raises:
         SettingError: something is wrong with the settings.

@@ -114,7 +114,7 @@ class Served:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was emitted, as in most requests."""
+        """True if nothing was emitted, as in most requests."""
         region = self._scope.region
         return not region and not region.children
 
@@ -183,12 +183,12 @@ got_request_exception.connect(note, dispatch_uid=f"{__name__}.note")
 
 
 def positions() -> list[int]:
-    """Where it stands in ``MIDDLEWARE``: once, if all is well."""
+    """Return the positions of the middleware in ``MIDDLEWARE``: one, if all is well."""
     return [i for i, path in enumerate(settings.MIDDLEWARE) if is_a(path, HOME)]
 
 
 def is_a(path: str, *classes: str) -> bool:
-    """Whether a path in ``MIDDLEWARE`` names one of some classes, or one derived from them."""
+    """Return True if a path in ``MIDDLEWARE`` names one of some classes, or a subclass."""
     try:
         found = import_string(path)
     except Exception:  # noqa: BLE001 - Django will say so, where it loads it
@@ -211,6 +211,6 @@ def check_placed(placed: list[int]) -> None:
 
 
 def twice(how: str) -> SettingError:
-    """The error of a request that would have two scopes."""
+    """Return the error of a request that would have two scopes."""
     hint = "A request is one unit of work, with one scope: remove all but the first."
     return SettingError("settings.MIDDLEWARE", PATH, how, hint)

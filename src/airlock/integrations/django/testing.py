@@ -112,7 +112,7 @@ class EffectsTestMixin:
 
 
 def _preparing(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A method of a class that prepares its tests."""
+    """Wrap a method of a class that prepares its tests."""
     if hasattr(method, "_prepares"):  # inherited
         return method
 

@@ -108,7 +108,7 @@ class OnCommit:
 
 
 def usable(connection: BaseDatabaseWrapper) -> bool:
-    """Whether it is in an ``atomic()``, so that it is the one that Django uses in this thread."""
+    """Return True if a connection is in an ``atomic()``, so that Django uses it in this thread."""
     return connection.in_atomic_block and not connection.closed_in_transaction
 
 

@@ -63,7 +63,7 @@ def on_commit(
 
 
 def sync_session_of(given: object) -> Session:
-    """The ``Session`` that a session of any kind stands for."""
+    """Return the ``Session`` that a session of any kind stands for."""
     registry = getattr(given, "registry", None)
     current = registry() if isinstance(registry, ScopedRegistry) else given
     session = getattr(current, "sync_session", current)  # asyncio is imported by who uses it
@@ -87,7 +87,7 @@ def sync_session_of(given: object) -> Session:
 
 
 def joins(session: Session) -> bool:
-    """Whether ``session.commit()`` will leave the commit to whoever began the transaction."""
+    """Return True if ``session.commit()`` leaves the commit to whoever began the transaction."""
     bind, mode = session.bind, session.join_transaction_mode
     if not isinstance(bind, Connection) or not bind.in_transaction():
         return False

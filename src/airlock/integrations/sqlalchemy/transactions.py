@@ -50,7 +50,7 @@ class Transaction(Segment):
 
     @property
     def fate(self) -> Fate:
-        """Its own; found out now, if the session could not finish closing it."""
+        """The fate of this transaction; found now, if the session could not finish closing it."""
         session = self._session() if self._fate is Fate.OPEN else None
         if session is not None:
             session.follow()
@@ -61,7 +61,7 @@ class Transaction(Segment):
         self._end(Fate.JOINED)
 
     def doubt(self) -> None:
-        """Its COMMIT was interrupted, and nobody knows whether it was carried out."""
+        """Mark the transaction as in doubt: its interrupted COMMIT may have been carried out."""
         if self.used:
             log.error(
                 "the COMMIT of a SQLAlchemy session was interrupted, and nobody knows whether the "
@@ -81,7 +81,7 @@ class Level:
 
 
 def transactions_of(session: Session) -> Transactions:
-    """The transactions of a session, which is listened to from the first time on."""
+    """Return the transactions of a session, listening to the session from the first call on."""
     found = known(session)
     if found is not None:
         return found
@@ -93,7 +93,7 @@ def transactions_of(session: Session) -> Transactions:
 
 
 def known(session: Session) -> Transactions | None:
-    """The transactions of a session that is listened to."""
+    """Return the transactions of a session that is listened to."""
     found = session.info.get(KEY)
     return found if isinstance(found, Transactions) and found.session() is session else None
 
@@ -127,7 +127,7 @@ class Transactions:
             self.after_commit(session)  # a hook of that is where it is first listened to
 
     def current(self) -> Segment:
-        """The segment of the innermost savepoint or transaction, or one that waits for the next."""
+        """Return the segment of the innermost savepoint or transaction, or a waiting one."""
         session = self.session()
         if session is not None:
             if session.in_transaction() is not bool(self._open):
@@ -214,7 +214,7 @@ class Transactions:
                 return
 
     def _fate(self) -> Fate:
-        """What a commit of the session did, as it may not have committed anything."""
+        """Return what a commit of the session did, as it may not have committed anything."""
         if any(commit.refused for commit in self._commits):
             return Fate.ROLLED_BACK
         joined = any(commit.joined for commit in self._commits)
@@ -228,7 +228,7 @@ class Transactions:
             log.exception("effects of a transaction that was not closed failed")
 
     def _end(self, at: int) -> None:
-        """Tell of the end of a savepoint, with those in it, or of the transaction."""
+        """End a savepoint, with those in it, or the transaction."""
         level = self._open[at]
         del self._open[at:]
         if not at:
@@ -269,12 +269,12 @@ EVENTS = (
 
 
 def innermost_of(session: Session) -> SessionTransaction | None:
-    """The savepoint or transaction that a session is in."""
+    """Return the savepoint or transaction that a session is in."""
     return session.get_nested_transaction() or session.get_transaction()
 
 
 def boundaries(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
-    """A transaction and those around it, outwards, without the insides of flushes."""
+    """Yield a transaction and those around it, outwards, without the insides of flushes."""
     while transaction is not None:
         if transaction.nested or transaction.parent is None:
             yield transaction
@@ -282,7 +282,7 @@ def boundaries(transaction: SessionTransaction | None) -> Iterator[SessionTransa
 
 
 def connections(transaction: SessionTransaction) -> set[Connection]:
-    """The connections that a transaction has used so far."""
+    """Return the connections that a transaction has used so far."""
     if hasattr(transaction, "connections"):
         return {*transaction.connections}
     used = transaction._connections  # noqa: SLF001 - all there is before SQLAlchemy 2.1.7
