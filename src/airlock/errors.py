@@ -53,10 +53,10 @@
     ├── ApplyError                  an ExceptionGroup: some effects of a plan failed
     └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
 
-``UnplannedWarning`` tells of held intents that nobody made a plan of.
+``UnplannedWarning`` names held intents that nobody made a plan of.
 
 Every error holds its facts as attributes and pickles. Errors that stop a flush before or while it
-runs have a ``report`` which says what became of every intent.
+runs have a ``report``: the outcome of every intent.
 """
 
 from __future__ import annotations
@@ -464,14 +464,14 @@ class AsyncHandlerError(WiringError, TypeError):
 
     def __str__(self) -> str:
         needs = f" {self.needs}" if self.needs else ""
-        said = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
+        problem = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
         if self.at_commit:
             return (
-                f"{said}a commit that comes after the block cannot wait for it. End the "
+                f"{problem}a commit that comes after the block cannot wait for it. End the "
                 "transaction before the block ends, or register a plain function."
             )
         return (
-            f"{said}this flush is sync. Use `async with boundary.scope(): ...` (or `await "
+            f"{problem}this flush is sync. Use `async with boundary.scope(): ...` (or `await "
             "scope.aflush()`), or register a plain function."
         )
 
@@ -547,7 +547,7 @@ class UndeclaredHereError(AirlockError):
     """This worker cannot deliver a message, but another or a later one may: the queue must keep it.
 
     Its kind or version is not declared here, it has no handler here, or the boundary cannot be
-    made. The error that says so is the cause.
+    made. That error is the cause.
     """
 
     what: str
@@ -620,8 +620,8 @@ class WireError(AirlockError, ValueError):
     @property
     def unknown(self) -> bool:
         """True if the kind or the version is not declared here; a later release may declare it."""
-        told = self.kind is not None and self.version is not None
-        return told and self.path in ("$.kind", "$.version")
+        is_readable = self.kind is not None and self.version is not None
+        return is_readable and self.path in ("$.kind", "$.version")
 
     def __str__(self) -> str:
         version = "" if self.version is None else f" version {self.version}"
@@ -762,7 +762,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
         return FlushError(self.message, excs, super().report)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}. error.report says what became of every intent"
+        return f"{super().__str__()}. error.report has the outcome of every intent"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))

@@ -1,7 +1,7 @@
 """Release: WHEN a scope's intents may escape; here, with a transaction.
 
 A scope without a release flushes when its block ends. With one, **the transaction decides**: what
-was emitted in it is kept if it commits and thrown away if it is rolled back, whatever exceptions
+was emitted in it is kept if it commits and discarded if it is rolled back, whatever exceptions
 were raised or caught meanwhile. Where no transaction decides, as none begins, or it wrote nothing
 and is merely closed, the block does. An integration implements ``Release`` for its transactions and
 reports to ``Segment`` objects what became of them.
@@ -49,7 +49,7 @@ UNDECIDED = (Fate.UNKNOWN, Fate.JOINED)
 
 
 class Segment:
-    """A stretch of work that is kept or unsaid as a whole: a transaction, or a savepoint in one.
+    """A stretch of work that is kept or discarded as a whole: a transaction, or a savepoint in one.
 
     ::
 
@@ -59,7 +59,7 @@ class Segment:
                               └──doubt()──► UNKNOWN
 
     A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
-    segment around it. (Releasing a savepoint says nothing; only its transaction does.)
+    segment around it. (Releasing a savepoint decides nothing; only its transaction does.)
 
     Attributes:
         wrote: something may have been written in the transaction. A release that knows better sets

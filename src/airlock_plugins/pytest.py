@@ -26,7 +26,7 @@ __all__ = ["effects"]
 
 MARKER = """effects(mode, *, strict=None): what the test does with effects: "record" \
 them and deliver nothing, "allow" them to happen, "drop" them without a word, or "refuse" them with \
-an error at the line that emits; by default what airlock_effects says, else "record". strict: fail \
+an error at the line that emits; by default the ini option airlock_effects, else "record". strict: fail \
 for what is not asserted."""
 
 TOO_LATE = """The fixture `effects` was requested by request.getfixturevalue(), which is too late: \
@@ -212,7 +212,7 @@ def effects(request: pytest.FixtureRequest, _airlock_recording: None) -> Recordi
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Check what a test that passes has left unsaid."""
+    """Check what a test that passes did not assert."""
     recorded = item.stash.get(RECORDED, None)
     if recorded is None:
         return (yield)

@@ -53,7 +53,7 @@ def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--digest", help="Refuse every plan but the one with this digest.")
 @_applying
 def apply(file: Path, digest: str | None, **how: Any) -> None:
-    """Do what a plan says. What was done before is not done again."""
+    """Apply a plan. What was done before is not done again."""
     _apply(file, digest, None, **how)
 
 
@@ -139,7 +139,7 @@ def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
 def _confirm(loaded: Plan, chosen: Counter[str]) -> None:
     """Ask whether to do what is chosen, and not done yet."""
     if not sys.stdin.isatty():
-        raise Failure("nobody is here to be asked: say --yes to apply the plan.")
+        raise Failure("nobody is here to be asked: pass --yes to apply the plan.")
     click.echo(loaded.summary(), err=True)
     number = chosen.total()
     question = "Apply it?"
@@ -154,7 +154,7 @@ def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
     """Ask about an effect that may have been done."""
     if not sys.stdin.isatty():
         raise Failure(
-            f"{entry.index}  {entry} may have been done, and nobody is here to be asked: say "
+            f"{entry.index}  {entry} may have been done, and nobody is here to be asked: pass "
             "--maybe-done done or --maybe-done retry.",
             MAYBE_DONE,
         )
@@ -181,5 +181,5 @@ def _tell(applied: Applied, held: Path | None, *, as_json: bool) -> None:
         return
     click.echo(str(applied))
     if applied.held is not None:
-        where = f"a plan of them is in {held}" if held else "say --held FILE for a plan of them"
+        where = f"a plan of them is in {held}" if held else "pass --held FILE for a plan of them"
         click.echo(f"A policy holds {len(applied.held)} follow-ups: {where}.")

@@ -30,7 +30,7 @@ __all__ = [
     "Failure",
     "answered",
     "code_of",
-    "told",
+    "format_failure",
 ]
 
 FOUND, USAGE, REFUSED, MAYBE_DONE, DECLINED = 1, 2, 3, 4, 5
@@ -52,7 +52,7 @@ class Failure(click.ClickException):
 
 
 class Failing(click.Group):
-    """A group whose commands tell of airlock's errors without a traceback."""
+    """A group whose commands report airlock's errors without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -66,7 +66,7 @@ class Failing(click.Group):
         except (AirlockError, OSError) as error:
             if ctx.params.get("traceback"):
                 raise
-            raise Failure(told(error), code_of(error)) from error
+            raise Failure(format_failure(error), code_of(error)) from error
 
 
 def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
@@ -85,7 +85,7 @@ def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
         raise KeyboardInterrupt from None
 
 
-def told(error: Exception) -> str:
+def format_failure(error: Exception) -> str:
     """Format an error, with what to do about it in a shell."""
     if isinstance(error, PlanError) and type(error) in _HINTS:
         return f"{error.what} {error.problem}. {_HINTS[type(error)]}"

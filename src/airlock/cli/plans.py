@@ -86,16 +86,16 @@ def _rows(loaded: Plan, limit: int) -> Iterator[dict[str, Any]]:
     for index, line in enumerate(loaded.entry_lines()):
         if limit and index >= limit:
             return
-        said = json.loads(line)
-        effect = said["effect"]
+        entry = json.loads(line)
+        effect = entry["effect"]
         causes = effect.get("causation", {}).get("ancestors", ())
         yield {
-            "index": said["index"],
+            "index": entry["index"],
             "kind": effect["kind"],
             "intent": _intent(loaded, line, effect),
             "id": effect["id"],
             "headers": effect.get("headers", {}),
-            "place": said["place"],
+            "place": entry["place"],
             "cause": causes[0]["kind"] if causes else None,
         }
 

@@ -19,7 +19,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say what reads the intents of a plan."""
+    """Options that name what reads the intents of a plan."""
     function = click.option(
         "--wire", metavar="MODULE:WIRE", help="Reads the intents, for example with a cipher."
     )(function)

@@ -1,4 +1,4 @@
-"""The story that ``airlock demo`` tells: real code, which runs while it is told."""
+"""The story of ``airlock demo``: real code, which runs as it is printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 
 from airlock import Boundary, Drop, EffectBuffer, Hold, intent
 
-__all__ = ["crash", "tell"]
+__all__ = ["crash", "run"]
 
 
 @intent(kind="demo.notify-warehouse")
@@ -26,13 +26,13 @@ class NotifyWarehouse:
 
 @intent(kind="demo.send-email")
 class SendEmail:
-    """Somebody is to be told."""
+    """Somebody is to be notified."""
 
     to: str
 
 
 def process(order_id: int, effects: EffectBuffer) -> None:
-    """Domain code: it says what should happen, and nothing happens yet."""
+    """Domain code: it emits what should happen, and nothing happens yet."""
     effects.emit(NotifyWarehouse(order_id))
     effects.emit(SendEmail(f"customer-{order_id}@example.org"))
 
@@ -69,7 +69,7 @@ def crash(file: str) -> None:
     dying.apply(Plan.load(file), progress=False)
 
 
-def tell() -> None:
+def run() -> None:
     """Run the story, from the beginning."""
     _say("Domain code says what should happen:", inspect.getsource(process))
     _say("Effects happen when the block ends:", "with boundary.scope() as effects:")

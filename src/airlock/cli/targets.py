@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airlock import Boundary
     from airlock.wire import Wire
 
-__all__ = ["boundary_of", "import_module", "named", "wire_of"]
+__all__ = ["boundary_of", "import_module", "imported", "wire_of"]
 
 T = TypeVar("T")
 SETTINGS = "DJANGO_SETTINGS_MODULE"
@@ -50,7 +50,7 @@ def wire_of(target: str | None) -> Wire:
 
 
 def _of_class(target: str, cls: type[T]) -> T:
-    found = named(target)
+    found = imported(target)
     if not isinstance(found, cls) and callable(found) and not isinstance(found, type):
         found = _called(target, found)
     if isinstance(found, cls):
@@ -68,7 +68,7 @@ def _called(target: str, factory: Any) -> Any:
         raise _failed(f"{target} cannot be called", error) from error
 
 
-def named(target: str) -> Any:
+def imported(target: str) -> Any:
     """Return the object that a target names.
 
     Raises:
@@ -143,11 +143,11 @@ def _failed(what: str, error: BaseException) -> Failure:
         and not frame.filename.startswith(_AIRLOCK)
     ]
     shown = "".join(traceback.format_list(frames))
-    said = "".join(traceback.format_exception_only(error))
+    text = "".join(traceback.format_exception_only(error))
     hint = ""
     if type(error).__module__ == "django.core.exceptions" and SETTINGS not in os.environ:
         hint = f"\n{SETTINGS} is not set. Set it to the module of your settings: then Django is set up first."
-    return Failure(f"{what}:\n{shown}{said}".rstrip() + hint)
+    return Failure(f"{what}:\n{shown}{text}".rstrip() + hint)
 
 
 _AIRLOCK = str(Path(__file__).parents[1])

@@ -5,7 +5,7 @@ One reader for everything that asks: the check at declaration, the wire, strateg
 arguments, and returns each field with its type. Names are looked up in the module of the class that
 annotates the field, and among the local ones that the caller knows. A type that cannot be found is
 an ``Unresolved``, with the reason: it is an error wherever it matters, and never the same as a type
-about which there is nothing to say. (The own types of an intent are resolved once, with the names
+about which nothing is known. (The own types of an intent are resolved once, with the names
 around its declaration; call ``resolve_late`` first, for those that were not there yet.)
 """
 
@@ -133,7 +133,7 @@ def resolved(hint: Any, owner: Any, names: Mapping[str, Any] | None = None) -> A
         return typing.get_type_hints(holder, known, local, include_extras=True)["it"]
     except Exception as error:  # noqa: BLE001 - an annotation is any expression of the user's
         later = isinstance(error, NameError | AttributeError)
-        return Unresolved(_written(hint), str(error) or type(error).__name__, later)
+        return Unresolved(_format_hint(hint), str(error) or type(error).__name__, later)
 
 
 def _has_names(hint: Any) -> bool:
@@ -149,7 +149,7 @@ def _has_names(hint: Any) -> bool:
     return any(map(_has_names, typing.get_args(hint)))
 
 
-def _written(hint: Any) -> str:
+def _format_hint(hint: Any) -> str:
     text = getattr(hint, "__forward_arg__", hint)
     return text if isinstance(text, str) else str(hint)
 

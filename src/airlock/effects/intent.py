@@ -288,7 +288,7 @@ def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
     if issubclass(cls, BaseException | type):
         raise DeclarationError(
             f"{name} {where} is an exception or a metaclass, not a value. "
-            "Declare a class of its own, with what is to be told as fields."
+            "Declare a class of its own, with the facts to report as fields."
         )
     if issubclass(cls, _CONTENTS):
         raise DeclarationError(

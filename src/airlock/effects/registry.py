@@ -99,7 +99,7 @@ def _source(cls: type[Any]) -> tuple[str, str]:
 def located(value: Any) -> str:
     """``describe``, with the place of the code where that is known."""
     code = getattr(value, "__code__", None)
-    if type(code) is not CodeType:  # that of a mock only says so
+    if type(code) is not CodeType:  # a mock only pretends to have one
         return describe(value)
     return f"{describe(value)} ({shown((code.co_filename, code.co_firstlineno))})"
 

@@ -52,7 +52,7 @@ _VALUES: frozenset[Any] = frozenset(
         enum.Enum,
     }
 )
-# Told by name, so that none of them has to be imported.
+# Recognised by name, so that none of them has to be imported.
 _VALUE_MODULES = frozenset(
     {"datetime", "decimal", "_decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
 )

@@ -32,7 +32,7 @@ from airlock.plan.lines import written
 from airlock.plan.making import entry_of
 from airlock.plan.progress import Progress
 from airlock.plan.staging import Stage
-from airlock.plan.telling import said, state_of
+from airlock.plan.states import format_error, state_of
 from airlock.scopes.current import judge
 
 __all__ = ["Application"]
@@ -85,7 +85,7 @@ class Application:
         journal: what was done before, and what is done now.
         choice: which effects.
         maybe_done: decides about what was in flight at a crash.
-        progress: is told how far it is.
+        progress: called with how much is done.
         fail_fast: stop at the first failure.
     """
 
@@ -266,7 +266,7 @@ class Application:
         remaining = size - self._journal.count_done(size)
         applied = Applied(dict(self._counts), self._before, remaining, self._held())
         if self._errors:
-            listed = "; ".join(map(said, self._errors[:3]))
+            listed = "; ".join(map(format_error, self._errors[:3]))
             failed = self._counts["failed"]
             what = effects(failed) if failed else "follow-ups"
             raise ApplyError(f"{what} of {self._plan.name} failed: {listed}", self._errors, applied)

@@ -35,8 +35,8 @@ class PlanDiff:
     def __str__(self) -> str:
         if not self:
             return f"no difference: {effects(self.unchanged)} in both"
-        lines = [f"- {_shown(entry)}" for entry in self.removed]
-        lines += [f"+ {_shown(entry)}" for entry in self.added]
+        lines = [f"- {_format_entry(entry)}" for entry in self.removed]
+        lines += [f"+ {_format_entry(entry)}" for entry in self.added]
         if self.reordered:
             lines.append("those in both come in another order")
         lines.append(
@@ -45,7 +45,7 @@ class PlanDiff:
         return "\n".join(lines)
 
 
-def _shown(entry: PlanEntry) -> str:
+def _format_entry(entry: PlanEntry) -> str:
     return f"{entry}" if entry.place is None else f"{entry}  {entry.place}"
 
 

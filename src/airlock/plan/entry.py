@@ -77,8 +77,8 @@ class PlanEntry:
     @property
     def options(self) -> Options:
         """The options it was emitted with."""
-        said = {name: getattr(self.envelope.options, name) for name in self.given}
-        return Options(**said)
+        options = {name: getattr(self.envelope.options, name) for name in self.given}
+        return Options(**options)
 
     def __str__(self) -> str:
         """As written in code; sensitive values are hidden."""
@@ -104,8 +104,8 @@ def read_entry(wire: Wire, line: bytes) -> PlanEntry:
     """
     about, separator, effect = line.rstrip(b"\n").partition(_EFFECT)
     try:
-        said = loads(about + b"}")
-        entry = said["index"], frozenset(said["given"]), said["place"]
+        head = loads(about + b"}")
+        entry = head["index"], frozenset(head["given"]), head["place"]
     except (TextError, KeyError, TypeError):
         entry = None
     if entry is None or not separator or not effect.endswith(b"}"):

@@ -121,18 +121,18 @@ def checked(lines: Lines, name: str) -> tuple[Head, Foot]:
 
 
 def _head(line: bytes, name: str) -> Head | None:
-    said = _object(line)
-    if said is None or "airlock_plan" not in said:
+    head = _object(line)
+    if head is None or "airlock_plan" not in head:
         return None
-    if said["airlock_plan"] != FORMAT:
+    if head["airlock_plan"] != FORMAT:
         raise PlanFormatError(
             name,
-            f"has the format {said['airlock_plan']}, and this release reads format {FORMAT}",
+            f"has the format {head['airlock_plan']}, and this release reads format {FORMAT}",
             "Apply it with the release of airlock that made it.",
         )
     try:
-        expires = said["expires"]
-        return Head(_moment(said["created"]), None if expires is None else _moment(expires))
+        expires = head["expires"]
+        return Head(_moment(head["created"]), None if expires is None else _moment(expires))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -145,22 +145,22 @@ def _moment(text: str) -> datetime:
 
 
 def _foot(line: bytes, name: str) -> Foot | None:
-    said = _object(line)
-    if said is None or "digest" not in said or "effect" in said:
+    foot = _object(line)
+    if foot is None or "digest" not in foot or "effect" in foot:
         return None
     try:
-        kinds = {(str(kind), int(version)): int(number) for kind, version, number in said["kinds"]}
-        return Foot(said["effects"], kinds, said["digest"])
+        kinds = {(str(kind), int(version)): int(number) for kind, version, number in foot["kinds"]}
+        return Foot(foot["effects"], kinds, foot["digest"])
     except (KeyError, TypeError, ValueError):
-        raise broken(name, "has a last line that says nothing") from None
+        raise broken(name, "has a last line that cannot be read") from None
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        said = loads(line)
+        content = loads(line)
     except TextError:
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def broken(name: str, problem: str) -> PlanFormatError:

@@ -90,7 +90,7 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         raise PlanError(
             "the plan",
             f"cannot hold {stable_repr(intent)}, which was emitted under scope.override(...): a "
-            "plan is applied with the handlers of its boundary, and an override would be forgotten",
+            "plan is applied with the handlers of its boundary, and an override would be lost",
             "Emit it outside of the override, or have nothing held there.",
         )
     emission = wave.emissions.get(position)
@@ -99,12 +99,12 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         index,
         Envelope.of(Delivery(wave, position, 1)),
         frozenset() if options is None else frozenset(options.given()),
-        None if emission is None else _shown(emission.place, os.getcwd()),  # noqa: PTH109 - pathlib takes longer than all of it
+        None if emission is None else _format_place(emission.place, os.getcwd()),  # noqa: PTH109 - pathlib takes longer than all of it
     )
 
 
 @lru_cache(256)
-def _shown(place: Place, _: str) -> str:
+def _format_place(place: Place, _: str) -> str:
     """Format a place as seen from a working directory; cached, for it takes a while."""
     return shown(place)
 

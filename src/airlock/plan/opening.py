@@ -17,7 +17,7 @@ from airlock.plan.doubts import MaybeDone, check_maybe_done, refuse_doubtful
 from airlock.plan.fitting import chosen, refuse_expired, sample
 from airlock.plan.progress import Progress, reporting
 from airlock.plan.staging import Stage
-from airlock.plan.telling import journal_of
+from airlock.plan.states import journal_of
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine
@@ -66,14 +66,14 @@ def application(
     check_maybe_done(maybe_done)
     refuse_expired(plan, expired=expired)
     beside = plan.journal if journal is None else Path(journal)
-    with reporting(progress) as told, journal_of(plan, beside) as opened:
+    with reporting(progress) as report, journal_of(plan, beside) as opened:
         yield Application(
             Stage(engine),
             plan,
             opened,
             choice,
             maybe_done=maybe_done,
-            progress=told,
+            progress=report,
             fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
         )
 

@@ -12,7 +12,7 @@ __all__ = ["BadVerdictsError", "ask"]
 
 
 class BadVerdictsError(Exception):  # internal; the boundary turns it into a PolicyError
-    """A policy answered nonsense; the text says how."""
+    """A policy returned invalid verdicts; the text says how."""
 
 
 def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:

@@ -113,7 +113,7 @@ class Policy:
     """Base of the built-in policies, and of yours where a plain function is not enough.
 
     Subclasses are values: frozen, compared by their fields, without state that changes. Implement
-    ``decide``; implement ``refuse`` too if the policy speaks at the emit site.
+    ``decide``; implement ``refuse`` too if the policy acts at the emit site.
 
     Example:
         >>> @attrs.frozen

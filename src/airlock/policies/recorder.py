@@ -19,7 +19,7 @@ class Recorder(Policy):
     __slots__ = ()
 
     exclusive: ClassVar[bool] = False
-    """Whether it takes care of all it is told of; two of these leave each other's alone."""
+    """True if it takes care of all that it records; two such recorders ignore each other's."""
 
     def wants(self, _: Any, /) -> bool:
         """Return True if the emission of an intent is to be recorded: all, unless overridden."""

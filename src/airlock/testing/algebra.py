@@ -62,7 +62,7 @@ def like(intent: Any, /, **fields: Any) -> Expectation:
         if fields:
             hint = f"Give the class: like({name_of(type(intent))}, ...)."
             raise ExpectationError(f"like({intent!r}, ...)", "is a whole value already", hint)
-        return _written(_exact(intent, "like"))
+        return _noted(_exact(intent, "like"))
     if not attrs.has(cls):
         raise _no_intent(cls, "like")
     for name, value in fields.items():
@@ -73,7 +73,7 @@ def like(intent: Any, /, **fields: Any) -> Expectation:
     made = Like(cls, named)
     for nested in _nested(tuple(fields.values())):
         nested.whole = made
-    return _written(made)
+    return _noted(made)
 
 
 def in_order(*parts: Any) -> Expectation:
@@ -87,7 +87,7 @@ def in_order(*parts: Any) -> Expectation:
         >>> in_order(NotifyWarehouse(1), like(SendEmail).optional())
         in_order(NotifyWarehouse(order_id=1), like(SendEmail).optional())
     """
-    return _written(InOrder(*several("in_order", parts)))
+    return _noted(InOrder(*several("in_order", parts)))
 
 
 def any_order(*parts: Any) -> Expectation:
@@ -96,7 +96,7 @@ def any_order(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(AnyOrder(*several("any_order", parts)))
+    return _noted(AnyOrder(*several("any_order", parts)))
 
 
 def one_of(*parts: Any) -> Expectation:
@@ -105,7 +105,7 @@ def one_of(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(OneOf(*several("one_of", parts)))
+    return _noted(OneOf(*several("one_of", parts)))
 
 
 def never(intent: Any, /) -> Expectation:
@@ -118,10 +118,10 @@ def never(intent: Any, /) -> Expectation:
     if not isinstance(part, Leaf):
         hint = "Give an intent, an intent class or like(...)."
         raise ExpectationError(f"never({part!r})", "is of several effects", hint)
-    return _written(Never(part))
+    return _noted(Never(part))
 
 
-def _written(expectation: Expectation) -> Expectation:
+def _noted(expectation: Expectation) -> Expectation:
     """Note that a test wrote it here, so that the test has to use it."""
     tapes = (recorder for recorder in region_here().recorders if isinstance(recorder, Tape))
     innermost = next(tapes, None)

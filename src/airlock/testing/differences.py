@@ -56,7 +56,7 @@ def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]
 
 
 def _of_parts(expected: Any, got: Any, path: str) -> Iterator[Difference]:
-    """Nothing if they have no parts that can be told apart."""
+    """Yield nothing if they have no parts that can be compared."""
     if attrs.has(type(expected)) and attrs.has(type(got)):
         if type(expected) is type(got):
             yield from _of_fields(expected, got, path)

@@ -78,7 +78,7 @@ class Expectation:
             like(NotifyWarehouse).times(1, 3)
         """
         most = at_least if at_most is EXACTLY else at_most
-        written = _written(self, at_least, at_most)
+        written = _format_times(self, at_least, at_most)
         counts = [count for count in (at_least, most) if count is not None]
         if not all(isinstance(count, int) and count >= 0 for count in counts) or most == 0:
             hint = "Give whole numbers from 1, or use never(...) for none at all."
@@ -92,14 +92,14 @@ class Expectation:
         """Expect this, or nothing."""
         return self.times(0, 1)
 
-    # As it is; said here, so that type checkers let a test compare an expectation with an intent.
+    # As it is; declared here, so that type checkers let a test compare an expectation with an intent.
     def __eq__(self, other: object) -> bool:
         return self is other
 
     __hash__ = object.__hash__
 
 
-def _written(part: Expectation, at_least: object, at_most: object) -> str:
+def _format_times(part: Expectation, at_least: object, at_most: object) -> str:
     """Format a call of ``times``, as a test writes it."""
     limits = [at_least] if at_most is EXACTLY else [at_least, at_most]
     return f"{part!r}.times({', '.join(map(repr, limits))})"
@@ -225,7 +225,7 @@ class Never(Expectation):
         self.part = part
 
     def times(self, at_least: int, at_most: int | None = EXACTLY) -> NoReturn:
-        raise self._nonsense(_written(self, at_least, at_most))
+        raise self._nonsense(_format_times(self, at_least, at_most))
 
     def optional(self) -> NoReturn:
         raise self._nonsense(f"{self!r}.optional()")

@@ -103,13 +103,13 @@ def not_none(tape: Tape, wanted: Like, found: Sequence[Emission]) -> str:
 
 
 def unasserted(tape: Tape, leftovers: Sequence[Emission]) -> str:
-    """Something was emitted, and the test said nothing about it."""
+    """Something was emitted, and the test did not assert it."""
     head = f"{_were(len(leftovers))} emitted, and not asserted:"
     return text([head, *listed(leftovers)], [ADVICE], log(tape))
 
 
 ADVICE = (
-    "Assert each of them, or say that the rest does not matter: expect_effects(exhaustive=False), "
+    "Assert each of them, or allow the rest: expect_effects(exhaustive=False), "
     "@pytest.mark.effects(strict=False)."
 )
 

@@ -66,7 +66,7 @@ class Places(Recorder):
 
 
 class Unfaked(Dispatcher):
-    """Carries nothing, and says where what it should carry was emitted."""
+    """Carries nothing, and raises where what it should carry was emitted."""
 
     options = frozenset({"id", "delay", "ordering_key", "dedupe_key", "headers"})
 

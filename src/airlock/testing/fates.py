@@ -26,7 +26,7 @@ class Fate:
         escapes: whether it would be delivered, were it not for the recording; true while
             nothing has decided against it. False if its block has ended, and its transaction is
             still open, and has written: nothing has been committed so far.
-        note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
+        note: a remark on that: ``"dropped by Drop()"``; empty for nothing.
     """
 
     escapes: bool

@@ -10,7 +10,7 @@
 What is found always meets the expectation. Where parts of several effects overlap, a cleverer
 choice might meet what this one does not; more specific parts help.
 
-What a ``never`` speaks of: in ``in_order`` the emissions between what its neighbours take (from
+The range of a ``never``: in ``in_order`` the emissions between what its neighbours take (from
 where the ``in_order`` may begin, if it comes first; to the very end, if it comes last); elsewhere
 all emissions from there on, whoever takes them.
 """

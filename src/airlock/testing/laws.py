@@ -201,8 +201,8 @@ class _Laws:
         except Broken as broken:  # a policy with moods breaks any law, and that is the reason
             moods = {broken.law} if broken.law == _SAME else {self._mood(scene) for _ in range(9)}
             if len(moods) > 1:
-                said = [f"It answered {mood}" for mood in sorted(moods)]
-                raise self._broken(_SAME, scene, *said) from None
+                facts = [f"It answered {mood}" for mood in sorted(moods)]
+                raise self._broken(_SAME, scene, *facts) from None
             raise
 
     def _mood(self, scene: _Scene) -> str:
@@ -290,7 +290,7 @@ class _Laws:
     def _refuses_alike(self, intent: Any) -> None:
         answers = [self._refused(intent), self._refused(intent), self._refused(copy.copy(intent))]
         if len(set(answers)) > 1:
-            raise self._broken(_REFUSES, f"Of {intent!r} it said both yes and no.")
+            raise self._broken(_REFUSES, f"Of {intent!r} it returned both yes and no.")
 
     def _admits(self, intent: Any) -> bool:
         return not self._refused(intent)

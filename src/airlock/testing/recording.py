@@ -37,7 +37,7 @@ class Recording(EffectBuffer):
 
     It is a buffer, and the ambient scope of code that opens none. Unless it *allows* effects,
     nothing is delivered. It holds what would have escaped: not what the policies of the code under
-    test drop, hold or merge, and not what a failed block or a rollback threw away. Its order is
+    test drop, hold or merge, and not what a failed block or a rollback discarded. Its order is
     that of the emissions.
 
     Made by ``expect_effects()`` and by the pytest fixture ``effects``. Every look at a value in it,
@@ -69,7 +69,7 @@ class Recording(EffectBuffer):
         """From here on everything is recorded, in this context and in tasks that it starts.
 
         Args:
-            place: where it is said to have started; by default where this is called.
+            place: where it started; by default where this is called.
         """
         self._block.__enter__()
         if self._scope is not None:

@@ -2,7 +2,7 @@
 
 A subclass with a fixture ``harness`` is a test class of pytest. The harness, a ``ReleaseHarness``,
 does what the contract asks for: begin, write, commit. Each check is a row of
-docs/reference/blocks-and-transactions.md, told as steps::
+docs/reference/blocks-and-transactions.md, as steps::
 
     "begin write emit commit end"
 

@@ -56,7 +56,7 @@ def look(
 
 
 def apart(function: Callable[..., Any], *args: Any) -> Any:
-    """Call where no scope is open: what is tried says nothing to those around the test."""
+    """Call where no scope is open: what is tried is not visible to scopes around the test."""
     return outside().run(function, *args)
 
 

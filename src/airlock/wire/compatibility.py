@@ -135,7 +135,7 @@ class _Comparison:
             yield from self._plain(saved, now, path)
 
     def _among(self, saved: Schema, now: Schema, path: str) -> Problems:
-        """One of the members must take it; if none does, what the nearest says."""
+        """Yield nothing if one of the members takes it; else the problems of the nearest."""
         attempts = []
         for member in _members(now) or ():
             assumed = set(self._assumed)
@@ -145,7 +145,9 @@ class _Comparison:
             self._assumed = assumed
             attempts.append(problems)
         inside = [p for p in attempts if all(where != path for where, _ in p)]
-        yield from inside[0] if inside else [(path, f"does not take {_said(saved)} any more")]
+        yield from (
+            inside[0] if inside else [(path, f"does not take {_format_schema(saved)} any more")]
+        )
 
     def _plain(self, saved: Schema, now: Schema, path: str) -> Problems:
         if not set(now) - _REMARKS:
@@ -157,7 +159,7 @@ class _Comparison:
         elif (saved.get("type"), now.get("type")) == ("integer", "number"):
             yield path, "takes a number now, which cannot hold every integer"
         elif not _fits(saved, now):
-            yield path, f"does not take {_said(saved)} any more, but {_said(now)}"
+            yield path, f"does not take {_format_schema(saved)} any more, but {_format_schema(now)}"
         elif now.get("type") == "array":
             yield from self._array(saved, now, path)
         elif now.get("type") == "object":
@@ -230,10 +232,10 @@ def _required(schema: Schema, key: str) -> bool:
 
 def _fits(saved: Schema, now: Schema) -> bool:
     """Return True if type and format are unchanged, as must be all of a user's own type."""
-    said = [key for key in now if key not in _REMARKS | _STRUCTURE]
+    compared = [key for key in now if key not in _REMARKS | _STRUCTURE]
     return (
         saved.get("type") == now.get("type")
-        and all(saved.get(key) == now[key] for key in said)
+        and all(saved.get(key) == now[key] for key in compared)
         and _takes_flags(now, saved.get("x-airlock-flags", -1))
     )
 
@@ -259,7 +261,7 @@ def _takes(schema: Schema, constant: Any) -> bool:
     )
 
 
-def _said(schema: Schema) -> str:
+def _format_schema(schema: Schema) -> str:
     if "enum" in schema:
         return f"one of {', '.join(map(repr, schema['enum']))}"
     kind = str(schema.get("title") or schema.get("type", "any value"))

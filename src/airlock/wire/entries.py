@@ -47,7 +47,9 @@ class Entry:
     def unencodable(self, error: UnwritableError) -> UnencodableError:
         """Return the error for an intent that could not be written."""
         path = discreet(error.path) if self.secrets else error.path
-        hint = "Nothing was written. Make the value what the annotation says, or change that."
+        hint = (
+            "Nothing was written. Give a value of the annotated type, or change the annotation."
+        )
         return UnencodableError(self.cls.__qualname__, path, error.problem, hint)
 
 

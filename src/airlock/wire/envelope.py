@@ -29,7 +29,7 @@ def _with_id(options: Options | None) -> Options:
 
 @attrs.frozen
 class Envelope:
-    """An intent on its way to another process, with what was said of its emission and its causes.
+    """An intent on its way to another process, with the options of its emission and its causes.
 
     Args:
         intent: the value.

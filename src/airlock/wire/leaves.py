@@ -110,7 +110,7 @@ def _write_float(value: Any) -> Any:
     if not isinstance(value, float):
         raise unwritable("float", value)
     if not isfinite(value):
-        raise UnwritableError("is NaN or infinite, which JSON cannot say")
+        raise UnwritableError("is NaN or infinite, which JSON cannot represent")
     return float.__float__(value)
 
 
@@ -159,7 +159,7 @@ def _write_decimal(value: Any) -> str:
     if not isinstance(value, Decimal):
         raise unwritable("Decimal", value)
     if not value.is_finite():
-        raise UnwritableError("is NaN or infinite, which JSON cannot say")
+        raise UnwritableError("is NaN or infinite, which JSON cannot represent")
     return Decimal.__str__(value)
 
 

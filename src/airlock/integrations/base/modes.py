@@ -57,7 +57,7 @@ def _check_place(text: str, file: Path) -> None:
 
 @contextmanager
 def effects_mode(text: str) -> Iterator[None]:
-    """Do with the effects of a block what ``--effects`` says, in the whole process.
+    """Apply ``--effects`` to the effects of a block, in the whole process.
 
     Args:
         text: ``run``; ``drop`` for nothing; ``plan:FILE`` to hold everything, and to write a plan

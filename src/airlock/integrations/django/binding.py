@@ -33,7 +33,7 @@ def binds(path: str) -> bool:
     """Return True if the middleware of a path binds something, as far as its code shows it."""
     try:
         found = import_string(path)
-    except Exception:  # noqa: BLE001 - Django will say so, where it loads it
+    except Exception:  # noqa: BLE001 - Django raises it, where it loads it
         return False
     own = list(functions(found))
     called = [other for one in own for other in referred(one) if isinstance(other, FunctionType)]

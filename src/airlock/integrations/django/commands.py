@@ -112,7 +112,7 @@ def mode_of(name: str) -> str | None:
     raw = setting()
     modes = raw.get("COMMANDS") if isinstance(raw, dict) else None
     if not isinstance(modes, dict):
-        return None  # the checks tell, if something is wrong with it
+        return None  # the checks report what is wrong with it
     mode = modes.get(name) if name in modes or name in HOSTS else modes.get("*")
     return mode if isinstance(mode, str) else None
 
@@ -123,7 +123,7 @@ def executed(command: BaseCommand, execute: Callable[[], Any], mode: str) -> Any
 
     def handle_in_scope(*args: Any, **options: Any) -> Any:
         vars(command).pop("handle", None)
-        with told(), unit_of_work(command, mode):
+        with raising_command_errors(), unit_of_work(command, mode):
             return handle(*args, **options)
 
     vars(command)["handle"] = handle_in_scope
@@ -134,7 +134,7 @@ def executed(command: BaseCommand, execute: Callable[[], Any], mode: str) -> Any
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def raising_command_errors() -> Iterator[None]:
     """Raise errors of the settings or of a plan as ``CommandError``, which Django prints."""
     try:
         yield
@@ -157,7 +157,7 @@ def unit_of_work(command: BaseCommand, mode: str) -> Iterator[None]:
             stack.enter_context(work(conf(), f"manage.py {name}", planned=file is not None))
         yield
     if file is not None and alone:
-        tell(command, file)
+        write_place(command, file)
 
 
 def work(now: Conf, what: str, *, planned: bool) -> Work:
@@ -174,6 +174,6 @@ def is_nested(scope: Scope) -> bool:
     return any(r.scope is not None and r.scope.engine is scope.engine for r in around)
 
 
-def tell(command: BaseCommand, file: Path) -> None:
+def write_place(command: BaseCommand, file: Path) -> None:
     """Write the place of the plan to standard error, as the output may be data."""
     command.stderr.write(f"nothing has happened; a plan of the effects is in {file}", str)

@@ -20,7 +20,7 @@ from airlock.integrations.django.reading import READERS, problem, suggestion
 from airlock.integrations.django.transactions import on_commit
 from airlock.release import OnFlushError, Release
 
-__all__ = ["NAME", "Conf", "boundary", "conf", "forget", "problems", "setting"]
+__all__ = ["NAME", "Conf", "boundary", "conf", "discard", "problems", "setting"]
 
 NAME = "AIRLOCK"
 
@@ -105,8 +105,8 @@ def conf() -> Conf:
         return _READ[0]
 
 
-def forget() -> None:
-    """Read the settings anew."""
+def discard() -> None:
+    """Discard the settings that were read, so that the next call reads them anew."""
     _READ.clear()
 
 

@@ -41,7 +41,7 @@ def counts() -> Counts:
 
 
 def install() -> None:
-    """Do what ``NO_SCOPE`` says from now on."""
+    """Apply ``NO_SCOPE`` from now on."""
     while _TAKEN:
         _TAKEN.pop().__exit__(None, None, None)
     raw = setting()
@@ -50,7 +50,7 @@ def install() -> None:
     try:
         now = conf()
     except SettingError:
-        return  # the checks and the middleware tell of it; until then an emission is refused
+        return  # the checks and the middleware report it; until then an emission is refused
     _TAKEN.append(_taking(now).__enter__())
 
 

@@ -60,13 +60,13 @@ def rolled_back_by(connection: BaseDatabaseWrapper, error: BaseException) -> boo
 def committed_by(cursor: Any, sql: object) -> bool:
     """Return True if a statement that ended the transaction did so with a commit.
 
-    PostgreSQL says which it was: a COMMIT of what has failed is a ROLLBACK.
+    PostgreSQL reports which it was: a COMMIT of what has failed is a ROLLBACK.
     """
     return COMMITS.match(str(getattr(cursor, "statusmessage", None) or sql)) is not None
 
 
 def status(connection: BaseDatabaseWrapper) -> int | None:
-    """Of the transaction, as PostgreSQL's drivers tell it; None for another database."""
+    """Return the transaction status that PostgreSQL's drivers report; None for other databases."""
     if connection.vendor != "postgresql":
         return None
     info = getattr(connection.connection, "info", None)

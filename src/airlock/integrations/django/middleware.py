@@ -1,7 +1,7 @@
 """One scope for each request, sync or async.
 
 Django turns exceptions into responses before a middleware sees them, so the exception is noted where
-Django tells of it: ``process_exception`` for those of views, a signal for those of middleware.
+Django reports it: ``process_exception`` for those of views, a signal for those of middleware.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EffectsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         check_placed(positions())
-        conf()  # what is wrong with it is said before the first request
+        conf()  # raises its errors before the first request
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -119,7 +119,7 @@ class Served:
         return not region and not region.children
 
     def leave(self, error: BaseException | None, status: int) -> None:
-        """Deliver or discard, as the exception and the status of the response say."""
+        """Deliver or discard, by the exception and the status of the response."""
         self._exit(error)
         try:
             if self._scope.state is CLOSED:
@@ -191,7 +191,7 @@ def is_a(path: str, *classes: str) -> bool:
     """Return True if a path in ``MIDDLEWARE`` names one of some classes, or a subclass."""
     try:
         found = import_string(path)
-    except Exception:  # noqa: BLE001 - Django will say so, where it loads it
+    except Exception:  # noqa: BLE001 - Django raises it, where it loads it
         return False
     return any(f"{c.__module__}.{c.__qualname__}" in classes for c in getattr(found, "__mro__", ()))
 

@@ -132,8 +132,8 @@ def commands(name: str, value: Any) -> Mapping[str, str | None]:
         if mode is not None and mode not in ("run", "drop"):
             raise problem(
                 name,
-                f"says {mode!r} for {command!r}",
-                "Say 'run', 'drop', or None for no scope. A plan is asked for each time: "
+                f"has {mode!r} for {command!r}",
+                "Use 'run', 'drop', or None for no scope. A plan is asked for each time: "
                 f"`airlock run --plan FILE -- manage.py {command}`.",
             )
     return dict(value)

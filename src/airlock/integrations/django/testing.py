@@ -31,7 +31,7 @@ __all__ = ["EffectsTestMixin", "assert_effects", "capture_effects"]
 def capture_effects(*, using: str | None = None, execute: bool = True) -> Iterator[Recording]:
     """Record what the block emits, and deliver nothing of it.
 
-    What a rollback throws away is not in it; nor is what the policies of the code under test drop,
+    What a rollback discards is not in it; nor is what the policies of the code under test drop,
     hold or merge. It may be looked at in the block, and after it.
 
     Args:

@@ -47,8 +47,8 @@ def decided_by(connection: BaseDatabaseWrapper) -> Iterator[None]:
 def on_commit(using: str | None = None, *, on_flush_error: OnFlushError = "report") -> Release:
     """Deliver what a scope emits when the transaction of a database commits.
 
-    What was emitted in an ``atomic()`` or a savepoint that is rolled back is thrown away. What was
-    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block. What a
+    What was emitted in an ``atomic()`` or a savepoint that is rolled back is discarded. What was
+    emitted in autocommit mode, in no ``atomic()``, is kept or discarded with the block. What a
     callback of ``transaction.on_commit`` emits belongs to the commit that it runs after.
 
     Args:

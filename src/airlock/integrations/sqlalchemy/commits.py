@@ -1,7 +1,7 @@
 """Transactions as a connection sees them: whether they wrote, and what became of their COMMIT.
 
-A connection tells of a COMMIT before it is sent, and of the error that it ends in. Whether it was
-carried out, only the session says::
+A connection reports a COMMIT before it is sent, and of the error that it ends in. Whether it was
+carried out, only the session reports::
 
     open ──sent──► sent ──refused──► refused
                     │
@@ -144,7 +144,7 @@ def note(context: ExceptionContext) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Find out whether the COMMIT that follows will roll back, and not say so.
+    """Find out whether the COMMIT that follows will roll back without an error.
 
     PostgreSQL does that where a statement failed in the transaction, outside of a savepoint, and
     the error was caught. No other statement succeeds there, so one is tried.

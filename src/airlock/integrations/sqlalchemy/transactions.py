@@ -1,6 +1,6 @@
 """The transactions of a session, as segments.
 
-A session says what became of them in events. They are put together here::
+A session reports what became of them in events. They are put together here::
 
     after_transaction_create   a transaction, a savepoint, or the inside of a flush
     after_commit               a commit, or a savepoint that was released
@@ -10,7 +10,7 @@ A session says what became of them in events. They are put together here::
 Of one that was merely closed, the block decides if it wrote nothing: no statement but reads, and no
 object that was added, changed or deleted, and is lost with the session.
 
-Segments are told at the end only: before that the session cannot be used, and handlers may want to.
+Segments end at the end only: before that the session cannot be used, and handlers may want to.
 Where the session cannot finish closing, there is no end; then it is over once the session is in
 another transaction, or in none.
 """
@@ -77,7 +77,7 @@ class Level:
 
     transaction: ref[SessionTransaction]  # not kept alive: it knows the session
     segment: Segment
-    outcome: Fate | None = None  # as the session has told it; it is still closing
+    outcome: Fate | None = None  # as the session has reported it; it is still closing
 
 
 def transactions_of(session: Session) -> Transactions:
@@ -137,7 +137,7 @@ class Transactions:
         return self._open[-1].segment if self._open else self._root
 
     def follow(self) -> None:
-        """Catch up with what was not told, as a hook has failed, or the session was dropped."""
+        """Catch up with events that were missed, as a hook failed or the session was dropped."""
         session = self.session()
         innermost = None if session is None else innermost_of(session)
         self._follow(innermost)
@@ -207,9 +207,9 @@ class Transactions:
         self._root.wrote = False
 
     def _tell(self, session: Session, outcome: Fate) -> None:
-        told = innermost_of(session)
+        innermost = innermost_of(session)
         for level in reversed(self._open):
-            if level.transaction() is told:
+            if level.transaction() is innermost:
                 level.outcome = outcome
                 return
 
@@ -238,16 +238,16 @@ class Transactions:
 
     def _end_transaction(self, outcome: Fate | None) -> None:
         self._wrote()
-        # The next one is in place before the end of this one is told: handlers may begin it.
+        # The next one is in place before the end of this one is reported: handlers may begin it.
         ended, self._root = self._root, Transaction(self)
-        # A rollback that is told after it says no more than that the session has given up.
-        told = outcome in (Fate.COMMITTED, Fate.JOINED)
+        # A rollback that is reported after a commit only means that the session has given up.
+        committed = outcome in (Fate.COMMITTED, Fate.JOINED)
         refused = any(commit.refused for commit in self._commits)
-        doubtful = not told and not refused and any(c.interrupted for c in self._commits)
+        in_doubt = not committed and not refused and any(c.interrupted for c in self._commits)
         self._commits.clear()
         if outcome is Fate.COMMITTED:
             ended.commit()
-        elif doubtful:
+        elif in_doubt:
             ended.doubt()
         elif outcome is Fate.JOINED:
             ended.join()

@@ -14,7 +14,7 @@ from airlock.errors import JournalError
 from airlock.plan.document import Plan
 from airlock.plan.journal import JournalFile
 
-__all__ = ["journal_of", "said", "state_of"]
+__all__ = ["format_error", "journal_of", "state_of"]
 
 
 @contextmanager
@@ -51,11 +51,11 @@ def state_of(wave: Wave, position: int, *, pending: str = "pending") -> tuple[st
     decider = wave.deciders.get(position)
     about = None if decider is None else shown(decider)
     if error is not None:
-        about = said(error)
+        about = format_error(error)
     return pending if outcome is Outcome.PENDING else outcome.word, about
 
 
-def said(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Format an error, whatever its ``repr`` does."""
     try:
         return stable_repr(error).encode(errors="backslashreplace").decode()
