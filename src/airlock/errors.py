@@ -770,7 +770,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
 @facts
 class HandlerCancelledError(AirlockError):
-    """A handler ended in a cancellation that was not that of the flush."""
+    """A handler raised ``CancelledError``, and nobody cancelled the flush."""
 
     what: str
 
