@@ -45,7 +45,7 @@ class Fate(enum.Enum):
 
 
 UNDECIDED = (Fate.UNKNOWN, Fate.JOINED)
-"""Nobody knows whether what was emitted may escape."""
+"""Fates after which nobody knows whether what was emitted may escape."""
 
 
 class Segment:

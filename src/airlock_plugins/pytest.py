@@ -35,7 +35,7 @@ or of a fixture, or mark the test with @pytest.mark.effects."""
 
 RECORDED = pytest.StashKey["Recorded"]()
 EXPLANATIONS = pytest.StashKey["dict[Place, tuple[str, list[str]]]"]()
-"""Of the comparisons that failed, by the place of their assertion."""
+"""Explanations of failed comparisons, by the place of their assertion."""
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def _asks_for_ours(item: Any) -> bool:
 
 @pytest.fixture
 def effects(request: pytest.FixtureRequest, _airlock_recording: None) -> Recording:
-    """Everything the test emits, wherever; nothing of it is delivered.
+    """Record everything that the test emits, wherever; deliver nothing of it.
 
     A buffer and the ambient scope; see ``airlock.testing.Recording``.
     """

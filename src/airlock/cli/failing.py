@@ -35,7 +35,7 @@ __all__ = [
 
 FOUND, USAGE, REFUSED, MAYBE_DONE, DECLINED = 1, 2, 3, 4, 5
 INTERRUPTED = 130
-"""As a shell has it: 128 and the number of SIGINT."""
+"""The exit code of an interrupt in a shell: 128 and the number of SIGINT."""
 
 
 class Failure(click.ClickException):

@@ -26,7 +26,7 @@ class NotifyWarehouse:
 
 @intent(kind="demo.send-email")
 class SendEmail:
-    """Somebody is to be notified."""
+    """A notification to send."""
 
     to: str
 

@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def stable_repr(value: Any) -> str:
-    """As ``repr``, for snapshots and diffs.
+    """Return a stable ``repr``, for snapshots and diffs.
 
     Example:
         >>> stable_repr((frozenset({"b", "a", "c"}), 1))

@@ -168,7 +168,7 @@ def _note(_: Flask, exception: BaseException, **__: object) -> None:
 
 
 def _work() -> RequestWork | None:
-    """None in a request context that no server has made, as ``app.test_request_context()``."""
+    """Return None in a request context without a server, as in ``app.test_request_context()``."""
     work: RequestWork | None = request.environ.get(KEY)
     return work
 

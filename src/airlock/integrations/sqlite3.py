@@ -236,7 +236,7 @@ class Cursor(sqlite3.Cursor):
         return self
 
     def _script(self, script: str) -> None:
-        """As a whole if it leaves transactions alone; else one by one, to see where it gets."""
+        """Execute a script as a whole if it leaves transactions alone; else statement by statement."""
         run, connection = self._transactions.run, self.connection
         statements = list(split(script))
         in_legacy_mode = not isinstance(autocommit(connection), bool)

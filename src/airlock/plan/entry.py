@@ -81,7 +81,7 @@ class PlanEntry:
         return Options(**options)
 
     def __str__(self) -> str:
-        """As written in code; sensitive values are hidden."""
+        """Format the intent as in code; sensitive values are hidden."""
         return stable_repr(self.intent)
 
 

@@ -164,6 +164,6 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def broken(name: str, problem: str) -> PlanFormatError:
-    """For ``raise``: the document is not as it was written."""
+    """Return the error of a document that was changed after it was written."""
     hint = "Nothing was applied. Give a file as plan.save(...) wrote it, or make the plan again."
     return PlanFormatError(name, problem, hint)

@@ -1,4 +1,4 @@
-"""From what waves hold to a plan."""
+"""Making of a plan from what waves hold."""
 
 from __future__ import annotations
 

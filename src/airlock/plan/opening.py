@@ -50,7 +50,7 @@ def application(
     fail_fast: bool | None = None,
     expired: bool = False,
 ) -> Iterator[Application]:
-    """Everything that applying a plan needs, checked and opened.
+    """Check and open everything that applying a plan needs.
 
     Raises:
         DeclarationError: an argument makes no sense.

@@ -45,7 +45,7 @@ def reporting(progress: object) -> Iterator[Progress]:
 
 
 def _silent(done: int, total: int) -> None:
-    """Nothing is asked for."""
+    """Show no progress."""
 
 
 @contextmanager

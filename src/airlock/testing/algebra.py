@@ -109,7 +109,7 @@ def one_of(*parts: Any) -> Expectation:
 
 
 def never(intent: Any, /) -> Expectation:
-    """No such effect: none at all or, in ``in_order``, none between its neighbours.
+    """Expect no such effect: none at all or, in ``in_order``, none between its neighbours.
 
     Args:
         intent: an intent, an intent class, or ``like(...)``.

@@ -134,7 +134,7 @@ class Exact(Leaf):
 
 
 class Like(Leaf):
-    """Of a class or its subclasses, with some fields."""
+    """An expectation of a class or its subclasses, with some fields."""
 
     def __init__(self, cls: type[Any], expected: Mapping[str, Any]) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class OneOf(Expectation):
 
 
 class Never(Expectation):
-    """No such emission: none at all, or in ``in_order`` none between its neighbours."""
+    """An expectation of no such emission: none at all, or in ``in_order`` none between its neighbours."""
 
     def __init__(self, part: Leaf) -> None:
         super().__init__(part)

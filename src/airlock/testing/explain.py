@@ -43,7 +43,7 @@ PER_VALUE = 10
 
 
 def log(tape: Tape) -> list[str]:
-    """Everything that was emitted, in order: number, value, place, and what became of it."""
+    """Format every emission, in order: number, value, place, and outcome."""
     emissions = tape.emissions
     if not emissions:
         return ["nothing was emitted"]
@@ -183,7 +183,7 @@ def indented(differences: Iterable[Difference], by: str) -> Iterator[str]:
 
 
 def unlike(expected: Any, intent: Any) -> Iterator[Difference]:
-    """In what an intent differs from an expectation of it, or from another value."""
+    """Format the differences of an intent from an expectation, or from another value."""
     if isinstance(expected, Exact):
         expected = expected.intent
     if isinstance(expected, Like):

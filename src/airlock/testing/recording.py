@@ -66,7 +66,7 @@ class Recording(EffectBuffer):
     # -- recording --------------------------------------------------------------------------------
 
     def start(self, place: Place | None = None) -> None:
-        """From here on everything is recorded, in this context and in tasks that it starts.
+        """Record everything from here on, in this context and in tasks that it starts.
 
         Args:
             place: where it started; by default where this is called.

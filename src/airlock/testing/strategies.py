@@ -428,7 +428,7 @@ RANGES: dict[Any, Callable[..., SearchStrategy[Any]]] = {
     dt.date: st.dates,
     dt.datetime: st.datetimes,
 }
-"""Of what Hypothesis cannot limit afterwards, as it does numbers."""
+"""Strategies of types that Hypothesis cannot limit afterwards, as it does numbers."""
 
 
 def _flattened(validator: Any) -> Iterator[Any]:

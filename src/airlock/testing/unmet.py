@@ -25,7 +25,7 @@ EXPLAINED = 5
 """How many of the missing ones are explained."""
 
 Shares = Iterator[tuple[Demand, list[int]]]
-"""For each leaf, as they stand in the tree: what is wanted, and the emissions that it got."""
+"""What each leaf wants, in the order of the tree, and the emissions that it got."""
 
 
 def unmet(

@@ -104,7 +104,7 @@ def _end(document: Schema, kind: str, version: int) -> tuple[tuple[str, int], bo
 
 
 class _Comparison:
-    """Of the schema of one intent with that of another time."""
+    """Comparison of an intent's schema with an older one."""
 
     def __init__(self, saved: Schema, now: Schema) -> None:
         self._saved = saved

@@ -40,7 +40,7 @@ class Decoder:
         self._cipher = cipher
         self._limits = limits
         self.readers: dict[type[Any] | None, Callable[[Raw], Any]] = {}
-        """Of classes whose data is read as it came, neither opened nor upcast, and was before."""
+        """Readers of classes whose data is read as it came, neither opened nor upcast."""
 
     def discard_cached(self) -> None:
         """Find out anew what is read as it came, since there is another upcaster or name."""

@@ -247,7 +247,7 @@ LEAVES: dict[Any, Leaf] = {
     ),
     Json: Leaf(_write_json, _read_json, {}),
 }  # fmt: skip
-"""By type."""
+"""The forms of single values, by type."""
 
 
 # -- types of yours -------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ HOSTS = frozenset(
 
 
 class EffectsMixin(BaseCommand):
-    """For commands that emit: ``class Command(EffectsMixin, BaseCommand)``.
+    """A mixin for commands that emit: ``class Command(EffectsMixin, BaseCommand)``.
 
     ``handle`` runs in a scope, and the command has the option ``--effects``: ``run``; ``drop`` to let
     nothing happen; ``plan:FILE`` to write down what would happen, for ``airlock plan apply``.

@@ -111,7 +111,7 @@ def discard() -> None:
 
 
 def problems() -> list[SettingError]:
-    """Everything that is wrong with the settings."""
+    """Return the errors of the settings."""
     return [] if _READ else examined(setting())[1]
 
 

@@ -158,7 +158,7 @@ class Served:
             self._scope.failed_late = self._failed
 
     def _judged(self, error: BaseException | None, status: int) -> BaseException | None:
-        """None to keep what was emitted without a transaction, or why not."""
+        """Return None to keep what was emitted without a transaction, or why not."""
         try:
             kept = self._conf.keep(error, status)
         except Exception as failure:  # noqa: BLE001 - reported at the end

@@ -29,7 +29,7 @@ __all__ = ["decided_by", "on_commit"]
 install()
 
 HERE = threading.local()
-"""By alias, the connection of this thread in which a transaction was seen last."""
+"""The last connection of this thread with a transaction, by alias."""
 
 DECIDING: ContextVar[BaseDatabaseWrapper | None] = ContextVar("airlock_django", default=None)
 

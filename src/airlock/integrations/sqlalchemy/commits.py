@@ -67,7 +67,7 @@ class Commit:
 
 
 COMMITS: WeakKeyDictionary[Connection, Commit] = WeakKeyDictionary()
-"""Of the last transaction of a session on each connection."""
+"""The COMMIT of the last transaction of a session on each connection."""
 
 SAVEPOINTS = (SavepointClause, RollbackToSavepointClause, ReleaseSavepointClause)
 

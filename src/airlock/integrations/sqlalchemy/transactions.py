@@ -100,7 +100,7 @@ def known(session: Session) -> Transactions | None:
 
 @event.listens_for(Session, "after_commit", insert=True)
 def after_commit(session: Session) -> None:
-    """Of any session: an event of the class, to hear it before a hook of somebody else raises."""
+    """Note the commit of any session: an event of the class runs before hooks that may raise."""
     found = known(session)
     if found is not None:
         found.after_commit(session)

@@ -34,7 +34,7 @@ class Arrivals(Looking):
         require(envelope.intent == sent and envelope.id == id_, f"the text is {job.text}")
 
     def test_the_job_is_json(self, harness: QueueHarness) -> None:
-        """As the broker has it: nothing is unpickled in the worker."""
+        """The job in the broker is JSON: the worker unpickles nothing."""
         self.needs("text")
         raw = self.job(harness, Note(unique()), uuid4()).raw
         try:

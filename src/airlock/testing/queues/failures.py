@@ -112,13 +112,13 @@ class Failures(Looking):
         self._kept_by_old_workers(harness, New)
 
     def test_a_newer_version_waits_for_a_newer_worker(self, harness: QueueHarness) -> None:
-        """As an unknown kind does."""
+        """The message stays in the queue, as one of an unknown kind does."""
         self._kept_by_old_workers(harness, Changed)
 
     def test_an_intent_without_a_handler_waits_for_a_newer_worker(
         self, harness: QueueHarness
     ) -> None:
-        """As an unknown kind does."""
+        """The message stays in the queue, as one of an unknown kind does."""
         self._kept_by_old_workers(harness, Unhandled)
 
     def test_a_worker_without_a_boundary_keeps_everything(self, harness: QueueHarness) -> None:
