@@ -49,7 +49,7 @@
     │   ├── PlanExpiredError
     │   ├── PlanMismatchError       it no longer fits the program
     │   ├── JournalError            of another plan, in use, or damaged
-    │   └── MaybeDoneError          effects were in flight at a crash, and may have happened
+    │   └── InDoubtError            effects were in flight at a crash, and may have happened
     ├── ApplyError                  an ExceptionGroup: some effects of a plan failed
     └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
 
@@ -76,7 +76,7 @@ __all__ = [
     "DuplicateHandlerError", "DuplicateKindError", "EmissionError", "EmittedInPolicyError",
     "ExpectationError", "FieldError", "FlushError", "HandlerCancelledError",
     "HandlerSignatureError", "JournalError",
-    "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
+    "InDoubtError", "MissingExtraError", "NoScopeError", "NoTransactionError",
     "NotAnIntentError", "OpenElsewhereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
     "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError", "RefusedError",
     "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError", "ScopeStateError",
@@ -683,7 +683,7 @@ class JournalError(PlanError):
 
 
 @facts
-class MaybeDoneError(PlanError):
+class InDoubtError(PlanError):
     """Effects of a plan were in flight when the program died, and may have happened."""
 
     effects: tuple[str, ...]

@@ -40,11 +40,11 @@ class Fate(enum.Enum):
     COMMITTED = "its transaction was committed"
     ROLLED_BACK = "its transaction or savepoint was rolled back"
     CLOSED = "its transaction wrote nothing, and was closed"
-    UNKNOWN = "its commit was interrupted, and nobody knows whether it was carried out"
+    IN_DOUBT = "its commit was interrupted, and nobody knows whether it was carried out"
     JOINED = "its commit was left to a transaction around it that was still open"
 
 
-UNDECIDED = (Fate.UNKNOWN, Fate.JOINED)
+UNDECIDED = (Fate.IN_DOUBT, Fate.JOINED)
 """Fates after which nobody knows whether what was emitted may escape."""
 
 
@@ -56,7 +56,7 @@ class Segment:
         WAITING ──begin()──► OPEN ──commit()──► COMMITTED
                               ├──roll_back()──► ROLLED_BACK
                               ├──close()──► ROLLED_BACK, or CLOSED if it wrote nothing
-                              └──doubt()──► UNKNOWN
+                              └──in_doubt()──► IN_DOUBT
 
     A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
     segment around it. (Releasing a savepoint decides nothing; only its transaction does.)
@@ -134,9 +134,9 @@ class Segment:
         else:
             self._end(Fate.CLOSED)
 
-    def doubt(self) -> None:
+    def in_doubt(self) -> None:
         """Note that the commit was interrupted: intents stay pending, for somebody to decide."""
-        self._end(Fate.UNKNOWN)
+        self._end(Fate.IN_DOUBT)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Call back once, after the commit or the rollback; at once if that has happened."""

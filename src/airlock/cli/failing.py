@@ -10,7 +10,7 @@ import click
 from airlock.errors import (
     AirlockError,
     ApplyError,
-    MaybeDoneError,
+    InDoubtError,
     PlanError,
     PlanExpiredError,
     PlanFormatError,
@@ -23,7 +23,7 @@ __all__ = [
     "DECLINED",
     "FOUND",
     "INTERRUPTED",
-    "MAYBE_DONE",
+    "IN_DOUBT",
     "REFUSED",
     "USAGE",
     "Failing",
@@ -33,7 +33,7 @@ __all__ = [
     "format_failure",
 ]
 
-FOUND, USAGE, REFUSED, MAYBE_DONE, DECLINED = 1, 2, 3, 4, 5
+FOUND, USAGE, REFUSED, IN_DOUBT, DECLINED = 1, 2, 3, 4, 5
 INTERRUPTED = 130
 """The exit code of an interrupt in a shell: 128 and the number of SIGINT."""
 
@@ -107,8 +107,8 @@ _OPTIONS = {"apply(kinds=...)": "--kind", "apply(indices=...)": "--index"}
 
 def code_of(error: Exception) -> int:
     """Return the exit code for an error."""
-    if isinstance(error, MaybeDoneError):
-        return MAYBE_DONE
+    if isinstance(error, InDoubtError):
+        return IN_DOUBT
     if isinstance(error, ApplyError):
         return FOUND
     refused = PlanError | WiringError | UnencodableError

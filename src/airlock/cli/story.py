@@ -106,9 +106,9 @@ def _plans(path: Path) -> None:
     click.echo(f"    (the process died: exit code {ended.returncode})")
     _say(
         "Apply it again. What was done is not repeated, and of what was in flight you decide:",
-        'boundary.apply(plan, maybe_done="done")',
+        'boundary.apply(plan, in_doubt="done")',
     )
-    applied = boundary.apply(Plan.load(path), maybe_done="done", progress=False)
+    applied = boundary.apply(Plan.load(path), in_doubt="done", progress=False)
     click.echo(f"    {applied}")
 
 

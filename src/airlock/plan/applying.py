@@ -24,9 +24,9 @@ from airlock.flushing.execution import drive
 from airlock.flushing.flush import Flush, too_deep
 from airlock.plan.applied import Applied
 from airlock.plan.document import Plan, effects
-from airlock.plan.doubts import MaybeDone, settle
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.fitting import Choice, sample
+from airlock.plan.in_doubt import InDoubt, settle
 from airlock.plan.journal import FollowUp, JournalFile
 from airlock.plan.lines import written
 from airlock.plan.making import entry_of
@@ -84,7 +84,7 @@ class Application:
         plan: the plan.
         journal: what was done before, and what is done now.
         choice: which effects.
-        maybe_done: decides about what was in flight at a crash.
+        in_doubt: decides about what was in flight at a crash.
         progress: called with how much is done.
         fail_fast: stop at the first failure.
     """
@@ -96,7 +96,7 @@ class Application:
         journal: JournalFile,
         choice: Choice,
         *,
-        maybe_done: MaybeDone,
+        in_doubt: InDoubt,
         progress: Progress,
         fail_fast: bool,
     ) -> None:
@@ -104,7 +104,7 @@ class Application:
         self._plan = plan
         self._journal = journal
         self._choice = choice
-        self._maybe_done: MaybeDone = maybe_done
+        self._in_doubt: InDoubt = in_doubt
         self._progress = progress
         self._fail_fast = fail_fast
         self._before = 0
@@ -142,7 +142,7 @@ class Application:
 
     def _steps(self) -> Iterator[Step]:
         yield from self._resolve(sample(self._plan, self._choice))
-        settle(self._plan, self._journal, self._stage.engine, self._maybe_done)
+        settle(self._plan, self._journal, self._stage.engine, self._in_doubt)
         self._before = self._journal.count_done(len(self._plan))
         if not self._choice.is_all:
             done = self._journal.done(0, len(self._plan) - 1)

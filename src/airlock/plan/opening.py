@@ -13,8 +13,8 @@ from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
 from airlock.plan.applying import Application
 from airlock.plan.document import Plan
-from airlock.plan.doubts import MaybeDone, check_maybe_done, refuse_doubtful
 from airlock.plan.fitting import chosen, refuse_expired, sample
+from airlock.plan.in_doubt import InDoubt, check_in_doubt, refuse_in_doubt
 from airlock.plan.progress import Progress, reporting
 from airlock.plan.staging import Stage
 from airlock.plan.states import journal_of
@@ -30,7 +30,7 @@ class Request(TypedDict, total=False):
 
     kinds: Iterable[Any] | None
     indices: Iterable[int] | None
-    maybe_done: MaybeDone
+    in_doubt: InDoubt
     journal: str | os.PathLike[str] | None
     progress: Progress | bool | None
     fail_fast: bool | None
@@ -44,7 +44,7 @@ def application(
     *,
     kinds: Iterable[Any] | None = None,
     indices: Iterable[int] | None = None,
-    maybe_done: MaybeDone = None,
+    in_doubt: InDoubt = None,
     journal: str | os.PathLike[str] | None = None,
     progress: Progress | bool | None = None,
     fail_fast: bool | None = None,
@@ -63,7 +63,7 @@ def application(
             "reads one."
         )
     choice = chosen(plan, kinds, indices)
-    check_maybe_done(maybe_done)
+    check_in_doubt(in_doubt)
     refuse_expired(plan, expired=expired)
     beside = plan.journal if journal is None else Path(journal)
     with reporting(progress) as report, journal_of(plan, beside) as opened:
@@ -72,7 +72,7 @@ def application(
             plan,
             opened,
             choice,
-            maybe_done=maybe_done,
+            in_doubt=in_doubt,
             progress=report,
             fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
         )
@@ -84,7 +84,7 @@ def preview(
     *,
     kinds: Iterable[Any] | None = None,
     indices: Iterable[int] | None = None,
-    maybe_done: MaybeDone = None,
+    in_doubt: InDoubt = None,
     journal: str | os.PathLike[str] | None = None,
     expired: bool = False,
 ) -> Counter[str]:
@@ -102,7 +102,7 @@ def preview(
     done = set[int]()
     if beside is not None and beside.exists():
         with journal_of(plan, beside) as opened:
-            if maybe_done is None:
-                refuse_doubtful(plan, opened, engine)
+            if in_doubt is None:
+                refuse_in_doubt(plan, opened, engine)
             done = opened.done(0, len(plan) - 1)
     return Counter(entry.kind for entry in plan if choice.has(entry) and entry.index not in done)

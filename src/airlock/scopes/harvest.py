@@ -22,7 +22,7 @@ from airlock.scopes.stages import CAPTURED, CLOSED, FLUSHING, WAITING, How
 __all__ = ["Harvest"]
 
 _UNDECIDED = {
-    Fate.UNKNOWN: (
+    Fate.IN_DOUBT: (
         "in a transaction whose commit was interrupted: nobody knows whether it was carried out",
         "Look whether what was written with them is there; if so, ",
     ),

@@ -60,7 +60,7 @@ class Transaction(Segment):
         """End it: its commit was left to whoever began the transaction of its connection."""
         self._end(Fate.JOINED)
 
-    def doubt(self) -> None:
+    def in_doubt(self) -> None:
         """Mark the transaction as in doubt: its interrupted COMMIT may have been carried out."""
         if self.used:
             log.error(
@@ -68,7 +68,7 @@ class Transaction(Segment):
                 "database has carried it out. What was emitted in the transaction is not "
                 "delivered: the error of the scope names it. Look whether its rows are there."
             )
-        super().doubt()
+        super().in_doubt()
 
 
 @attrs.define(eq=False)
@@ -248,7 +248,7 @@ class Transactions:
         if outcome is Fate.COMMITTED:
             ended.commit()
         elif in_doubt:
-            ended.doubt()
+            ended.in_doubt()
         elif outcome is Fate.JOINED:
             ended.join()
         elif outcome is None:
