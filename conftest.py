@@ -117,7 +117,7 @@ def _end(space: dict[str, Any]) -> None:
 
 
 def _docstring_names(space: dict[str, Any]) -> None:
-    """What the examples in docstrings take for granted."""
+    """Add the names that the examples in docstrings take for granted."""
     _begin(space)
 
     @airlock.intent(kind="docstrings.notify-warehouse")

@@ -1,4 +1,4 @@
-"""What pytest says of the test files that a page shows.
+"""The output of pytest for the test files that a page shows.
 
 A block that begins with a comment of nothing but a name, ``# test_shop.py``, is a part of that file.
 The files of a page are tested in a process of its own, with the plugin as users have it.
@@ -25,7 +25,7 @@ ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p airlock -W
 
 
 def files(page: str) -> dict[str, str]:
-    """The files that a page shows, by name: the parts of each, one below the other."""
+    """Return the files that a page shows, by name: the parts of each, one below the other."""
     found: dict[str, str] = {}
     for text, name in PART.findall(Path(page).read_text("utf-8")):
         found[name] = f"{found[name]}\n\n{text}" if name in found else text
@@ -33,7 +33,7 @@ def files(page: str) -> dict[str, str]:
 
 
 def blocks(page: str) -> list[str]:
-    """The ``python`` blocks of a page, which run as one module."""
+    """Return the ``python`` blocks of a page, which run as one module."""
     return BLOCK.findall(Path(page).read_text("utf-8"))
 
 
@@ -53,7 +53,7 @@ def written(shown: Mapping[str, str], folder: str) -> str:
 
 
 def tested(folder: str, *options: str) -> dict[str, str]:
-    """What pytest says of each test that fails, by the name of the test.
+    """Return the output of pytest for each test that fails, by the name of the test.
 
     Args:
         folder: of the tests.
@@ -78,6 +78,6 @@ def tested(folder: str, *options: str) -> dict[str, str]:
 
 
 def _told(section: str) -> str:
-    """The lines that failed and what is said of them, without the code around them."""
+    """Return the lines that failed and pytest's explanation, without the code around them."""
     lines = section.splitlines()
     return "\n".join(line for line in lines if line.startswith((">", "E "))) or section.strip()

@@ -38,7 +38,7 @@ class Dispatcher:
     """The emission options it honours, of id, delay, ordering_key, dedupe_key and headers."""
 
     def check(self, cls: type[Any], /) -> None:
-        """Called once per intent class, before anything of a wave runs.
+        """Check an intent class; called once per class, before anything of a wave runs.
 
         Raises:
             WiringError: this dispatcher cannot carry the class; the wave is refused.
@@ -95,7 +95,7 @@ class Route(Dispatcher):
                 )
 
     def of(self, cls: type[Any]) -> Dispatcher:
-        """The dispatch of an intent class, along its MRO."""
+        """Return the dispatch of an intent class, along its MRO."""
         for base in cls.__mro__:
             if base in self._routes:
                 return dispatch_of(self._routes[base], cls)
@@ -118,5 +118,5 @@ def check_dispatcher(what: str, dispatch: object) -> None:
 
 
 def dispatch_of(dispatch: Dispatcher, cls: type[Any]) -> Dispatcher:
-    """The dispatcher that carries ``cls``, through routes."""
+    """Return the dispatcher that carries ``cls``, through routes."""
     return dispatch.of(cls) if isinstance(dispatch, Route) else dispatch

@@ -49,14 +49,14 @@
     │   ├── PlanExpiredError
     │   ├── PlanMismatchError       it no longer fits the program
     │   ├── JournalError            of another plan, in use, or damaged
-    │   └── MaybeDoneError          effects were in flight at a crash, and may have happened
+    │   └── InDoubtError            effects were in flight at a crash, and may have happened
     ├── ApplyError                  an ExceptionGroup: some effects of a plan failed
     └── FlushError                  an ExceptionGroup: some effects failed; the rest was attempted
 
-``UnplannedWarning`` tells of held intents that nobody made a plan of.
+``UnplannedWarning`` names held intents that nobody made a plan of.
 
 Every error holds its facts as attributes and pickles. Errors that stop a flush before or while it
-runs have a ``report`` which says what became of every intent.
+runs have a ``report``: the outcome of every intent.
 """
 
 from __future__ import annotations
@@ -71,18 +71,57 @@ if TYPE_CHECKING:
     from airlock.plan.applied import Applied
 
 __all__ = [
-    "AirlockError", "ApplyError", "AsyncHandlerError", "CascadeError", "ClosedRegionError",
-    "DeclarationError", "DeliveryError", "DependencyError", "DirectCallError",
-    "DuplicateHandlerError", "DuplicateKindError", "EmissionError", "EmittedInPolicyError",
-    "ExpectationError", "FieldError", "FlushError", "HandlerCancelledError",
-    "HandlerSignatureError", "JournalError",
-    "MaybeDoneError", "MissingExtraError", "NoScopeError", "NoTransactionError",
-    "NotAnIntentError", "OpenElsewhereError", "OpenRegionsError", "OptionError", "PartialFailure", "PlanError",
-    "PlanExpiredError", "PlanFormatError", "PlanMismatchError", "PolicyError", "RefusedError",
-    "ReleaseError", "ResumeError", "ScopeError", "ScopeOrderError", "ScopeStateError",
-    "SensitiveFieldError", "SettingError", "SignatureError", "UnavailableError",
-    "UndeclaredHereError", "UnencodableError", "UnfakedIntentError", "UnhandledIntentError",
-    "UnplannedWarning", "UnreleasedResultError", "UnsupportedOptionError", "WireError",
+    "AirlockError",
+    "ApplyError",
+    "AsyncHandlerError",
+    "CascadeError",
+    "ClosedRegionError",
+    "DeclarationError",
+    "DeliveryError",
+    "DependencyError",
+    "DirectCallError",
+    "DuplicateHandlerError",
+    "DuplicateKindError",
+    "EmissionError",
+    "EmittedInPolicyError",
+    "ExpectationError",
+    "FieldError",
+    "FlushError",
+    "HandlerCancelledError",
+    "HandlerSignatureError",
+    "InDoubtError",
+    "JournalError",
+    "MissingExtraError",
+    "NoScopeError",
+    "NoTransactionError",
+    "NotAnIntentError",
+    "OpenElsewhereError",
+    "OpenRegionsError",
+    "OptionError",
+    "PartialFailure",
+    "PlanError",
+    "PlanExpiredError",
+    "PlanFormatError",
+    "PlanMismatchError",
+    "PolicyError",
+    "RefusedError",
+    "ReleaseError",
+    "ResumeError",
+    "ScopeError",
+    "ScopeOrderError",
+    "ScopeStateError",
+    "SensitiveFieldError",
+    "SettingError",
+    "SignatureError",
+    "UnavailableError",
+    "UndeclaredHereError",
+    "UnencodableError",
+    "UnfakedIntentError",
+    "UnhandledIntentError",
+    "UnplannedWarning",
+    "UnreleasedResultError",
+    "UnsupportedOptionError",
+    "WireError",
     "WiringError",
 ]  # fmt: skip
 
@@ -96,7 +135,7 @@ class AirlockError(Exception):
 
     @property
     def report(self) -> Report | None:
-        """What became of the intents, where a flush was stopped; None elsewhere."""
+        """The outcome of every intent, where the error stopped a flush; None elsewhere."""
         report: Report | None = vars(self).get("report_of_flush")
         return report
 
@@ -193,7 +232,7 @@ class NoScopeError(EmissionError, LookupError):
 
 @facts
 class NotAnIntentError(EmissionError, TypeError):
-    """What was emitted is not an intent."""
+    """The emitted value is not an intent."""
 
     what: str
     problem: str
@@ -464,14 +503,14 @@ class AsyncHandlerError(WiringError, TypeError):
 
     def __str__(self) -> str:
         needs = f" {self.needs}" if self.needs else ""
-        said = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
+        problem = f"{self.handler}, the handler of {self.intent}, must be awaited{needs}, and "
         if self.at_commit:
             return (
-                f"{said}a commit that comes after the block cannot wait for it. End the "
+                f"{problem}a commit that comes after the block cannot wait for it. End the "
                 "transaction before the block ends, or register a plain function."
             )
         return (
-            f"{said}this flush is sync. Use `async with boundary.scope(): ...` (or `await "
+            f"{problem}this flush is sync. Use `async with boundary.scope(): ...` (or `await "
             "scope.aflush()`), or register a plain function."
         )
 
@@ -544,10 +583,10 @@ class UnavailableError(AirlockError, ConnectionError):
 
 @facts
 class UndeclaredHereError(AirlockError):
-    """This worker cannot deliver a message, and another or a later one may: it is to be kept.
+    """This worker cannot deliver a message, but another or a later one may: the queue must keep it.
 
     Its kind or version is not declared here, it has no handler here, or the boundary cannot be
-    made. The error that says so is the cause.
+    made. That error is the cause.
     """
 
     what: str
@@ -619,9 +658,9 @@ class WireError(AirlockError, ValueError):
 
     @property
     def unknown(self) -> bool:
-        """Whether the kind or the version is not declared here, so that a later release may know it."""
-        told = self.kind is not None and self.version is not None
-        return told and self.path in ("$.kind", "$.version")
+        """True if the kind or the version is not declared here; a later release may declare it."""
+        is_readable = self.kind is not None and self.version is not None
+        return is_readable and self.path in ("$.kind", "$.version")
 
     def __str__(self) -> str:
         version = "" if self.version is None else f" version {self.version}"
@@ -683,7 +722,7 @@ class JournalError(PlanError):
 
 
 @facts
-class MaybeDoneError(PlanError):
+class InDoubtError(PlanError):
     """Effects of a plan were in flight when the program died, and may have happened."""
 
     effects: tuple[str, ...]
@@ -717,7 +756,7 @@ class ApplyError(AirlockError, ExceptionGroup[Exception]):
         return f"{super().__str__()}. Everything else was attempted; to go on, call apply again"
 
     def derive(self, excs: Sequence[Any], /) -> ApplyError:  # type: ignore[override]  # typeshed's is generic in the exception
-        """A group of some of the errors: for ``split`` and ``except*``."""
+        """Return a group of some of the errors: for ``split`` and ``except*``."""
         return ApplyError(self.message, excs, self.applied)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -747,7 +786,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     @property
     def report(self) -> Report:
-        """What became of every intent. It stays in the process where the flush ran."""
+        """The outcome of every intent. The report stays in the process where the flush ran."""
         report = super().report
         if report is None:
             raise AttributeError("this FlushError was pickled, and its report was left behind")
@@ -758,11 +797,11 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
         vars(self)["report_of_flush"] = report
 
     def derive(self, excs: Sequence[Any], /) -> FlushError:  # type: ignore[override]  # typeshed's is generic in the exception
-        """A group of some of the errors, with the same report: for ``split`` and ``except*``."""
+        """Return a group of some errors, with the same report: for ``split`` and ``except*``."""
         return FlushError(self.message, excs, super().report)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}. error.report says what became of every intent"
+        return f"{super().__str__()}. error.report has the outcome of every intent"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
@@ -770,7 +809,7 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
 @facts
 class HandlerCancelledError(AirlockError):
-    """A handler ended in a cancellation that was not that of the flush."""
+    """A handler raised ``CancelledError``, and nobody cancelled the flush."""
 
     what: str
 

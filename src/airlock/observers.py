@@ -24,22 +24,22 @@ class Observer:
     """
 
     def flushing(self, report: Report, /) -> None:
-        """A flush begins; ``flushed`` will be called with the same report, which is empty now."""
+        """Note that a flush begins; ``flushed`` is called with the same report, now empty."""
 
     def started(self, delivery: Delivery, /) -> None:
-        """An attempt begins."""
+        """Note that an attempt begins."""
 
     def ended(self, delivery: Delivery, error: BaseException | None, /) -> None:
-        """An attempt ended: well, or with an error (there may be another attempt).
+        """Note that an attempt ended: well, or with an error (there may be another attempt).
 
         The delivery is the object that ``started`` was given.
         """
 
     def flushed(self, report: Report, /) -> None:
-        """A flush is over, whatever came of it."""
+        """Note that a flush is over, whatever its outcome."""
 
     def discarded(self, report: Report, /) -> None:
-        """A scope was discarded."""
+        """Note that a scope was discarded."""
 
 
 class Log(Observer):

@@ -1,7 +1,7 @@
 """Release: WHEN a scope's intents may escape; here, with a transaction.
 
 A scope without a release flushes when its block ends. With one, **the transaction decides**: what
-was emitted in it is kept if it commits and thrown away if it is rolled back, whatever exceptions
+was emitted in it is kept if it commits and discarded if it is rolled back, whatever exceptions
 were raised or caught meanwhile. Where no transaction decides, as none begins, or it wrote nothing
 and is merely closed, the block does. An integration implements ``Release`` for its transactions and
 reports to ``Segment`` objects what became of them.
@@ -33,33 +33,33 @@ def check_on_flush_error(where: str, value: object) -> None:
 
 
 class Fate(enum.Enum):
-    """What became of a segment."""
+    """The outcome of a segment."""
 
     WAITING = "no transaction has begun"
     OPEN = "its transaction is open"
     COMMITTED = "its transaction was committed"
     ROLLED_BACK = "its transaction or savepoint was rolled back"
     CLOSED = "its transaction wrote nothing, and was closed"
-    UNKNOWN = "its commit was interrupted, and nobody knows whether it was carried out"
+    IN_DOUBT = "its commit was interrupted, and nobody knows whether it was carried out"
     JOINED = "its commit was left to a transaction around it that was still open"
 
 
-UNDECIDED = (Fate.UNKNOWN, Fate.JOINED)
-"""Nobody knows whether what was emitted may escape."""
+UNDECIDED = (Fate.IN_DOUBT, Fate.JOINED)
+"""Fates after which nobody knows whether what was emitted may escape."""
 
 
 class Segment:
-    """A stretch of work that is kept or unsaid as a whole: a transaction, or a savepoint in one.
+    """A stretch of work that is kept or discarded as a whole: a transaction, or a savepoint in one.
 
     ::
 
         WAITING ──begin()──► OPEN ──commit()──► COMMITTED
                               ├──roll_back()──► ROLLED_BACK
                               ├──close()──► ROLLED_BACK, or CLOSED if it wrote nothing
-                              └──doubt()──► UNKNOWN
+                              └──in_doubt()──► IN_DOUBT
 
     A savepoint is a ``nested()`` segment: rolled back by itself, or sharing the fate of the
-    segment around it. (Releasing a savepoint says nothing; only its transaction does.)
+    segment around it. (Releasing a savepoint decides nothing; only its transaction does.)
 
     Attributes:
         wrote: something may have been written in the transaction. A release that knows better sets
@@ -87,7 +87,7 @@ class Segment:
 
     @property
     def fate(self) -> Fate:
-        """Its own, or that of the segment around it."""
+        """The fate of this segment, or that of the segment around it."""
         # In one step: savepoints may be thousands deep, and this is asked for each of them.
         if self._root is None or self._fate is Fate.ROLLED_BACK:
             return self._fate
@@ -99,27 +99,27 @@ class Segment:
         return self if self._root is None else self._root
 
     def nested(self) -> Segment:
-        """A savepoint in it."""
+        """Return a savepoint in this segment."""
         return Segment(parent=self)
 
     def around(self) -> Iterator[Segment]:
-        """It, and the segments around it, outwards."""
+        """Yield this segment and those around it, outwards."""
         segment: Segment | None = self
         while segment is not None:
             yield segment
             segment = segment.parent
 
     def begin(self) -> None:
-        """The transaction that it waited for has begun."""
+        """Note that the transaction that this segment waited for has begun."""
         if self._fate is Fate.WAITING:
             self._fate = Fate.OPEN
 
     def commit(self) -> None:
-        """The transaction was committed: what was emitted in it may escape."""
+        """Note that the transaction was committed: what was emitted in it may escape."""
         self._end(Fate.COMMITTED)
 
     def roll_back(self) -> None:
-        """The transaction or savepoint was rolled back: what was emitted in it is thrown away."""
+        """Note that the transaction or savepoint was rolled back: its intents are discarded."""
         inside = [*(self._inside or ())]
         while inside:
             segment = inside.pop()
@@ -134,9 +134,9 @@ class Segment:
         else:
             self._end(Fate.CLOSED)
 
-    def doubt(self) -> None:
-        """Its commit was interrupted: what was emitted in it is pending, for somebody to decide."""
-        self._end(Fate.UNKNOWN)
+    def in_doubt(self) -> None:
+        """Note that the commit was interrupted: intents stay pending, for somebody to decide."""
+        self._end(Fate.IN_DOUBT)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Call back once, after the commit or the rollback; at once if that has happened."""
@@ -165,11 +165,11 @@ class Segment:
 
 
 class Release(Protocol):
-    """When the intents of a scope may escape. Passed as ``boundary.scope(release=...)``."""
+    """The rule for when the intents of a scope may escape: ``boundary.scope(release=...)``."""
 
     @property
     def on_flush_error(self) -> OnFlushError:
-        """What to do with an error of a flush that a commit set off.
+        """The action on an error of a flush that a commit triggered.
 
         The commit cannot be undone by then. ``"report"`` stores it in the scope's report and logs
         it; ``"raise"`` raises it from the commit.
@@ -177,7 +177,7 @@ class Release(Protocol):
         ...
 
     def segment(self) -> Segment | None:
-        """The innermost transaction or savepoint that is open now.
+        """Return the innermost transaction or savepoint that is open now.
 
         Where none is open, a segment that waits for the next one to begin; or None, where each
         statement commits by itself: then the block decides, as it does if none begins. Called at

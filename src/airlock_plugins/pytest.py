@@ -26,7 +26,7 @@ __all__ = ["effects"]
 
 MARKER = """effects(mode, *, strict=None): what the test does with effects: "record" \
 them and deliver nothing, "allow" them to happen, "drop" them without a word, or "refuse" them with \
-an error at the line that emits; by default what airlock_effects says, else "record". strict: fail \
+an error at the line that emits; by default the ini option airlock_effects, else "record". strict: fail \
 for what is not asserted."""
 
 TOO_LATE = """The fixture `effects` was requested by request.getfixturevalue(), which is too late: \
@@ -35,7 +35,7 @@ or of a fixture, or mark the test with @pytest.mark.effects."""
 
 RECORDED = pytest.StashKey["Recorded"]()
 EXPLANATIONS = pytest.StashKey["dict[Place, tuple[str, list[str]]]"]()
-"""Of the comparisons that failed, by the place of their assertion."""
+"""Explanations of failed comparisons, by the place of their assertion."""
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def _near(written: str, known: Sequence[str]) -> str | None:
 
 
 class Choice:
-    """What a test, or a class or module of tests, wants, by its marker, else by the settings."""
+    """The options of a test, a class or a module: by its marker, else by the settings."""
 
     def __init__(self, item: Any) -> None:
         marker = item.get_closest_marker("effects")
@@ -99,7 +99,7 @@ class Choice:
 
 
 def _options(marker: pytest.Mark, where: str) -> dict[str, Any]:
-    """The arguments of a marker, by name."""
+    """Return the arguments of a marker, by name."""
     options = dict(marker.kwargs)
     modes = [*marker.args, *([options.pop("mode")] if "mode" in options else ())]
     if len(modes) > 1:
@@ -123,7 +123,7 @@ def _in_strict_folder(item: Any) -> bool:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """A marker that makes no sense is refused before the first test runs."""
+    """Refuse a marker that makes no sense before the first test runs."""
     if hasattr(session.config, "workerinput"):  # xdist would not pass it on; the test will fail
         return
     for item in session.items:
@@ -186,7 +186,7 @@ def _wanted(item: Any, request: pytest.FixtureRequest) -> bool:
 
 
 def _asks_for_ours(item: Any) -> bool:
-    """Whether the fixture that a test asks for is ours, or extends ours."""
+    """Return True if the fixture that a test asks for is ours, or extends ours."""
     for definition in reversed(item._fixtureinfo.name2fixturedefs.get("effects", ())):  # noqa: SLF001 - pytest has no public way to tell
         if getattr(definition.func, "__module__", "") == __name__:
             return True
@@ -197,7 +197,7 @@ def _asks_for_ours(item: Any) -> bool:
 
 @pytest.fixture
 def effects(request: pytest.FixtureRequest, _airlock_recording: None) -> Recording:
-    """Everything the test emits, wherever; nothing of it is delivered.
+    """Record everything that the test emits, wherever; deliver nothing of it.
 
     A buffer and the ambient scope; see ``airlock.testing.Recording``.
     """
@@ -212,7 +212,7 @@ def effects(request: pytest.FixtureRequest, _airlock_recording: None) -> Recordi
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Check what a test that passes has left unsaid."""
+    """Check what a test that passes did not assert."""
     recorded = item.stash.get(RECORDED, None)
     if recorded is None:
         return (yield)
@@ -250,7 +250,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _show(item: pytest.Item, when: str, recorded: Recorded, error: BaseException | None) -> None:
-    """A section of the report: everything emitted, or what a test that passed left unsaid."""
+    """Add a section to the report: all emissions, or those that a passing test did not look at."""
     from airlock.testing.explain import listed, log  # noqa: PLC0415 - inert until used
 
     recording = recorded.recording
@@ -410,7 +410,7 @@ def _about_intents(value: object) -> bool:
 
 
 def _asserting() -> Place:
-    """Where the assertion stands that pytest is explaining."""
+    """Return where the assertion stands that pytest is explaining."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _inner(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
@@ -422,7 +422,7 @@ def _inner(module: str) -> bool:
 
 
 def _single(error: BaseException | None) -> Iterator[BaseException]:
-    """The errors of a group, of several tasks perhaps."""
+    """Yield the errors of a group, of several tasks perhaps."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _single(inner)

@@ -301,7 +301,7 @@ def test_one_failure_loses_nothing(handled: list[Any]) -> None:
     shown = "".join([str(raised.value), *getattr(raised.value, "__notes__", [])])
     assert "NotifyWarehouse(order_id=1)" in shown
     assert "Broken('the handler failed')" in shown
-    assert "error.report says what became of every intent" in shown
+    assert "error.report has the outcome of every intent" in shown
 
 
 def test_the_error_of_a_flush_splits_and_keeps_its_report() -> None:

@@ -65,8 +65,8 @@ from airlock.errors import (
     FieldError,
     HandlerCancelledError,
     HandlerSignatureError,
+    InDoubtError,
     JournalError,
-    MaybeDoneError,
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
@@ -723,7 +723,7 @@ def commit_interrupted() -> None:
     with shop().scope(release=release) as effects:
         effects.emit(NotifyWarehouse(7))
         effects.emit(NotifyWarehouse(8))
-        release.now.doubt()
+        release.now.in_doubt()
 
 
 # -- wiring ---------------------------------------------------------------------------------------
@@ -1219,7 +1219,7 @@ def journal_that_is_none() -> None:
         Boundary({NotifyWarehouse: notify}).apply(Plan.load(path))
 
 
-@raises(MaybeDoneError)
+@raises(InDoubtError)
 def effect_in_flight_at_a_crash() -> None:
     def dies(intent: NotifyWarehouse) -> None:
         raise KeyboardInterrupt

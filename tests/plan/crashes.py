@@ -26,7 +26,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 import airlock
 from airlock import Boundary, Drop, Expands, Handles, HandlesBatch, Hold, RetryPolicy, intent
-from airlock.errors import MaybeDoneError
+from airlock.errors import InDoubtError
 from airlock.plan import Plan, PlanEntry
 from airlock.plan.journal import JournalFile
 
@@ -249,7 +249,7 @@ class Case:
         """What is asked about."""
         try:
             self.apply(self.world)
-        except MaybeDoneError as error:
+        except InDoubtError as error:
             return list(error.effects)
         return []
 
@@ -268,7 +268,7 @@ def every_point(case: Callable[[str], Case], step: int = 1) -> None:
         before, at = one.world.done(), one.states()
         refused = [] if one.idempotent or "running" not in at.values() else one.refused()
         asked = one.world.done()
-        one.apply(one.world, maybe_done=None if one.idempotent else one.truth)
+        one.apply(one.world, in_doubt=None if one.idempotent else one.truth)
         tell(
             n=left, killed=True, before=before, at=at, refused=refused, asked=asked,
             after=one.world.done(), states=one.states(),
@@ -286,7 +286,7 @@ def twice(case: Callable[[str], Case]) -> None:
     chance = random.Random(7)
     for number in range(15):
         one, died, in_flight = case(f"twice-{number}"), 0, 0
-        how: dict[str, Any] = {} if one.idempotent else {"maybe_done": one.truth}
+        how: dict[str, Any] = {} if one.idempotent else {"in_doubt": one.truth}
         while one.died(one.fork(chance.randrange(3, 60), **how)):
             died += 1
             in_flight += [*one.states().values()].count("running")
@@ -304,7 +304,7 @@ def from_outside(case: Callable[[str], Case]) -> None:
     while number < 8 or deaths < 4:
         one, died, in_flight = case(f"outside-{number}"), 0, 0
         number += 1
-        how: dict[str, Any] = {} if one.idempotent else {"maybe_done": one.truth}
+        how: dict[str, Any] = {} if one.idempotent else {"in_doubt": one.truth}
         while True:
             pid = one.fork(-1, **how)
             time.sleep(chance.uniform(0, usual * (1 + died / 4)))  # more and more, so that it ends

@@ -26,7 +26,7 @@ from airlock.errors import (
     AsyncHandlerError,
     DeclarationError,
     EmittedInPolicyError,
-    MaybeDoneError,
+    InDoubtError,
     NotAnIntentError,
     PlanExpiredError,
     PlanFormatError,
@@ -354,11 +354,11 @@ def test_an_interruption_leaves_it_in_flight(
         Boundary({Notify: notify}).apply(plan)
     assert seen == orders(1, 2)
     assert states(plan.journal) == {0: "delivered", 1: "running"}
-    with pytest.raises(MaybeDoneError) as refused:
+    with pytest.raises(InDoubtError) as refused:
         boundary.apply(plan)
     assert refused.value.effects == ("1  Notify(order_id=2)",)
     assert not handled
-    assert str(boundary.apply(plan, maybe_done="done")) == "1 delivered, 2 done before"
+    assert str(boundary.apply(plan, in_doubt="done")) == "1 delivered, 2 done before"
     assert handled == orders(3)
 
 

@@ -71,21 +71,21 @@ def nothing_lost_nothing_twice(case: dict[str, Any], *, asking: bool) -> None:
     if not case["killed"]:
         assert after == EXPECTED
         return
-    doubtful = in_flight(case)
+    undecided = in_flight(case)
     # What the journal does not know to be over was in flight, so that it may have happened.
     assert len(case["before"]) <= sum(1 for s in case["at"].values() if s != "emitted"), case
     twice = [one for one, times in after.items() if times > EXPECTED[one]]
     assert all(after[one] == EXPECTED[one] + 1 for one in twice), case
-    assert len(twice) <= len(doubtful), case
+    assert len(twice) <= len(undecided), case
     if asking:
-        asked_about_exactly(case, doubtful)
+        asked_about_exactly(case, undecided)
         assert all(one.startswith(EMITTING) for one in twice), case
 
 
-def asked_about_exactly(case: dict[str, Any], doubtful: list[int]) -> None:
+def asked_about_exactly(case: dict[str, Any], undecided: list[int]) -> None:
     """Each that was in flight is named, no other, and nothing runs before it is answered."""
-    assert [int(one.split()[0]) for one in case["refused"]] == doubtful, case
-    planned = [number for number in doubtful if number < len(crashes.PLANNED)]
+    assert [int(one.split()[0]) for one in case["refused"]] == undecided, case
+    planned = [number for number in undecided if number < len(crashes.PLANNED)]
     assert case["refused"][: len(planned)] == [text_of(number) for number in planned], case
     assert case["asked"] == case["before"], case
 

@@ -22,8 +22,8 @@ from airlock.errors import (
     AirlockError,
     ApplyError,
     DeclarationError,
+    InDoubtError,
     JournalError,
-    MaybeDoneError,
     PlanError,
     UnencodableError,
     UnhandledIntentError,
@@ -271,14 +271,14 @@ def test_a_disk_that_is_full(size: int, path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be written"), full_at(size):
         boundary.apply(plan)
     assert done == [Placed(n + 1) for n in range(len(done))]
-    doubtful = [n for n, state in states(plan.journal).items() if state == "running"]
-    assert len(doubtful) <= 1
+    undecided = [n for n, state in states(plan.journal).items() if state == "running"]
+    assert len(undecided) <= 1
     before = list(done)
-    applied = boundary.apply(plan, maybe_done="retry")
+    applied = boundary.apply(plan, in_doubt="retry")
     assert applied.remaining == 0
     assert set(states(plan.journal).values()) == {"delivered"}
     twice = [one for one in before if done.count(one) > 1]
-    assert len(twice) <= len(doubtful)
+    assert len(twice) <= len(undecided)
     mails = [one for one in done if isinstance(one, Mail)]
     assert [mail.to[:2] for mail in mails] == [(str(n) * 2)[:2] for n in range(1, 60)]
 
@@ -342,7 +342,7 @@ def test_nothing_runs_before_it_is_decided(
     interrupted(plan, at=Notify(2))
     choices: list[Any] = [{}, {"indices": [2]}, {"indices": []}]
     for choice in choices:
-        with pytest.raises(MaybeDoneError) as refusal:
+        with pytest.raises(InDoubtError) as refusal:
             boundary.apply(plan, **choice)
         assert refusal.value.effects == ("1  Notify(order_id=2)",)
         assert "1  Notify(order_id=2)" in str(refusal.value)
@@ -371,7 +371,7 @@ def test_the_answer(
         return answer
 
     interrupted(plan, at=Notify(2))
-    boundary.apply(plan, indices=[], maybe_done=decide if asked else answer)
+    boundary.apply(plan, indices=[], in_doubt=decide if asked else answer)
     assert [(entry.index, entry.intent) for entry in entries] == [(1, Notify(2))] * asked
     boundary.apply(plan)
     assert handled == [Notify(n) for n in done]
@@ -384,24 +384,24 @@ def test_another_answer_is_refused(
     """And nothing was decided by it."""
     interrupted(plan, at=Notify(2))
     with pytest.raises(DeclarationError, match='"done" or "retry"'):
-        boundary.apply(plan, maybe_done=lambda _: answer)
+        boundary.apply(plan, in_doubt=lambda _: answer)
     assert states(plan.journal) == {0: "delivered", 1: "running"}
     assert not handled
 
 
-@pytest.mark.parametrize("maybe_done", [True, "yes", "", 1, ["done"]])
+@pytest.mark.parametrize("in_doubt", [True, "yes", "", 1, ["done"]])
 def test_what_decides_nothing_is_refused_before_it_is_needed(
-    maybe_done: Any, boundary: Boundary, handled: list[Any], plan: Plan
+    in_doubt: Any, boundary: Boundary, handled: list[Any], plan: Plan
 ) -> None:
-    with pytest.raises(DeclarationError, match="maybe_done="):
-        boundary.apply(plan, maybe_done=maybe_done)
+    with pytest.raises(DeclarationError, match="in_doubt="):
+        boundary.apply(plan, in_doubt=in_doubt)
     assert not handled
 
 
 def test_who_decides_may_fail(boundary: Boundary, handled: list[Any], plan: Plan) -> None:
     interrupted(plan, at=Notify(2))
     with pytest.raises(ZeroDivisionError):
-        boundary.apply(plan, maybe_done=lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
+        boundary.apply(plan, in_doubt=lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
     assert states(plan.journal) == {0: "delivered", 1: "running"}
     assert not handled
 
@@ -410,7 +410,7 @@ def test_an_idempotent_handler_is_called_again(plan: Plan, handled: list[Any]) -
     """Nobody is asked."""
     interrupted(plan, at=Notify(2))
     wiring = container(notify=airlock.Handles(Notify, handled.append, idempotent=True))
-    Boundary(wiring).apply(plan, maybe_done=lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
+    Boundary(wiring).apply(plan, in_doubt=lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
     assert handled == [Notify(2), Notify(3)]
 
 
@@ -429,11 +429,11 @@ def test_idempotent_handlers_and_others(path: Path, handled: list[Any]) -> None:
             container(notify=airlock.Handles(Notify, print, idempotent=True), audit=batches)
         ).apply(plan)
     assert states(plan.journal) == {0: "running", 1: "delivered", 2: "running"}
-    with pytest.raises(MaybeDoneError) as refusal:
+    with pytest.raises(InDoubtError) as refusal:
         Boundary(noting(handled)).apply(plan)
     assert refusal.value.effects == ("0  Audit(text='a')", "2  Audit(text='b')")
     Boundary(noting(handled)).apply(
-        plan, maybe_done=lambda entry: "done" if entry.index == 0 else "retry"
+        plan, in_doubt=lambda entry: "done" if entry.index == 0 else "retry"
     )
     assert handled == [Audit("b")]
 
@@ -450,10 +450,10 @@ def test_a_follow_up_in_flight(path: Path, handled: list[Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
         Boundary({Placed: placed, Notify: print, Mail: mail}).apply(plan)
     boundary = Boundary(noting(handled))
-    with pytest.raises(MaybeDoneError) as refusal:
+    with pytest.raises(InDoubtError) as refusal:
         boundary.apply(plan)
     assert refusal.value.effects == ("3  Mail(to='y')",)
-    applied = boundary.apply(plan, maybe_done="retry")
+    applied = boundary.apply(plan, in_doubt="retry")
     assert handled == [Mail("y")]
     assert str(applied) == "1 delivered, 2 done before"
 
@@ -476,7 +476,7 @@ def test_a_hand_over_in_flight_is_asked_about(path: Path) -> None:
     boundary = Boundary(wiring, dispatch=Queue())
     with pytest.raises(KeyboardInterrupt):
         boundary.apply(plan)
-    with pytest.raises(MaybeDoneError):
+    with pytest.raises(InDoubtError):
         boundary.apply(plan)
     assert Queue.sent == 1
 
@@ -491,7 +491,7 @@ def test_secrets_in_flight_are_not_shown(path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         Boundary({Charge: charge}).apply(plan)
-    with pytest.raises(MaybeDoneError) as refusal:
+    with pytest.raises(InDoubtError) as refusal:
         Boundary({Charge: print}).apply(plan)
     assert "4111" not in str(refusal.value)
 
@@ -506,7 +506,7 @@ def test_a_follow_up_that_cannot_be_written(path: Path) -> None:
     with pytest.raises(UnencodableError):
         boundary.apply(plan)
     assert states(plan.journal) == {0: "running"}
-    with pytest.raises(MaybeDoneError):
+    with pytest.raises(InDoubtError):
         boundary.apply(plan)
 
 

@@ -234,8 +234,8 @@ def directly(world: World, links: list[Link]) -> tuple[Log, list[Any]]:
 
 def apply(log: Log, plan: Plan, **how: Any) -> Applied:
     if log.world.asynchronous:
-        return asyncio.run(log.boundary.aapply(plan, maybe_done="retry", **how))
-    return log.boundary.apply(plan, maybe_done="retry", **how)
+        return asyncio.run(log.boundary.aapply(plan, in_doubt="retry", **how))
+    return log.boundary.apply(plan, in_doubt="retry", **how)
 
 
 def take(log: Log, plan: Plan, step: Step) -> None:

@@ -159,7 +159,7 @@ def test_follow_ups_of_earlier_are_under_the_enclosures_of_now(
     handled.clear()
     with enclose(now):
         try:
-            boundary.apply(plan, maybe_done="done")
+            boundary.apply(plan, in_doubt="done")
         except RefusedError:
             assert isinstance(now, Refuse)
     assert not handled

@@ -165,7 +165,7 @@ def test_a_follow_up_that_is_too_deep_is_a_failure_to_fail_fast_on() -> None:
     database.end(commits=True)
     database.begin()
     scope.emit(Mail(10))
-    database.segment().doubt()
+    database.segment().in_doubt()
     scope.exit()
     with pytest.raises(airlock.FlushError):
         scope.settle()

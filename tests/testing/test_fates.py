@@ -184,7 +184,7 @@ def test_what_nobody_has_decided_about_is_not_in_a_recording() -> None:
     with expect_effects() as fx:
         scope.enter()
         airlock.emit(NotifyWarehouse(1))
-        transactions.now.doubt()
+        transactions.now.in_doubt()
         scope.exit()
         with pytest.raises(NoTransactionError):
             scope.settle()

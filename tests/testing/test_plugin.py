@@ -150,7 +150,7 @@ def test_a_project_that_uses_nothing_of_it_sees_no_difference(pytester: pytest.P
 def test_of_its_fixtures_only_effects_is_listed(pytester: pytest.Pytester) -> None:
     result = child(pytester, "def test_nothing(): pass", "--fixtures")
     result.stdout.fnmatch_lines(
-        ["effects -- *", "*Everything the test emits, wherever; nothing of it is delivered."]
+        ["effects -- *", "*Record everything that the test emits, wherever; deliver nothing of it."]
     )
     result.stdout.no_fnmatch_line("*_airlock*")
 
@@ -999,7 +999,7 @@ def test_a_fault_of_airlock_itself_is_shown(
 ) -> None:
     monkeypatch.setattr("airlock.scopes.current.region_here", None)
     text = child(pytester, "def test_it():\n    emit(Notify(1))").stdout.str()
-    assert "airlock/context.py" in text
+    assert "airlock/scopes/current.py" in text
 
 
 def test_comparisons_of_single_values_are_explained_whole(pytester: pytest.Pytester) -> None:

@@ -201,10 +201,10 @@ def test_the_path_leads_to_the_place(hint: Any, value: Any, where: str) -> None:
         (str, None, "holds a NoneType, and its annotation says str"),
         (None, 1, "holds a int, and its annotation says None"),
         (float, "1", "holds a str, and its annotation says float"),
-        (float, float("nan"), "is NaN or infinite, which JSON cannot say"),
-        (float, float("-inf"), "is NaN or infinite, which JSON cannot say"),
+        (float, float("nan"), "is NaN or infinite, which JSON cannot represent"),
+        (float, float("-inf"), "is NaN or infinite, which JSON cannot represent"),
         (float, 2**53 + 1, "holds an integer that a float cannot hold"),
-        (Decimal, Decimal("NaN"), "is NaN or infinite, which JSON cannot say"),
+        (Decimal, Decimal("NaN"), "is NaN or infinite, which JSON cannot represent"),
         (Decimal, 1.5, "holds a float, and its annotation says Decimal"),
         (datetime, datetime(2026, 1, 1), "is a datetime without a zone, which means something else elsewhere"),  # noqa: DTZ001
         (date, datetime(2026, 1, 1, tzinfo=UTC), "holds a datetime, and its annotation says date"),

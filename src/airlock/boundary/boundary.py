@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from airlock.plan.applied import Applied
     from airlock.plan.document import Plan
-    from airlock.plan.doubts import MaybeDone
+    from airlock.plan.in_doubt import InDoubt
     from airlock.plan.opening import Request
     from airlock.plan.progress import Progress
     from airlock.wire.codec import Wire
@@ -259,7 +259,7 @@ class Boundary:
         *,
         kinds: Iterable[Any] | None = None,
         indices: Iterable[int] | None = None,
-        maybe_done: MaybeDone = None,
+        in_doubt: InDoubt = None,
         journal: str | os.PathLike[str] | None = None,
         progress: Progress | bool | None = None,
         fail_fast: bool | None = None,
@@ -275,7 +275,7 @@ class Boundary:
             plan: of ``scope.plan()``, ``holding()`` or ``Plan.load``.
             kinds: only effects of these kinds (or intent classes).
             indices: only effects at these places.
-            maybe_done: decides about what was in flight when an earlier application died, unless
+            in_doubt: decides about what was in flight when an earlier application died, unless
                 its handler is idempotent: ``"done"``, ``"retry"``, or a function of the entry that
                 returns one of these.
             journal: path of the journal; by default that of the plan with ``.journal`` added. A
@@ -293,7 +293,7 @@ class Boundary:
             PlanExpiredError: it is too old.
             PlanMismatchError: this program has no such kind or version any more.
             PlanFormatError: its file was changed.
-            MaybeDoneError: nobody decides about what was in flight.
+            InDoubtError: nobody decides about what was in flight.
             JournalError: the journal is of another plan, in use, or damaged.
             WiringError: handlers are missing, or do not fit.
             DeclarationError: an argument makes no sense.
@@ -312,7 +312,7 @@ class Boundary:
             plan,
             kinds=kinds,
             indices=indices,
-            maybe_done=maybe_done,
+            in_doubt=in_doubt,
             journal=journal,
             progress=progress,
             fail_fast=fail_fast,

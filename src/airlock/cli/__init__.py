@@ -27,8 +27,8 @@ Exit codes:
     1  something was found: problems, differences, effects or programs that failed
     2  wrong usage, or a target that cannot be loaded
     3  refused: nothing was applied
-    4  effects may have happened, and nobody said what to do about them
-    5  you were asked, and said no
+    4  effects may have happened, and nobody decided what to do about them
+    5  you were asked, and answered no
   130  interrupted
 """
 

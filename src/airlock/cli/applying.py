@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from airlock.cli.failing import DECLINED, MAYBE_DONE, REFUSED, Failure, answered
+from airlock.cli.failing import DECLINED, IN_DOUBT, REFUSED, Failure, answered
 from airlock.cli.output import json_option, print_json
 from airlock.cli.reading import FILE, loaded_from, reading
 from airlock.cli.refusing import allow_effects
 from airlock.cli.targets import boundary_of
-from airlock.errors import ApplyError, MaybeDoneError
+from airlock.errors import ApplyError, InDoubtError
 
 if TYPE_CHECKING:
     from airlock import Boundary
@@ -25,7 +25,7 @@ __all__ = ["apply", "resume"]
 
 
 def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What applying and resuming have in common."""
+    """Add the options that applying and resuming share."""
     options = (
         click.argument("file", type=FILE),
         click.option("--boundary", required=True, metavar="MODULE:NAME", help="Has the handlers."),
@@ -53,31 +53,31 @@ def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--digest", help="Refuse every plan but the one with this digest.")
 @_applying
 def apply(file: Path, digest: str | None, **how: Any) -> None:
-    """Do what a plan says. What was done before is not done again."""
+    """Apply a plan. What was done before is not done again."""
     _apply(file, digest, None, **how)
 
 
 @click.command()
 @click.option(
-    "--maybe-done",
+    "--in-doubt",
     type=click.Choice(["ask", "done", "retry"]),
     default="ask",
     show_default=True,
     help="What becomes of effects that were in flight when the program died.",
 )
 @_applying
-def resume(file: Path, maybe_done: str, **how: Any) -> None:
+def resume(file: Path, in_doubt: str, **how: Any) -> None:
     """Go on with a plan whose application was interrupted, and settle what may have been done."""
     journal = how["journal"] or file.with_name(f"{file.name}.journal")
     if not journal.exists():
         raise Failure(f"there is no journal {journal}: use `airlock plan apply` to begin.", REFUSED)
-    _apply(file, None, _ask if maybe_done == "ask" else maybe_done, **how)
+    _apply(file, None, _ask if in_doubt == "ask" else in_doubt, **how)
 
 
 def _apply(
     file: Path,
     digest: str | None,
-    maybe_done: Any,
+    in_doubt: Any,
     *,
     boundary: str,
     wire: str | None,
@@ -96,7 +96,7 @@ def _apply(
     request: dict[str, Any] = {
         name: value or None for name, value in how.items() if name != "expired"
     }
-    request |= {"expired": how["expired"], "maybe_done": maybe_done}
+    request |= {"expired": how["expired"], "in_doubt": in_doubt}
     failed = None
     try:
         if not yes:
@@ -107,10 +107,10 @@ def _apply(
         if not isinstance(interrupt.__context__, click.Abort):  # some of it may have been done
             click.echo(f"\n`airlock plan show {file}` lists how far it came.", err=True)
         raise
-    except MaybeDoneError as error:
+    except InDoubtError as error:
         listed = "".join(f"\n  {effect}" for effect in error.effects)
         hint = f"Nothing ran now. Look whether they did, then: airlock plan resume {file} --boundary {boundary}"
-        raise Failure(f"{error.what} {error.problem}:{listed}\n{hint}", MAYBE_DONE) from None
+        raise Failure(f"{error.what} {error.problem}:{listed}\n{hint}", IN_DOUBT) from None
     except ApplyError as error:
         if error.applied is None:
             raise
@@ -139,7 +139,7 @@ def _run(found: Boundary, loaded: Plan, request: dict[str, Any]) -> Applied:
 def _confirm(loaded: Plan, chosen: Counter[str]) -> None:
     """Ask whether to do what is chosen, and not done yet."""
     if not sys.stdin.isatty():
-        raise Failure("nobody is here to be asked: say --yes to apply the plan.")
+        raise Failure("nobody is here to be asked: pass --yes to apply the plan.")
     click.echo(loaded.summary(), err=True)
     number = chosen.total()
     question = "Apply it?"
@@ -154,9 +154,9 @@ def _ask(entry: PlanEntry) -> Literal["done", "retry"]:
     """Ask about an effect that may have been done."""
     if not sys.stdin.isatty():
         raise Failure(
-            f"{entry.index}  {entry} may have been done, and nobody is here to be asked: say "
-            "--maybe-done done or --maybe-done retry.",
-            MAYBE_DONE,
+            f"{entry.index}  {entry} may have been done, and nobody is here to be asked: pass "
+            "--in-doubt done or --in-doubt retry.",
+            IN_DOUBT,
         )
     answer = answered(
         click.prompt,
@@ -181,5 +181,5 @@ def _tell(applied: Applied, held: Path | None, *, as_json: bool) -> None:
         return
     click.echo(str(applied))
     if applied.held is not None:
-        where = f"a plan of them is in {held}" if held else "say --held FILE for a plan of them"
+        where = f"a plan of them is in {held}" if held else "pass --held FILE for a plan of them"
         click.echo(f"A policy holds {len(applied.held)} follow-ups: {where}.")

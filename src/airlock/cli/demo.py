@@ -16,11 +16,11 @@ __all__ = ["demo"]
 @json_option
 def demo(as_json: bool) -> None:  # noqa: FBT001 - an option
     """Show what airlock is about, in twenty seconds."""
-    from airlock.cli.story import tell  # noqa: PLC0415 - declares intents, and no other command has them
+    from airlock.cli.story import run  # noqa: PLC0415 - declares intents, and no other command has them
 
     if not as_json:
-        tell()
+        run()
         return
-    with contextlib.redirect_stdout(io.StringIO()) as told:
-        tell()
-    print_json({"lines": told.getvalue().splitlines()})
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        run()
+    print_json({"lines": output.getvalue().splitlines()})

@@ -1,4 +1,4 @@
-"""What people are told when a command fails, and with which exit code."""
+"""The report of a failing command on the terminal, and its exit code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from airlock.errors import (
     AirlockError,
     ApplyError,
-    MaybeDoneError,
+    InDoubtError,
     PlanError,
     PlanExpiredError,
     PlanFormatError,
@@ -23,19 +23,19 @@ __all__ = [
     "DECLINED",
     "FOUND",
     "INTERRUPTED",
-    "MAYBE_DONE",
+    "IN_DOUBT",
     "REFUSED",
     "USAGE",
     "Failing",
     "Failure",
     "answered",
     "code_of",
-    "told",
+    "format_failure",
 ]
 
-FOUND, USAGE, REFUSED, MAYBE_DONE, DECLINED = 1, 2, 3, 4, 5
+FOUND, USAGE, REFUSED, IN_DOUBT, DECLINED = 1, 2, 3, 4, 5
 INTERRUPTED = 130
-"""As a shell has it: 128 and the number of SIGINT."""
+"""The exit code of an interrupt in a shell: 128 and the number of SIGINT."""
 
 
 class Failure(click.ClickException):
@@ -47,12 +47,12 @@ class Failure(click.ClickException):
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # a class variable there
-        """How the command exits."""
+        """The exit code of the command."""
         return self.code
 
 
 class Failing(click.Group):
-    """A group whose commands tell of airlock's errors without a traceback."""
+    """A group whose commands report airlock's errors without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -66,7 +66,7 @@ class Failing(click.Group):
         except (AirlockError, OSError) as error:
             if ctx.params.get("traceback"):
                 raise
-            raise Failure(told(error), code_of(error)) from error
+            raise Failure(format_failure(error), code_of(error)) from error
 
 
 def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
@@ -85,8 +85,8 @@ def answered(ask: Callable[..., Any], question: str, **options: Any) -> Any:
         raise KeyboardInterrupt from None
 
 
-def told(error: Exception) -> str:
-    """An error in words, with what to do about it in a shell."""
+def format_failure(error: Exception) -> str:
+    """Format an error, with what to do about it in a shell."""
     if isinstance(error, PlanError) and type(error) in _HINTS:
         return f"{error.what} {error.problem}. {_HINTS[type(error)]}"
     for argument, option in _OPTIONS.items():
@@ -106,9 +106,9 @@ _OPTIONS = {"apply(kinds=...)": "--kind", "apply(indices=...)": "--index"}
 
 
 def code_of(error: Exception) -> int:
-    """The exit code for an error."""
-    if isinstance(error, MaybeDoneError):
-        return MAYBE_DONE
+    """Return the exit code for an error."""
+    if isinstance(error, InDoubtError):
+        return IN_DOUBT
     if isinstance(error, ApplyError):
         return FOUND
     refused = PlanError | WiringError | UnencodableError

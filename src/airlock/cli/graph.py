@@ -77,7 +77,7 @@ def _declared(handlers: Mapping[type[Any], Binding]) -> set[tuple[str, str]]:
 
 
 def _follow_ups(binding: Binding) -> Iterator[type[Any]]:
-    """The intent classes that a handler's annotations name as what it emits."""
+    """Yield the intent classes that a handler's annotations declare as its follow-ups."""
     target = binding.target
     parts = (target.__init__, target.__call__) if inspect.isclass(target) else (target,)
     for part in parts:

@@ -50,11 +50,11 @@ def _described(boundary: Boundary, binding: Binding) -> dict[str, Any]:
 
 def _how(one: dict[str, Any]) -> str:
     size = "" if one["size"] is None else f" of {one['size']}"
-    said = [
+    facts = [
         "async" if one["async"] else "",
         f"in batches{size}" if one["batch"] else "",
         "retried" if one["retried"] else "",
         "idempotent" if one["idempotent"] else "",
         "" if one["dispatch"] == "inline dispatch" else f"by {one['dispatch']}",
     ]
-    return ", ".join(filter(None, said))
+    return ", ".join(filter(None, facts))

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from airlock.cli.output import json_option, print_json, table
-from airlock.cli.targets import import_module, named
+from airlock.cli.targets import import_module, imported
 from airlock.effects.place import shown
 from airlock.effects.registry import declared, spec_of
 
@@ -21,7 +21,7 @@ __all__ = ["intents"]
 def intents(modules: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - an option
     """List the intents that some modules, and what they import, declare."""
     for module in modules:
-        named(module) if ":" in module else import_module(module)
+        imported(module) if ":" in module else import_module(module)
     found = sorted(map(_described, declared()), key=lambda one: (one["kind"], one["version"]))
     if as_json:
         print_json(found)

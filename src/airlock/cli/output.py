@@ -1,4 +1,4 @@
-"""What commands print: JSON, tables on a terminal, plain columns anywhere else."""
+"""The output of commands: JSON, tables on a terminal, plain columns anywhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["json_option", "print_json", "table"]
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option ``--json``."""
+    """Add the option ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
         function
     )

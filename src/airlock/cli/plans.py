@@ -86,22 +86,22 @@ def _rows(loaded: Plan, limit: int) -> Iterator[dict[str, Any]]:
     for index, line in enumerate(loaded.entry_lines()):
         if limit and index >= limit:
             return
-        said = json.loads(line)
-        effect = said["effect"]
+        entry = json.loads(line)
+        effect = entry["effect"]
         causes = effect.get("causation", {}).get("ancestors", ())
         yield {
-            "index": said["index"],
+            "index": entry["index"],
             "kind": effect["kind"],
             "intent": _intent(loaded, line, effect),
             "id": effect["id"],
             "headers": effect.get("headers", {}),
-            "place": said["place"],
+            "place": entry["place"],
             "cause": causes[0]["kind"] if causes else None,
         }
 
 
 def _intent(loaded: Plan, line: bytes, effect: Any) -> str:
-    """An effect as its class shows it; as it is written, where the class is not known here."""
+    """Format an effect as its class does; as it is written, where the class is not known here."""
     from airlock.errors import AirlockError  # noqa: PLC0415
 
     try:
@@ -113,7 +113,7 @@ def _intent(loaded: Plan, line: bytes, effect: Any) -> str:
 
 
 def _states(loaded: Plan) -> dict[str, dict[str, int]]:
-    """How many effects are in each state, by the journal; nothing if there is none.
+    """Count the effects in each state, by the journal; return nothing if there is no journal.
 
     Raises:
         JournalError: it cannot be read, or not now.

@@ -19,7 +19,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say what reads the intents of a plan."""
+    """Options that name what reads the intents of a plan."""
     function = click.option(
         "--wire", metavar="MODULE:WIRE", help="Reads the intents, for example with a cipher."
     )(function)
@@ -33,7 +33,7 @@ def reading(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def loaded_from(path: Path, wire: str | None, modules: tuple[str, ...]) -> Plan:
-    """The plan in a file, once the modules that declare its intents are imported."""
+    """Load the plan in a file, after importing the modules that declare its intents."""
     from airlock.plan import Plan  # noqa: PLC0415
 
     for module in modules:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, told
+from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, format_failure
 from airlock.cli.output import json_option, print_json
 from airlock.cli.targets import wire_of
 from airlock.errors import AirlockError
@@ -129,7 +129,7 @@ def _write(
         if lacking:
             raise lacks(plan, lacking)
     except (AirlockError, OSError) as error:
-        click.echo(f"Error: {told(error)}", err=True)
+        click.echo(f"Error: {format_failure(error)}", err=True)
         sys.stdout.flush()
         os._exit(code_of(error))
 
@@ -147,22 +147,22 @@ def _ended(program: str, arguments: Sequence[str], *, as_module: bool) -> int:
             runpy.run_path(program, run_name="__main__")
     except SystemExit as ended:
         return _code(ended.code)
-    except BaseException as error:  # noqa: BLE001 - the program's own: told as Python tells it
-        _tell_error(error)
+    except BaseException as error:  # noqa: BLE001 - the program's own: reported as Python reports it
+        _print_error(error)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FOUND
     return 0
 
 
-def _code(said: object) -> int:
-    """The exit code that ``sys.exit`` means."""
-    if said is None or isinstance(said, int):
-        return said or 0
-    click.echo(str(said), err=True)
+def _code(given: object) -> int:
+    """Return the exit code for the argument of ``sys.exit``."""
+    if given is None or isinstance(given, int):
+        return given or 0
+    click.echo(str(given), err=True)
     return FOUND
 
 
-def _tell_error(error: BaseException) -> None:
-    """A traceback without the frames that run the program."""
+def _print_error(error: BaseException) -> None:
+    """Print a traceback without the frames that run the program."""
     trace = error.__traceback__
     while trace is not None and (
         trace.tb_frame.f_code.co_filename == __file__

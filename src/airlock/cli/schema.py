@@ -10,7 +10,7 @@ import click
 
 from airlock.cli.failing import FOUND, Failure
 from airlock.cli.output import json_option, print_json
-from airlock.cli.targets import import_module, named
+from airlock.cli.targets import import_module, imported
 
 __all__ = ["schema"]
 
@@ -53,7 +53,7 @@ def schema(
 def _schemas(target: str, kind: str | None) -> dict[str, Any]:
     from airlock.wire import Wire  # noqa: PLC0415
 
-    found = named(target) if ":" in target else import_module(target)
+    found = imported(target) if ":" in target else import_module(target)
     schemas = (found if isinstance(found, Wire) else Wire()).schemas()
     if kind is not None:
         schemas["intents"] = _of_kind(schemas, kind)

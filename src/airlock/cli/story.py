@@ -1,4 +1,4 @@
-"""The story that ``airlock demo`` tells: real code, which runs while it is told."""
+"""The story of ``airlock demo``: real code, which runs as it is printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 
 from airlock import Boundary, Drop, EffectBuffer, Hold, intent
 
-__all__ = ["crash", "tell"]
+__all__ = ["crash", "run"]
 
 
 @intent(kind="demo.notify-warehouse")
@@ -26,19 +26,19 @@ class NotifyWarehouse:
 
 @intent(kind="demo.send-email")
 class SendEmail:
-    """Somebody is to be told."""
+    """A notification to send."""
 
     to: str
 
 
 def process(order_id: int, effects: EffectBuffer) -> None:
-    """Domain code: it says what should happen, and nothing happens yet."""
+    """Domain code: it emits what should happen, and nothing happens yet."""
     effects.emit(NotifyWarehouse(order_id))
     effects.emit(SendEmail(f"customer-{order_id}@example.org"))
 
 
 def notify_warehouse(intent: NotifyWarehouse) -> None:
-    """A handler."""
+    """Handle the notification."""
     click.echo(f"    warehouse: pack order {intent.order_id}")
 
 
@@ -51,7 +51,7 @@ boundary = Boundary({NotifyWarehouse: notify_warehouse, SendEmail: send_email})
 
 
 def _dies_once(order_id: int) -> Callable[[NotifyWarehouse], None]:
-    """A handler that takes the process with it, in the midst of its work."""
+    """Return a handler that ends the process once, in the middle of its work."""
 
     def dies(intent: NotifyWarehouse) -> None:
         notify_warehouse(intent)
@@ -69,8 +69,8 @@ def crash(file: str) -> None:
     dying.apply(Plan.load(file), progress=False)
 
 
-def tell() -> None:
-    """Tell it, from the beginning."""
+def run() -> None:
+    """Run the story, from the beginning."""
     _say("Domain code says what should happen:", inspect.getsource(process))
     _say("Effects happen when the block ends:", "with boundary.scope() as effects:")
     with boundary.scope() as effects:
@@ -106,9 +106,9 @@ def _plans(path: Path) -> None:
     click.echo(f"    (the process died: exit code {ended.returncode})")
     _say(
         "Apply it again. What was done is not repeated, and of what was in flight you decide:",
-        'boundary.apply(plan, maybe_done="done")',
+        'boundary.apply(plan, in_doubt="done")',
     )
-    applied = boundary.apply(Plan.load(path), maybe_done="done", progress=False)
+    applied = boundary.apply(Plan.load(path), in_doubt="done", progress=False)
     click.echo(f"    {applied}")
 
 

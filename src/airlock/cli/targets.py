@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from airlock import Boundary
     from airlock.wire import Wire
 
-__all__ = ["boundary_of", "import_module", "named", "wire_of"]
+__all__ = ["boundary_of", "import_module", "imported", "wire_of"]
 
 T = TypeVar("T")
 SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 def boundary_of(target: str) -> Boundary:
-    """The boundary that a target names, or that the function there returns.
+    """Return the boundary that a target names, or that the function there returns.
 
     Raises:
         Failure: there is none.
@@ -39,7 +39,7 @@ def boundary_of(target: str) -> Boundary:
 
 
 def wire_of(target: str | None) -> Wire:
-    """The wire that a target names; the usual one, if there is no target.
+    """Return the wire that a target names; the default one, if there is no target.
 
     Raises:
         Failure: there is none.
@@ -50,7 +50,7 @@ def wire_of(target: str | None) -> Wire:
 
 
 def _of_class(target: str, cls: type[T]) -> T:
-    found = named(target)
+    found = imported(target)
     if not isinstance(found, cls) and callable(found) and not isinstance(found, type):
         found = _called(target, found)
     if isinstance(found, cls):
@@ -68,8 +68,8 @@ def _called(target: str, factory: Any) -> Any:
         raise _failed(f"{target} cannot be called", error) from error
 
 
-def named(target: str) -> Any:
-    """What a target names.
+def imported(target: str) -> Any:
+    """Return the object that a target names.
 
     Raises:
         Failure: there is no such thing.
@@ -92,7 +92,7 @@ def named(target: str) -> Any:
 
 
 def import_module(name: str) -> ModuleType:
-    """A module, looked for in the current folder first.
+    """Import a module, looking in the current folder first.
 
     Raises:
         Failure: it is not there, or cannot be imported.
@@ -135,7 +135,7 @@ def set_django_up() -> None:
 
 
 def _failed(what: str, error: BaseException) -> Failure:
-    """What went wrong in somebody's module, with their part of the traceback."""
+    """Return the failure of a user's module, with the user's part of the traceback."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -143,11 +143,11 @@ def _failed(what: str, error: BaseException) -> Failure:
         and not frame.filename.startswith(_AIRLOCK)
     ]
     shown = "".join(traceback.format_list(frames))
-    said = "".join(traceback.format_exception_only(error))
+    text = "".join(traceback.format_exception_only(error))
     hint = ""
     if type(error).__module__ == "django.core.exceptions" and SETTINGS not in os.environ:
         hint = f"\n{SETTINGS} is not set. Set it to the module of your settings: then Django is set up first."
-    return Failure(f"{what}:\n{shown}{said}".rstrip() + hint)
+    return Failure(f"{what}:\n{shown}{text}".rstrip() + hint)
 
 
 _AIRLOCK = str(Path(__file__).parents[1])

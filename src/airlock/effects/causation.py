@@ -1,4 +1,4 @@
-"""What caused an intent, in a form that can leave the process: kinds and digests, no values."""
+"""The causes of an intent, in a form that can leave the process: kinds and digests, no values."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Ancestor:
 
     Args:
         kind: of the intent.
-        digests: what it said, by the name of a key (see ``name_of_key``).
+        digests: digests of its value, by the name of a key (see ``name_of_key``).
     """
 
     kind: str
     digests: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
-    def said(self, key: Key | None, intent: Any) -> bool:
-        """Whether, for this key, it said the same as an intent of its kind.
+    def matches(self, key: Key | None, intent: Any) -> bool:
+        """Return True if the ancestor is of the same kind, with the same digest for this key.
 
         False too where that cannot be known: no digest was sent, or none can be made.
         """
@@ -47,7 +47,7 @@ def _from_zero(_: object, __: object, depth: int) -> None:
 
 @attrs.frozen
 class Causation:
-    """What led to an intent in other processes.
+    """The causes of an intent in other processes.
 
     Args:
         depth: how many handlers stand between the first block and it.
@@ -63,7 +63,7 @@ NO_CAUSE = Causation()
 
 
 def name_of_key(key: Key | None) -> str | None:
-    """The name of a key in every process that runs the same code; None if it has none.
+    """Return the name of a key in every process that runs the same code; None if it has none.
 
     ``""`` is the whole value. A lambda and a local function have no name of their own.
 
@@ -84,7 +84,7 @@ def name_of_key(key: Key | None) -> str | None:
 
 
 def digest(value: object) -> str | None:
-    """A stable hash of a value: equal values have equal ones, in every process.
+    """Return a stable hash of a value: equal values have equal ones, in every process.
 
     None for what has no such hash: a value of an unknown type, or with something sensitive in it,
     since a short secret can be found by trying.
@@ -103,7 +103,7 @@ def digest(value: object) -> str | None:
 
 
 class _Undigestible(Exception):  # noqa: N818 - internal; becomes None
-    """A value that is the same in no two processes, or must not be told."""
+    """A value that is the same in no two processes, or must not be revealed."""
 
 
 def _canonical(value: Any) -> Any:
@@ -117,7 +117,7 @@ def _canonical(value: Any) -> Any:
         return ["list" if isinstance(value, list) else "tuple", *map(_canonical, value)]
     if isinstance(value, frozenset | set):
         return ["set", *sorted(map(json.dumps, map(_canonical, value)))]
-    return _made_of_fields(value) if _has_fields(value) else _told(value)
+    return _made_of_fields(value) if _has_fields(value) else _format_constant(value)
 
 
 def _ratio(number: Any) -> tuple[str, str]:
@@ -138,27 +138,27 @@ def _made_of_fields(value: Any) -> Any:
         compared = [a for a in attrs.fields(type(value)) if a.eq]
         if any(a.metadata.get("airlock.sensitive") for a in compared):
             raise _Undigestible
-        said = {a.name: (a.eq_key or _itself)(getattr(value, a.name)) for a in compared}
+        values = {a.name: (a.eq_key or _itself)(getattr(value, a.name)) for a in compared}
     else:
         fields = value.__dataclass_fields__.values()
-        said = {f.name: getattr(value, f.name) for f in fields if f.compare}
-    return [_named(type(value)), {name: _canonical(item) for name, item in said.items()}]
+        values = {f.name: getattr(value, f.name) for f in fields if f.compare}
+    return [_format_class(type(value)), {name: _canonical(item) for name, item in values.items()}]
 
 
 def _itself(value: Any) -> Any:
     return value
 
 
-def _named(cls: type[Any]) -> str:
+def _format_class(cls: type[Any]) -> str:
     spec = vars(cls).get("__intent__")
     return str(spec.kind) if spec is not None else cls.__name__
 
 
-def _told(value: Any) -> Any:
+def _format_constant(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return ["enum", type(value).__name__, value.name]
     if isinstance(value, type):
-        return ["type", _named(value)]
+        return ["type", _format_class(value)]
     if isinstance(value, Json):
         return ["json", value.text]
     if isinstance(value, bytes):

@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def stable_repr(value: Any) -> str:
-    """As ``repr``, for snapshots and diffs.
+    """Return a stable ``repr``, for snapshots and diffs.
 
     Example:
         >>> stable_repr((frozenset({"b", "a", "c"}), 1))
@@ -76,12 +76,12 @@ def _call(name: str, arguments: Iterable[tuple[str, str]]) -> str:
 
 
 def name_of(cls: type[Any]) -> str:
-    """The name of a class as attrs shows it: without the function that it is declared in."""
+    """Return the name of a class as attrs shows it: without the function that declares it."""
     return cls.__qualname__.rsplit(">.", 1)[-1]
 
 
 def field_repr(attribute: attrs.Attribute[Any], value: Any) -> str:
-    """A value as its field shows it: sensitive ones are hidden."""
+    """Format a value as its field shows it: sensitive values are hidden."""
     if attribute.repr is False:
         return "<hidden>"
     if attribute.repr is True:
@@ -93,7 +93,7 @@ def field_repr(attribute: attrs.Attribute[Any], value: Any) -> str:
 
 
 def _made_by_attrs(cls: type[Any]) -> bool:
-    """Whether ``repr`` of its values is the one that attrs generates."""
+    """Return True if ``repr`` of the values of a class is the one that attrs generates."""
     return _file_of(cls.__repr__).startswith("<attrs generated")
 
 
@@ -109,6 +109,6 @@ def _made_by_namedtuple(cls: type[Any]) -> bool:
 
 
 def _file_of(function: Any) -> str:
-    """Where the code of a function is from."""
+    """Return the file that contains the code of a function."""
     code = getattr(function, "__code__", None)
     return "" if code is None else str(code.co_filename)

@@ -65,7 +65,7 @@ def _hooked(cls: type[Any]) -> bool:
 
 
 def _parameter(field: Any, own: str, namespace: dict[str, Any]) -> tuple[str, str]:
-    """The parameter of one field, and the expression of the value to store."""
+    """Return the parameter of one field, and the expression of the value to store."""
     name: str = field.alias
     if field.default is attrs.NOTHING:
         return name, name

@@ -5,7 +5,7 @@ One reader for everything that asks: the check at declaration, the wire, strateg
 arguments, and returns each field with its type. Names are looked up in the module of the class that
 annotates the field, and among the local ones that the caller knows. A type that cannot be found is
 an ``Unresolved``, with the reason: it is an error wherever it matters, and never the same as a type
-about which there is nothing to say. (The own types of an intent are resolved once, with the names
+about which nothing is known. (The own types of an intent are resolved once, with the names
 around its declaration; call ``resolve_late`` first, for those that were not there yet.)
 """
 
@@ -86,7 +86,7 @@ def has_fields(cls: Any) -> bool:
 
 
 def fields_of(hint: Any, names: Mapping[str, Any] | None = None) -> tuple[Field, ...]:
-    """The fields of a class, in order.
+    """Return the fields of a class, in order.
 
     Args:
         hint: the class, or a generic one with its arguments, ``Page[int]``.
@@ -112,7 +112,7 @@ def fields_of(hint: Any, names: Mapping[str, Any] | None = None) -> tuple[Field,
 
 
 def resolved(hint: Any, owner: Any, names: Mapping[str, Any] | None = None) -> Any:
-    """A type with what the names in it stand for, however deep; ``Unresolved`` if there is one that does not.
+    """Resolve every name in a type, however deep; return ``Unresolved`` if one cannot be resolved.
 
     Args:
         hint: as an annotation has it: a type, a string, a type with strings inside.
@@ -133,7 +133,7 @@ def resolved(hint: Any, owner: Any, names: Mapping[str, Any] | None = None) -> A
         return typing.get_type_hints(holder, known, local, include_extras=True)["it"]
     except Exception as error:  # noqa: BLE001 - an annotation is any expression of the user's
         later = isinstance(error, NameError | AttributeError)
-        return Unresolved(_written(hint), str(error) or type(error).__name__, later)
+        return Unresolved(_format_hint(hint), str(error) or type(error).__name__, later)
 
 
 def _has_names(hint: Any) -> bool:
@@ -149,7 +149,7 @@ def _has_names(hint: Any) -> bool:
     return any(map(_has_names, typing.get_args(hint)))
 
 
-def _written(hint: Any) -> str:
+def _format_hint(hint: Any) -> str:
     text = getattr(hint, "__forward_arg__", hint)
     return text if isinstance(text, str) else str(hint)
 
@@ -158,7 +158,7 @@ def _written(hint: Any) -> str:
 
 
 def bare(hint: Any, seen: set[Any] | None = None) -> Any:
-    """A type without what says nothing about its values: Annotated, Final, NewType, aliases.
+    """Strip a type of Annotated, Final, NewType and aliases, which do not restrict its values.
 
     Args:
         hint: any type.
@@ -196,7 +196,7 @@ def is_alias(hint: Any) -> bool:
 
 
 def meant_by(alias: Any) -> Any:
-    """The type that an alias stands for."""
+    """Return the type that an alias stands for."""
     origin = typing.get_origin(alias)
     if origin is None:
         return alias.__value__
@@ -205,7 +205,7 @@ def meant_by(alias: Any) -> Any:
 
 
 def substituted(hint: Any, chosen: Mapping[Any, Any]) -> Any:
-    """A type with other types for its variables."""
+    """Replace the variables of a type by other types."""
     if isinstance(hint, TypeVar):
         return chosen.get(hint, hint)
     generic: Any = hint
@@ -216,7 +216,7 @@ def substituted(hint: Any, chosen: Mapping[Any, Any]) -> Any:
 
 
 def bindings(hint: Any) -> dict[Any, dict[Any, Any]]:
-    """What the type variables of a class, and of each of its bases, stand for."""
+    """Return the types bound to the type variables of a class, and of each of its bases."""
     cls: Any = typing.get_origin(hint) or hint
     chosen = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(hint), strict=False))
     found = {cls: chosen}
@@ -231,7 +231,7 @@ def bindings(hint: Any) -> dict[Any, dict[Any, Any]]:
 
 
 def _declared(cls: Any) -> Iterator[Field]:
-    """The fields of a class, with their annotations as they are written."""
+    """Yield the fields of a class, with their annotations as they are written."""
     if attrs.has(cls):
         yield from map(_of_attrs, attrs.fields(cls))
     elif hasattr(cls, "__dataclass_fields__"):
@@ -282,5 +282,5 @@ def _is_named_tuple(cls: Any) -> bool:
 
 
 def _owner(cls: Any, name: str) -> Any:
-    """The class in which a field is annotated; None if it is nowhere."""
+    """Return the class that annotates a field; None if no class does."""
     return next((base for base in cls.__mro__ if name in inspect.get_annotations(base)), None)

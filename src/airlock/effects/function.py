@@ -62,7 +62,7 @@ class EffectFunction(Generic[P, R_co]):
         self.needs = dependencies
 
     def intent(self, *args: P.args, **kwargs: P.kwargs) -> Intent:
-        """The intent to call it with these arguments.
+        """Return the intent to call the function with these arguments.
 
         Raises:
             TypeError: the arguments do not fit its parameters.
@@ -198,7 +198,7 @@ def _field(parameter: inspect.Parameter) -> Any:
 
 
 def intent_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Intent:
-    """What ``enqueue`` emits.
+    """Return the intent that ``enqueue`` emits.
 
     Raises:
         NotAnIntentError: ``function`` is not an effect function.

@@ -288,7 +288,7 @@ def _check_class(cls: Any, kind: object, version: object, place: Place) -> None:
     if issubclass(cls, BaseException | type):
         raise DeclarationError(
             f"{name} {where} is an exception or a metaclass, not a value. "
-            "Declare a class of its own, with what is to be told as fields."
+            "Declare a class of its own, with the facts to report as fields."
         )
     if issubclass(cls, _CONTENTS):
         raise DeclarationError(
@@ -500,7 +500,7 @@ def admit(value: Any) -> None:
 
 
 def field_error(cls: type[Any]) -> FieldError | None:
-    """What is wrong with a field of an intent class, now that every name can be known; or None.
+    """Return the first problem of a field of an intent class, once every name can be resolved.
 
     A type that cannot be found even now is wrong.
     """
@@ -526,7 +526,7 @@ def resolve_late(cls: type[Any]) -> None:
 
 
 def asdict(value: Intent, /, *, sensitive: bool = False) -> dict[str, Any]:
-    """An intent as a dict, for a template, a log or a JSON library.
+    """Convert an intent to a dict, for a template, a log or a JSON library.
 
     Values that are made of fields (intents, attrs classes, dataclasses, named tuples) become dicts
     too, ``Json`` its document, tuples and frozensets lists; everything else stays as it is.
@@ -564,7 +564,7 @@ def _plain(value: Any, *, sensitive: bool) -> Any:
 
 
 def replace(value: IntentT, /, **changes: Any) -> IntentT:
-    """A copy of an intent with some fields changed.
+    """Return a copy of an intent with some fields changed.
 
     Args:
         value: an intent.

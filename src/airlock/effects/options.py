@@ -1,4 +1,4 @@
-"""What may be said of one emission, beside its value."""
+"""Options of one emission, beside its value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def headers_of(value: Mapping[str, str] | None) -> Mapping[str, str]:
-    """A read-only copy of headers.
+    """Return a read-only copy of headers.
 
     Raises:
         OptionError: a key or a value is not a ``str``.
@@ -45,7 +45,7 @@ def _check_type(name: str, wanted: str, value: object) -> None:
 
 @attrs.frozen(kw_only=True, hash=True)
 class Options:
-    """What may be said of one emission, beside its value: ``emit(intent, Options(delay=...))``.
+    """Options of one emission, beside its value: ``emit(intent, Options(delay=...))``.
 
     Args:
         id: the id of the intent, everywhere it goes; one is made where it is needed if not given.
@@ -93,7 +93,7 @@ class Options:
         return attrs.evolve(self, headers={**captured.headers, **self.headers})
 
     def given(self) -> tuple[str, ...]:
-        """The names of the options that say anything."""
+        """Return the names of the options that are set."""
         given = {a.name: getattr(self, a.name) for a in attrs.fields(type(self))}
         if self.delay is not None and not self.delay.total_seconds():
             del given["delay"]  # every dispatch honours that

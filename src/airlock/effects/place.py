@@ -1,4 +1,4 @@
-"""Where in the user's code something was written, kept without holding on to the frame."""
+"""Places in the user's code, kept without holding on to the frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # 
 
 
 def caller() -> Place:
-    """The nearest call outside airlock (and outside ``contextlib``, which only forwards).
+    """Return the nearest call outside airlock (and outside ``contextlib``, which only forwards).
 
     Example:
         >>> caller()[1] > 0
@@ -30,7 +30,7 @@ def caller() -> Place:
 
 
 def declaration() -> Place:
-    """The line that called the function that asks, in airlock too.
+    """Return the line that called the calling function, in airlock too.
 
     Of an intent of airlock's own the nearest line outside would be whatever imports it.
     """
@@ -39,7 +39,7 @@ def declaration() -> Place:
 
 
 def opened(kind: str, place: Place | str | None) -> str:
-    """A region in words: what it is, and where it was opened, or what work it is around.
+    """Format a region: its kind, and where it was opened, or what work it is around.
 
     Example:
         >>> opened("scope", "GET /checkout")
@@ -51,7 +51,7 @@ def opened(kind: str, place: Place | str | None) -> str:
 
 
 def named(work: str) -> str:
-    """The name of a unit of work, a part of which somebody else may have chosen: a path, say."""
+    """Format the name of a unit of work, a part of which others may have chosen: a path, say."""
     return work if work.isprintable() else ascii(work)
 
 

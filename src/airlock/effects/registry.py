@@ -1,4 +1,4 @@
-"""Which classes are intents, and by which kinds they are known."""
+"""The registry of intent classes, by kind and version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 @attrs.frozen
 class IntentSpec:
-    """What ``@intent`` was told, and where.
+    """The arguments of ``@intent``, and the place of its call.
 
     Attributes:
         kind: stable name, on the wire and in reports.
@@ -52,17 +52,17 @@ def declared() -> tuple[type[Any], ...]:
 
 
 def types_named(kind: str) -> tuple[type[Any], ...]:
-    """The intent classes of a kind, all versions; empty if none is declared (yet)."""
+    """Return the intent classes of a kind, all versions; empty if none is declared (yet)."""
     return tuple(cls for (name, _), cls in KINDS.items() if name == kind)
 
 
 def type_named(kind: str, version: int) -> type[Any] | None:
-    """The intent class of a kind and version; None if none is declared (yet)."""
+    """Return the intent class of a kind and version; None if none is declared (yet)."""
     return KINDS.get((kind, version))
 
 
 def spec_of(cls: type[Any]) -> IntentSpec:
-    """The spec of an intent class.
+    """Return the spec of an intent class.
 
     Raises:
         DeclarationError: if ``cls`` is not itself decorated with ``@intent``.
@@ -101,13 +101,13 @@ def _source(cls: type[Any]) -> tuple[str, str]:
 def located(value: Any) -> str:
     """``describe``, with the place of the code where that is known."""
     code = getattr(value, "__code__", None)
-    if type(code) is not CodeType:  # that of a mock only says so
+    if type(code) is not CodeType:  # a mock only pretends to have one
         return describe(value)
     return f"{describe(value)} ({shown((code.co_filename, code.co_firstlineno))})"
 
 
 def describe(value: Any) -> str:
-    """A short name of anything, for messages."""
+    """Return a short name of anything, for messages."""
     if isinstance(value, type):
         return f"the class {value.__qualname__}"
     name = getattr(value, "__qualname__", None)

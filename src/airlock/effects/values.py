@@ -1,4 +1,4 @@
-"""Which types may stand in a field of an intent: immutable and hashable ones.
+"""Types that the fields of an intent may have: immutable and hashable ones.
 
 An intent is compared, deduplicated, logged, stored and sent. Something that can change after it
 was emitted, or that cannot be hashed, breaks each of these, so it is refused at declaration.
@@ -25,7 +25,7 @@ __all__ = ["Problem", "problems"]
 
 @attrs.frozen(eq=False)
 class Problem:
-    """What is wrong with a type, and what to write instead.
+    """A problem of a type, and what to write instead.
 
     ``path`` leads from the field into nested values (``.lines[].tags``). With ``later`` it is that a
     type cannot be found, and may be when more is defined.
@@ -52,7 +52,7 @@ _VALUES: frozenset[Any] = frozenset(
         enum.Enum,
     }
 )
-# Told by name, so that none of them has to be imported.
+# Recognised by name, so that none of them has to be imported.
 _VALUE_MODULES = frozenset(
     {"datetime", "decimal", "_decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
 )
@@ -92,7 +92,7 @@ _CODE = "Intents are data: say what should happen, and let the handler hold the 
 def problems(
     hint: Any, path: str = "", names: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """What stands against ``hint`` as the type of a field; nothing if it is a value type.
+    """Yield the problems of ``hint`` as the type of a field; none if it is a value type.
 
     What cannot be known from the type alone (``Any``, a protocol, a type variable) is accepted.
 
@@ -146,7 +146,7 @@ def _unresolved(hint: Unresolved, path: str) -> Problem:
 
 
 def _outright(kind: Any, hint: Any, path: str) -> Problem | None:
-    """What stands against a type whatever its arguments are."""
+    """Return the problem of a type that has one whatever its arguments are."""
     if _is_no_field(kind):
         return Problem(f"is no field ({_name(hint)})", _OWN, path)
     if kind in _MUTABLE:
@@ -201,12 +201,12 @@ def _members(cls: type[Any], path: str, seen: _Seen) -> Iterator[Problem]:
 
 
 def _abstract(cls: type[Any]) -> bool:
-    """Whether values of other classes are meant: object, a protocol, an abstract class."""
+    """Return True if a type stands for values of other classes: object, a protocol, an ABC."""
     return cls is object or getattr(cls, "_is_protocol", False) or inspect.isabstract(cls)
 
 
 def _orm(cls: type[Any]) -> str | None:
-    """The name of the ORM that made ``cls``, told from the names of its base classes."""
+    """Return the name of the ORM that made ``cls``, judging by the names of its base classes."""
     for base in cls.__mro__:
         root = base.__module__.partition(".")[0]
         if root == "django" and base.__name__ == "Model":

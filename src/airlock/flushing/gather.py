@@ -23,7 +23,7 @@ from airlock.scopes.scope import WAITING, Scope
 __all__ = ["gather"]
 
 _UNDECIDED = {
-    Fate.UNKNOWN: (
+    Fate.IN_DOUBT: (
         "in a transaction whose commit was interrupted: nobody knows whether it was carried out",
         "Look whether what was written with them is there; if so, ",
     ),

@@ -33,7 +33,7 @@ IntentT = TypeVar("IntentT", bound=airlock.Intent)
 
 
 async def effects_of(request: HTTPConnection) -> Scope:
-    """The scope that the middleware opened for a request: what ``Effects`` depends on.
+    """Return the scope that the middleware opened for a request; ``Effects`` depends on this.
 
     Args:
         request: given by FastAPI.

@@ -135,7 +135,7 @@ def _check(name: str, given: object, wanted: str) -> None:
 
 
 def _warn_of_async(app: Flask, boundary: Boundary) -> None:
-    """Tell of handlers that no request can await; a boundary may serve others, who can."""
+    """Warn of handlers that no request can await; a boundary may serve others, who can."""
     found = [
         f"{binding.name} (of {cls.__qualname__})"
         for cls, binding in boundary.handlers.items()
@@ -154,7 +154,7 @@ def _warn_of_async(app: Flask, boundary: Boundary) -> None:
 def _headers_of(
     app: Flask, headers: Callable[[Request], Mapping[str, str]] | None
 ) -> Callable[[dict[str, Any]], Mapping[str, str] | None]:
-    """The headers of a WSGI environment."""
+    """Return a function that reads the headers of a WSGI environment."""
     if headers is None:
         return lambda _: None
     return lambda environ: headers(app.request_class(environ))
@@ -168,14 +168,14 @@ def _note(_: Flask, exception: BaseException, **__: object) -> None:
 
 
 def _work() -> RequestWork | None:
-    """None in a request context that no server has made, as ``app.test_request_context()``."""
+    """Return None in a request context without a server, as in ``app.test_request_context()``."""
     work: RequestWork | None = request.environ.get(KEY)
     return work
 
 
 @attrs.define(eq=False)
 class RequestWork:
-    """What is known of a request when its scope ends."""
+    """State of a request when its scope ends."""
 
     scope: Scope
     error: BaseException | None = None
@@ -217,7 +217,7 @@ class Middleware:
 
 
 def close(response: Iterable[bytes]) -> None:
-    """What a server does at the end of a response."""
+    """Close a response, as a server does at its end."""
     end: Callable[[], object] | None = getattr(response, "close", None)
     if end is not None:
         end()

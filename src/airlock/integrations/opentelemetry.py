@@ -154,23 +154,23 @@ class Telemetry(Observer):
             del self._before[effect.span]
             context.detach(effect.token)
         if error is not None:
-            effect.span.set_attribute("error.type", named(error))
+            effect.span.set_attribute("error.type", format_type(error))
             effect.span.set_status(StatusCode.ERROR)
         effect.span.end()
 
 
 def reason_of(decider: object) -> str:
-    """Why an intent was discarded, as one of few words: it becomes the name of a series."""
+    """Return why an intent was discarded, as one of few words: it becomes the name of a series."""
     if isinstance(decider, BaseException):
-        return named(decider)
+        return format_type(decider)
     return decider if decider in REASONS and isinstance(decider, str) else "other"
 
 
 REASONS = ("rollback", "its keep hook", "discard()", ABANDONED)
 
 
-def named(error: BaseException) -> str:
-    """The name of an error's type."""
+def format_type(error: BaseException) -> str:
+    """Return the name of an error's type."""
     cls = type(error)
     return (
         cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

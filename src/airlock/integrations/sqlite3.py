@@ -1,6 +1,6 @@
 """A release for plain ``sqlite3`` connections, and the reference for writing others.
 
-A ``Connection`` compares ``in_transaction`` before and after whatever may change it, and tells
+A ``Connection`` compares ``in_transaction`` before and after whatever may change it, and reports to
 ``Segment`` objects what became of its transactions and savepoints. The transaction itself is the
 only source of truth: nothing is assumed about isolation levels or ``autocommit``.
 """
@@ -32,7 +32,7 @@ HOW_TO_OPEN = (
 
 
 def connect(database: Any, **options: Any) -> Connection:
-    """Open a connection that tells of its commits and rollbacks.
+    """Open a connection that reports its commits and rollbacks.
 
     Args:
         database: as for ``sqlite3.connect``.
@@ -54,7 +54,7 @@ def connect(database: Any, **options: Any) -> Connection:
 def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report") -> Release:
     """Deliver what a scope emits when the connection's transaction commits.
 
-    What was emitted in a transaction or savepoint that is rolled back is thrown away. What was
+    What was emitted in a transaction or savepoint that is rolled back is discarded. What was
     emitted before a transaction begins belongs to the next one. If none begins, or it wrote nothing
     and the connection is closed, the block of the scope decides.
 
@@ -68,7 +68,7 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
         A release for ``boundary.scope(release=...)``.
 
     Raises:
-        ReleaseError: it is a plain ``sqlite3.Connection``, which tells nobody of its commits.
+        ReleaseError: it is a plain ``sqlite3.Connection``, which does not report its commits.
         DeclarationError: ``on_flush_error`` is something else.
 
     Example:
@@ -86,16 +86,16 @@ def on_commit(connection: Connection, *, on_flush_error: OnFlushError = "report"
         >>> connection.close()
     """
     check_on_flush_error("on_commit", on_flush_error)
-    return OnCommit(telling(connection, "on_commit()"), on_flush_error)
+    return OnCommit(reporting(connection, "on_commit()"), on_flush_error)
 
 
-def telling(connection: object, who: str) -> Connection:
-    """The connection, if it is one that tells of its commits."""
+def reporting(connection: object, who: str) -> Connection:
+    """Return the connection, if it is one that reports its commits."""
     if isinstance(connection, Connection):
         return connection
     kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
     raise ReleaseError(
-        who, f"was given a plain {kind}, which tells nobody of its commits", HOW_TO_OPEN
+        who, f"was given a plain {kind}, which does not report its commits", HOW_TO_OPEN
     )
 
 
@@ -111,7 +111,7 @@ class OnCommit:
 
 
 class Connection(sqlite3.Connection):
-    """A connection that tells of its commits and rollbacks, in every isolation mode.
+    """A connection that reports its commits and rollbacks, in every isolation mode.
 
     Made by ``connect``, or ``sqlite3.connect(path, factory=Connection)``. It behaves as any other.
     Its cursors are ``Cursor`` objects; what is executed through others goes unseen.
@@ -151,7 +151,7 @@ class Connection(sqlite3.Connection):
     @overload
     def cursor(self, factory: Callable[[sqlite3.Connection], C]) -> C: ...
     def cursor(self, factory: Any = None) -> Any:
-        """A cursor; ``factory`` must make a ``Cursor``.
+        """Return a cursor; ``factory`` must make a ``Cursor``.
 
         Raises:
             ReleaseError: it made another one, whose commits would go unseen.
@@ -161,7 +161,7 @@ class Connection(sqlite3.Connection):
         if not isinstance(cursor, Cursor):
             raise ReleaseError(
                 "cursor()",
-                f"was asked for a {type(cursor).__qualname__}, which tells nobody of its commits",
+                f"was asked for a {type(cursor).__qualname__}, which does not report its commits",
                 "Derive it from airlock.integrations.sqlite3.Cursor.",
             )
         return cursor
@@ -202,7 +202,7 @@ class Connection(sqlite3.Connection):
             super().__setattr__(name, value)
 
     def _ending(self, statement: str) -> str:
-        """What commit() or rollback() execute: nothing, where ``autocommit`` is True."""
+        """Return what commit() or rollback() execute: nothing, where ``autocommit`` is True."""
         return "" if autocommit(self) is True else statement
 
 
@@ -219,7 +219,7 @@ class Cursor(sqlite3.Cursor):
 
     def __init__(self, connection: sqlite3.Connection, /) -> None:
         super().__init__(connection)
-        self._transactions = telling(connection, "Cursor()").transactions
+        self._transactions = reporting(connection, "Cursor()").transactions
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         run, execute = self._transactions.run, super().execute
@@ -236,7 +236,7 @@ class Cursor(sqlite3.Cursor):
         return self
 
     def _script(self, script: str) -> None:
-        """As a whole if it leaves transactions alone; else one by one, to see where it gets."""
+        """Execute a script as a whole if it leaves transactions alone; else statement by statement."""
         run, connection = self._transactions.run, self.connection
         statements = list(split(script))
         in_legacy_mode = not isinstance(autocommit(connection), bool)
@@ -264,7 +264,7 @@ def exhaust(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def autocommit(connection: sqlite3.Connection) -> object:
-    """True or False; something else in the legacy mode, the only one before Python 3.12."""
+    """Return True or False; something else in the legacy mode, the only one before Python 3.12."""
     return getattr(connection, "autocommit", None)
 
 
@@ -284,7 +284,7 @@ class Transactions:
     def __init__(self) -> None:
         self.innermost = Segment()
         self._open: list[tuple[bytes, Segment]] = []  # the transaction, then its savepoints
-        self._ended: list[Callable[[], None]] = []  # not told yet
+        self._ended: list[Callable[[], None]] = []  # not reported yet
         self._lock = RLock()  # a connection may be shared by threads
         self._depth = 0
 
@@ -320,10 +320,10 @@ class Transactions:
                     if not self._depth:
                         ended, self._ended = self._ended, []
         except BaseException as error:
-            for failure in self._told(ended):
+            for failure in self._report(ended):
                 error.add_note(f"effects released before failed as well: {failure!r}")
             raise
-        failures = self._told(ended) if ended else []
+        failures = self._report(ended) if ended else []
         if len(failures) > 1:
             raise ExceptionGroup("flushes after several commits failed", failures)
         for failure in failures:
@@ -399,12 +399,12 @@ class Transactions:
                 return at
         raise ReleaseError(
             f"savepoint {name.decode()!r}",
-            "was opened unseen, so that the effects in it cannot be told from others",
+            "was opened unseen, so that the effects in it cannot be separated from others",
             "Execute every statement through the Connection, or a cursor it made.",
         )
 
-    def _told(self, ended: list[Callable[[], None]]) -> list[Exception]:
-        """Tell segments what became of them.
+    def _report(self, ended: list[Callable[[], None]]) -> list[Exception]:
+        """Report to segments what became of them.
 
         Returns:
             The errors of flushes.
@@ -417,7 +417,7 @@ class Transactions:
                 except Exception as failure:  # noqa: BLE001 - the others are not to blame
                     failures.append(failure)
         finally:
-            self._ended[:0] = ended  # interrupted: told after the next statement
+            self._ended[:0] = ended  # interrupted: reported after the next statement
         return failures
 
 
@@ -429,7 +429,7 @@ def in_transaction(connection: sqlite3.Connection) -> bool | None:
         return None
 
 
-# -- what statements say --------------------------------------------------------------------------
+# -- what statements do ---------------------------------------------------------------------------
 
 GAP = r"(?:[\s;\ufeff]|--[^\n]*+|/\*.*?(?:\*/|\Z))*+"  # white space and comments
 NAME = (
@@ -467,7 +467,7 @@ def only_reads(statement: str) -> bool:
 
 @lru_cache(maxsize=256)
 def control(statement: str) -> tuple[str, bytes | None]:
-    """What a statement does to transactions: a verb or nothing, and the savepoint's name.
+    """Return what a statement does to transactions: a verb or nothing, and the savepoint's name.
 
     Example:
         >>> from airlock.integrations.sqlite3 import control
@@ -482,7 +482,7 @@ def control(statement: str) -> tuple[str, bytes | None]:
 
 
 def folded(name: str) -> bytes:
-    """A name as SQLite compares it: without quotes, ASCII in lower case."""
+    """Return a name as SQLite compares it: without quotes, ASCII in lower case."""
     if name[0] == "[":
         name = name[1:-1]
     elif name[0] in "\"'`":
@@ -491,7 +491,7 @@ def folded(name: str) -> bytes:
 
 
 def split(script: str) -> Iterator[str]:
-    """The statements of a script."""
+    """Split a script into its statements."""
     start = end = 0
     while end := script.find(";", end) + 1:
         if sqlite3.complete_statement(script[start:end]):

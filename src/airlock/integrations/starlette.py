@@ -14,7 +14,7 @@ __all__ = ["effects_of"]
 
 
 def effects_of(request: HTTPConnection) -> Scope:
-    """The scope that the middleware opened for a request.
+    """Return the scope that the middleware opened for a request.
 
     Args:
         request: that an endpoint or a middleware was given.

@@ -31,7 +31,7 @@ def effects_option(
     release: Callable[[], Release] | None = None,
     on_flush_error: OnFlushError = "raise",
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorate a command, or a callback, so that ``--effects`` says what becomes of its effects.
+    """Decorate a command, or a callback, so that ``--effects`` decides what becomes of its effects.
 
     ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
     to apply later. It holds for the whole process while the command runs; that of a callback, while
@@ -40,7 +40,7 @@ def effects_option(
     Args:
         boundary: open a scope of it around the command; None if the command opens its own.
         release: called to make that scope's release.
-        on_flush_error: ``"raise"`` fails the command, so that its exit code tells; ``"report"``
+        on_flush_error: ``"raise"`` fails the command with an exit code; ``"report"``
             logs the error.
 
     Raises:

@@ -15,7 +15,7 @@ __all__ = ["Applied"]
 
 @attrs.frozen
 class Applied:
-    """What came of applying a plan, this time. It prints as one line.
+    """The outcome of applying a plan, this time. It prints as one line.
 
     Attributes:
         counts: how many effects ended in each outcome, by its word (``"delivered"``); follow-ups
@@ -33,7 +33,7 @@ class Applied:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """True if nothing failed."""
         return not self.counts.get("failed")
 
     def __str__(self) -> str:

@@ -24,15 +24,15 @@ from airlock.flushing.execution import drive
 from airlock.flushing.flush import Flush, too_deep
 from airlock.plan.applied import Applied
 from airlock.plan.document import Plan, effects
-from airlock.plan.doubts import MaybeDone, settle
 from airlock.plan.entry import PlanEntry, write_entry
 from airlock.plan.fitting import Choice, sample
+from airlock.plan.in_doubt import InDoubt, settle
 from airlock.plan.journal import FollowUp, JournalFile
 from airlock.plan.lines import written
 from airlock.plan.making import entry_of
 from airlock.plan.progress import Progress
 from airlock.plan.staging import Stage
-from airlock.plan.telling import said, state_of
+from airlock.plan.states import format_error, state_of
 from airlock.scopes.current import judge
 
 __all__ = ["Application"]
@@ -84,8 +84,8 @@ class Application:
         plan: the plan.
         journal: what was done before, and what is done now.
         choice: which effects.
-        maybe_done: decides about what was in flight at a crash.
-        progress: is told how far it is.
+        in_doubt: decides about what was in flight at a crash.
+        progress: called with how much is done.
         fail_fast: stop at the first failure.
     """
 
@@ -96,7 +96,7 @@ class Application:
         journal: JournalFile,
         choice: Choice,
         *,
-        maybe_done: MaybeDone,
+        in_doubt: InDoubt,
         progress: Progress,
         fail_fast: bool,
     ) -> None:
@@ -104,7 +104,7 @@ class Application:
         self._plan = plan
         self._journal = journal
         self._choice = choice
-        self._maybe_done: MaybeDone = maybe_done
+        self._in_doubt: InDoubt = in_doubt
         self._progress = progress
         self._fail_fast = fail_fast
         self._before = 0
@@ -115,14 +115,14 @@ class Application:
         self._judged: float = inf
 
     def run(self) -> Applied:
-        """The sync driver."""
+        """Drive the steps synchronously."""
         for step in self._steps():
             with self._kept():
                 step.run()
         return self._applied()
 
     async def arun(self) -> Applied:
-        """The async driver."""
+        """Drive the steps asynchronously."""
         for step in self._steps():
             with self._kept():
                 await step.arun()
@@ -130,7 +130,7 @@ class Application:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """What a step ends in, if the rest can be attempted all the same."""
+        """Catch the error of a step after which the rest can still be attempted."""
         try:
             yield
         except FlushError:
@@ -142,7 +142,7 @@ class Application:
 
     def _steps(self) -> Iterator[Step]:
         yield from self._resolve(sample(self._plan, self._choice))
-        settle(self._plan, self._journal, self._stage.engine, self._maybe_done)
+        settle(self._plan, self._journal, self._stage.engine, self._in_doubt)
         self._before = self._journal.count_done(len(self._plan))
         if not self._choice.is_all:
             done = self._journal.done(0, len(self._plan) - 1)
@@ -161,7 +161,7 @@ class Application:
             raise resolving.error
 
     def _planned(self) -> Iterator[list[tuple[int, PlanEntry]]]:
-        """What is chosen of the plan and not done, in chunks."""
+        """Yield the chosen effects of the plan that are not done, in chunks."""
         lines = enumerate(self._plan.entry_lines())
         while part := list(islice(lines, CHUNK)):
             done = self._journal.done(part[0][0], part[-1][0])
@@ -170,7 +170,7 @@ class Application:
                 yield chunk
 
     def _follow_ups(self) -> Iterator[Step]:
-        """Generation by generation, in the order of their causes."""
+        """Yield the follow-ups, generation by generation, in the order of their causes."""
         last = len(self._plan) - 1
         while not self._stopped:
             waiting = self._journal.follow_ups(("allowed", "failed"), last, CHUNK)
@@ -265,7 +265,7 @@ class Application:
         remaining = size - self._journal.count_done(size)
         applied = Applied(dict(self._counts), self._before, remaining, self._held())
         if self._errors:
-            listed = "; ".join(map(said, self._errors[:3]))
+            listed = "; ".join(map(format_error, self._errors[:3]))
             failed = self._counts["failed"]
             what = effects(failed) if failed else "follow-ups"
             raise ApplyError(f"{what} of {self._plan.name} failed: {listed}", self._errors, applied)

@@ -1,4 +1,4 @@
-"""What one plan does that another does not."""
+"""The difference between two plans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PlanDiff", "diff"]
 
 @attrs.frozen
 class PlanDiff:
-    """How two plans differ. True if they do; prints as lines with ``+`` and ``-``.
+    """The difference between two plans. True if they differ; prints as lines with ``+`` and ``-``.
 
     Attributes:
         added: what only the other plan does.
@@ -35,8 +35,8 @@ class PlanDiff:
     def __str__(self) -> str:
         if not self:
             return f"no difference: {effects(self.unchanged)} in both"
-        lines = [f"- {_shown(entry)}" for entry in self.removed]
-        lines += [f"+ {_shown(entry)}" for entry in self.added]
+        lines = [f"- {_format_entry(entry)}" for entry in self.removed]
+        lines += [f"+ {_format_entry(entry)}" for entry in self.added]
         if self.reordered:
             lines.append("those in both come in another order")
         lines.append(
@@ -45,12 +45,12 @@ class PlanDiff:
         return "\n".join(lines)
 
 
-def _shown(entry: PlanEntry) -> str:
+def _format_entry(entry: PlanEntry) -> str:
     return f"{entry}" if entry.place is None else f"{entry}  {entry.place}"
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:
-    """How two plans differ. Holds the distinct values of both in memory."""
+    """Compare two plans. Holds the distinct values of both in memory."""
     old, new = Counter(map(_key, before)), Counter(map(_key, after))
     common = old & new
     removed, added = tuple(_beyond(before, common)), tuple(_beyond(after, common))
@@ -64,13 +64,13 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 
 
 def _key(entry: PlanEntry) -> Hashable:
-    """What two entries must share to be the same effect."""
+    """Return what two entries must share to be the same effect."""
     options = attrs.evolve(entry.options, id=None) if "id" in entry.given else entry.options
     return entry.intent, options, tuple(sorted(entry.headers.items()))
 
 
 def _beyond(plan: Plan, common: Counter[Hashable]) -> Iterator[PlanEntry]:
-    """The entries that the other plan has not, the later of equal ones."""
+    """Yield the entries that the other plan has not, the later of equal ones."""
     left = Counter(common)
     for entry in plan:
         left[_key(entry)] -= 1
@@ -79,7 +79,7 @@ def _beyond(plan: Plan, common: Counter[Hashable]) -> Iterator[PlanEntry]:
 
 
 def _within(plan: Plan, common: Counter[Hashable]) -> Iterator[Hashable]:
-    """The values that both have, in the order of this plan."""
+    """Yield the values that both plans have, in the order of this plan."""
     left = Counter(common)
     for entry in plan:
         left[_key(entry)] -= 1

@@ -107,7 +107,7 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many intents of each kind, in order of first appearance."""
+        """The number of intents of each kind, in order of first appearance."""
         counted = Counter[str]()
         for (kind, _), number in self.kinds.items():
             counted[kind] += number
@@ -115,12 +115,12 @@ class Plan:
 
     @property
     def journal(self) -> Path | None:
-        """Where it is written down what was applied: beside the plan; None for one in memory."""
+        """The file that records what was applied: beside the plan; None for a plan in memory."""
         return None if self.path is None else self.path.with_name(f"{self.path.name}.journal")
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The name of the plan in messages."""
         return "the plan" if self.path is None else f"the plan {self.path}"
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ class Plan:
         return True
 
     def __iter__(self) -> Iterator[PlanEntry]:
-        """The entries, in order.
+        """Yield the entries, in order.
 
         Raises:
             PlanMismatchError: an intent cannot be read by this program.
@@ -139,7 +139,7 @@ class Plan:
             yield self.entry(line)
 
     def entry_lines(self) -> Iterator[bytes]:
-        """The lines of the entries, in order."""
+        """Yield the lines of the entries, in order."""
         before = None
         for number, line in enumerate(self._lines):
             if before is not None and number > 1:
@@ -147,7 +147,7 @@ class Plan:
             before = line
 
     def entry(self, line: bytes) -> PlanEntry:
-        """The entry of a line.
+        """Read the entry of a line.
 
         Raises:
             PlanMismatchError: its intent cannot be read by this program.
@@ -174,7 +174,7 @@ class Plan:
             raise broken(self.name, "was replaced since it was loaded")
 
     def diff(self, other: Plan) -> PlanDiff:
-        """What another plan does that this one does not, and the reverse.
+        """Return what another plan does that this one does not, and the reverse.
 
         Effects are compared by value, with their options and headers, not by id or place.
 
@@ -194,7 +194,7 @@ class Plan:
     # -- showing ----------------------------------------------------------------------------------
 
     def table(self, limit: int | None = 50) -> str:
-        """A row for each effect, then what they come to.
+        """Format a row for each effect, then the totals.
 
         Args:
             limit: how many rows at the most; None for all.
@@ -208,7 +208,7 @@ class Plan:
         return "\n".join([*rows, self.summary()])
 
     def summary(self) -> str:
-        """How many effects, of which kinds, until when, and the digest."""
+        """Summarise the plan: how many effects, of which kinds, until when, and the digest."""
         counted = ", ".join(f"{number:,} {kind}" for kind, number in self.counts.items())
         lines = [f"{effects(self._size)}{': ' if counted else ''}{counted}"]
         if self.expires is not None:

@@ -51,7 +51,7 @@ class PlanEntry:
 
     @property
     def id(self) -> UUID:
-        """Its id, here and wherever it is delivered."""
+        """The id of the intent, here and wherever it is delivered."""
         return self.envelope.id
 
     @property
@@ -66,27 +66,27 @@ class PlanEntry:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of its scopes, of its causes, and its own."""
+        """The headers of the intent's scopes, of its causes, and its own."""
         return self.envelope.headers
 
     @property
     def causation(self) -> Causation:
-        """What led to it."""
+        """The causes of the intent."""
         return self.envelope.causation
 
     @property
     def options(self) -> Options:
         """The options it was emitted with."""
-        said = {name: getattr(self.envelope.options, name) for name in self.given}
-        return Options(**said)
+        options = {name: getattr(self.envelope.options, name) for name in self.given}
+        return Options(**options)
 
     def __str__(self) -> str:
-        """As written in code; sensitive values are hidden."""
+        """Format the intent as in code; sensitive values are hidden."""
         return stable_repr(self.intent)
 
 
 def write_entry(wire: Wire, entry: PlanEntry) -> bytes:
-    """An entry as a line.
+    """Write an entry as a line.
 
     Raises:
         UnencodableError: the intent has no form on the wire.
@@ -96,7 +96,7 @@ def write_entry(wire: Wire, entry: PlanEntry) -> bytes:
 
 
 def read_entry(wire: Wire, line: bytes) -> PlanEntry:
-    """The entry of a line.
+    """Read the entry of a line.
 
     Raises:
         WireError: its intent cannot be read here.
@@ -104,8 +104,8 @@ def read_entry(wire: Wire, line: bytes) -> PlanEntry:
     """
     about, separator, effect = line.rstrip(b"\n").partition(_EFFECT)
     try:
-        said = loads(about + b"}")
-        entry = said["index"], frozenset(said["given"]), said["place"]
+        head = loads(about + b"}")
+        entry = head["index"], frozenset(head["given"]), head["place"]
     except (TextError, KeyError, TypeError):
         entry = None
     if entry is None or not separator or not effect.endswith(b"}"):

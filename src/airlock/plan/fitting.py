@@ -1,4 +1,4 @@
-"""Whether a plan still fits the program, and which of its effects are chosen."""
+"""Checks that a plan still fits the program, and the choice of its effects."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class Choice:
 
     @property
     def is_all(self) -> bool:
-        """Whether every effect is chosen."""
+        """True if every effect is chosen."""
         return self.kinds is None and self.indices is None
 
     def has(self, entry: PlanEntry) -> bool:
-        """Whether an effect is chosen."""
+        """Return True if an effect is chosen."""
         return (self.kinds is None or entry.kind in self.kinds) and (
             self.indices is None or entry.index in self.indices
         )
 
 
 def chosen(plan: Plan, kinds: Iterable[Any] | None, indices: Iterable[int] | None) -> Choice:
-    """The choice that arguments mean.
+    """Return the choice that the arguments describe.
 
     Raises:
         DeclarationError: they make no sense.

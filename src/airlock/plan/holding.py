@@ -121,7 +121,7 @@ class holding:  # noqa: N801 - used like a function, `with holding() as held`
 
     @property
     def refused(self) -> bool:
-        """Whether an intent was refused because no plan could hold it."""
+        """True if an intent was refused because no plan could hold it."""
         return self._holder.refused
 
     def plan(

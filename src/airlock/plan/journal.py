@@ -57,7 +57,7 @@ State = tuple[int, str, str | None]
 
 @attrs.frozen
 class FollowUp:
-    """What a handler emitted, while a plan was applied."""
+    """An intent that a handler emitted while a plan was applied."""
 
     line: bytes
     state: str
@@ -81,8 +81,8 @@ class JournalFile:
         self._name = name
         self._where = "in memory" if path is None else str(path)
         self._digest = digest
-        with self._told():
-            # With this level no transaction begins unless it is said. Async handlers share a thread.
+        with self._translating_errors():
+            # With this level no transaction begins unless a statement begins it. Async handlers share a thread.
             self._database = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=0,
@@ -90,7 +90,7 @@ class JournalFile:
                 check_same_thread=path is not None,
             )
         try:
-            with self._told():
+            with self._translating_errors():
                 self._open()
                 self._next = 1 + max(size - 1, self._one("SELECT max(number) FROM effects") or 0)
         except BaseException:
@@ -127,21 +127,21 @@ class JournalFile:
 
     def copy_to(self, path: Path) -> None:
         """Write all of it to a file."""
-        with self._told(), closing(sqlite3.connect(path)) as file:
+        with self._translating_errors(), closing(sqlite3.connect(path)) as file:
             self._database.backup(file)
 
     # -- reading ----------------------------------------------------------------------------------
 
     def running(self) -> list[tuple[int, bytes | None]]:
         """Numbers, and lines of follow-ups, of what was in flight when the program died."""
-        with self._told():
+        with self._translating_errors():
             return self._database.execute(
                 "SELECT number, line FROM effects WHERE state = 'running' ORDER BY number"
             ).fetchall()
 
     def done(self, first: int, last: int) -> set[int]:
-        """Which numbers of a range never run again."""
-        with self._told():
+        """Return the numbers of a range that never run again."""
+        with self._translating_errors():
             return {
                 number
                 for (number,) in self._database.execute(
@@ -151,8 +151,8 @@ class JournalFile:
             }
 
     def count_done(self, size: int) -> int:
-        """How many effects of the plan itself never run again."""
-        with self._told():
+        """Count the effects of the plan itself that never run again."""
+        with self._translating_errors():
             query = "SELECT count(*) FROM effects WHERE number < ? AND state IN (?, ?)"
             return int(self._one(query, size, *DONE))
 
@@ -165,7 +165,7 @@ class JournalFile:
             limit: how many at the most; -1 for all.
         """
         marks = ", ".join("?" * len(states))
-        with self._told():
+        with self._translating_errors():
             return self._database.execute(
                 f"SELECT number, line FROM effects WHERE state IN ({marks}) AND number > ?"  # noqa: S608 - only marks
                 " AND line IS NOT NULL ORDER BY number LIMIT ?",
@@ -178,9 +178,9 @@ class JournalFile:
         return self._next
 
     def states(self, *, follow_ups: bool) -> dict[str, int]:
-        """How many effects of the plan, or how many follow-ups, are in each state."""
+        """Count the effects of the plan, or the follow-ups, in each state."""
         query = "SELECT state, count(*) FROM effects WHERE (line IS NOT NULL) = ? GROUP BY state"
-        with self._told():
+        with self._translating_errors():
             return dict(self._database.execute(query, (follow_ups,)))
 
     def _one(self, query: str, *values: object) -> Any:
@@ -189,8 +189,8 @@ class JournalFile:
     # -- writing ----------------------------------------------------------------------------------
 
     def begin(self, numbers: Iterable[int]) -> None:
-        """Some effects are about to happen."""
-        with self._told(), self._transaction():
+        """Record that some effects are about to happen."""
+        with self._translating_errors(), self._transaction():
             self._database.executemany(
                 "INSERT INTO effects (number, state) VALUES (?, 'running') "
                 "ON CONFLICT (number) DO UPDATE SET state = 'running', detail = NULL",
@@ -198,8 +198,8 @@ class JournalFile:
             )
 
     def end(self, states: Iterable[State], follow_ups: Sequence[FollowUp] = ()) -> None:
-        """What became of some effects, and what their handlers emitted."""
-        with self._told(), self._transaction():
+        """Record the outcome of some effects, and what their handlers emitted."""
+        with self._translating_errors(), self._transaction():
             self._database.executemany(
                 "UPDATE effects SET state = ?2, detail = ?3 WHERE number = ?1", states
             )
@@ -221,12 +221,14 @@ class JournalFile:
         self._database.execute("COMMIT")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         """SQLite's errors, in our words."""
         try:
             yield
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it says in detail
+            code = (
+                getattr(error, "sqlite_errorcode", 0) & 0xFF
+            )  # without the details of an extended code
             if code in _IN_USE:
                 problem = (
                     f"is being applied by another process, which holds its journal ({self._where})"

@@ -35,7 +35,7 @@ Lines = Iterable[bytes]
 
 @attrs.frozen
 class Head:
-    """What the first line says."""
+    """The content of the first line."""
 
     created: datetime
     expires: datetime | None
@@ -43,7 +43,7 @@ class Head:
 
 @attrs.frozen
 class Foot:
-    """What the last line says."""
+    """The content of the last line."""
 
     effects: int
     kinds: Mapping[tuple[str, int], int]
@@ -51,7 +51,7 @@ class Foot:
 
 
 def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None) -> list[bytes]:
-    """The lines of a plan of some entries, each with the line it is written as."""
+    """Write the lines of a plan of some entries, each with the line it is written as."""
     now = datetime.now(UTC).replace(microsecond=0)
     head = {
         "airlock_plan": FORMAT,
@@ -77,7 +77,7 @@ def written(entries: Iterable[tuple[PlanEntry, bytes]], expires: datetime | None
 
 
 def _with_digest(counts: bytes, digest: str) -> bytes:
-    """The footer, of which the digest is the end."""
+    """Return the footer, of which the digest is the end."""
     return counts + _DIGEST + b'"sha256:' + digest.encode() + b'"}\n'
 
 
@@ -95,7 +95,7 @@ class FileLines:
 
 
 def checked(lines: Lines, name: str) -> tuple[Head, Foot]:
-    """What header and footer say, once the digest was seen to be right.
+    """Return the header and the footer, after checking the digest.
 
     Raises:
         PlanFormatError: something is wrong with the document.
@@ -121,18 +121,18 @@ def checked(lines: Lines, name: str) -> tuple[Head, Foot]:
 
 
 def _head(line: bytes, name: str) -> Head | None:
-    said = _object(line)
-    if said is None or "airlock_plan" not in said:
+    head = _object(line)
+    if head is None or "airlock_plan" not in head:
         return None
-    if said["airlock_plan"] != FORMAT:
+    if head["airlock_plan"] != FORMAT:
         raise PlanFormatError(
             name,
-            f"has the format {said['airlock_plan']}, and this release reads format {FORMAT}",
+            f"has the format {head['airlock_plan']}, and this release reads format {FORMAT}",
             "Apply it with the release of airlock that made it.",
         )
     try:
-        expires = said["expires"]
-        return Head(_moment(said["created"]), None if expires is None else _moment(expires))
+        expires = head["expires"]
+        return Head(_moment(head["created"]), None if expires is None else _moment(expires))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -145,25 +145,25 @@ def _moment(text: str) -> datetime:
 
 
 def _foot(line: bytes, name: str) -> Foot | None:
-    said = _object(line)
-    if said is None or "digest" not in said or "effect" in said:
+    foot = _object(line)
+    if foot is None or "digest" not in foot or "effect" in foot:
         return None
     try:
-        kinds = {(str(kind), int(version)): int(number) for kind, version, number in said["kinds"]}
-        return Foot(said["effects"], kinds, said["digest"])
+        kinds = {(str(kind), int(version)): int(number) for kind, version, number in foot["kinds"]}
+        return Foot(foot["effects"], kinds, foot["digest"])
     except (KeyError, TypeError, ValueError):
-        raise broken(name, "has a last line that says nothing") from None
+        raise broken(name, "has a last line that cannot be read") from None
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        said = loads(line)
+        content = loads(line)
     except TextError:
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def broken(name: str, problem: str) -> PlanFormatError:
-    """For ``raise``: the document is not as it was written."""
+    """Return the error of a document that was changed after it was written."""
     hint = "Nothing was applied. Give a file as plan.save(...) wrote it, or make the plan again."
     return PlanFormatError(name, problem, hint)

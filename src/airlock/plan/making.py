@@ -1,4 +1,4 @@
-"""From what waves hold to a plan."""
+"""Making of a plan from what waves hold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Position = tuple[Wave, int]
 
 
 def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:
-    """A plan of what a scope holds."""
+    """Make a plan of what a scope holds."""
     held = ((wave, i) for wave in report.waves for i in unclaimed(wave))
     return plan_of(held, expires, wire)
 
@@ -80,7 +80,7 @@ def _lines(
 
 
 def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
-    """An intent as an entry.
+    """Return an intent as an entry.
 
     Raises:
         PlanError: it is under an override.
@@ -90,7 +90,7 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         raise PlanError(
             "the plan",
             f"cannot hold {stable_repr(intent)}, which was emitted under scope.override(...): a "
-            "plan is applied with the handlers of its boundary, and an override would be forgotten",
+            "plan is applied with the handlers of its boundary, and an override would be lost",
             "Emit it outside of the override, or have nothing held there.",
         )
     emission = wave.emissions.get(position)
@@ -99,18 +99,18 @@ def entry_of(wave: Wave, position: int, index: int) -> PlanEntry:
         index,
         Envelope.of(Delivery(wave, position, 1)),
         frozenset() if options is None else frozenset(options.given()),
-        None if emission is None else _shown(emission.place, os.getcwd()),  # noqa: PTH109 - pathlib takes longer than all of it
+        None if emission is None else _format_place(emission.place, os.getcwd()),  # noqa: PTH109 - pathlib takes longer than all of it
     )
 
 
 @lru_cache(256)
-def _shown(place: Place, _: str) -> str:
-    """A place as it is shown in a working directory: looked up once, for it takes a while."""
+def _format_place(place: Place, _: str) -> str:
+    """Format a place as seen from a working directory; cached, for it takes a while."""
     return shown(place)
 
 
 def _moment(expires: datetime | timedelta | None) -> datetime | None:
-    """When a plan expires, in UTC."""
+    """Return when a plan expires, in UTC."""
     if isinstance(expires, timedelta):
         return (datetime.now(UTC) + expires).replace(microsecond=0)
     if expires is None:

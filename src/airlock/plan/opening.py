@@ -1,4 +1,4 @@
-"""What ``boundary.apply`` is asked for: checked, and everything that it needs opened."""
+"""The request to ``boundary.apply``, checked, and everything that it needs opened."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
 from airlock.plan.applying import Application
 from airlock.plan.document import Plan
-from airlock.plan.doubts import MaybeDone, check_maybe_done, refuse_doubtful
 from airlock.plan.fitting import chosen, refuse_expired, sample
+from airlock.plan.in_doubt import InDoubt, check_in_doubt, refuse_in_doubt
 from airlock.plan.progress import Progress, reporting
 from airlock.plan.staging import Stage
-from airlock.plan.telling import journal_of
+from airlock.plan.states import journal_of
 
 if TYPE_CHECKING:
     from airlock.flushing.engine import Engine
@@ -26,11 +26,11 @@ __all__ = ["Request", "application", "preview"]
 
 
 class Request(TypedDict, total=False):
-    """How a plan is to be applied: the arguments of ``boundary.apply``."""
+    """The arguments of ``boundary.apply``."""
 
     kinds: Iterable[Any] | None
     indices: Iterable[int] | None
-    maybe_done: MaybeDone
+    in_doubt: InDoubt
     journal: str | os.PathLike[str] | None
     progress: Progress | bool | None
     fail_fast: bool | None
@@ -44,13 +44,13 @@ def application(
     *,
     kinds: Iterable[Any] | None = None,
     indices: Iterable[int] | None = None,
-    maybe_done: MaybeDone = None,
+    in_doubt: InDoubt = None,
     journal: str | os.PathLike[str] | None = None,
     progress: Progress | bool | None = None,
     fail_fast: bool | None = None,
     expired: bool = False,
 ) -> Iterator[Application]:
-    """Everything that applying a plan needs, checked and opened.
+    """Check and open everything that applying a plan needs.
 
     Raises:
         DeclarationError: an argument makes no sense.
@@ -63,17 +63,17 @@ def application(
             "reads one."
         )
     choice = chosen(plan, kinds, indices)
-    check_maybe_done(maybe_done)
+    check_in_doubt(in_doubt)
     refuse_expired(plan, expired=expired)
     beside = plan.journal if journal is None else Path(journal)
-    with reporting(progress) as told, journal_of(plan, beside) as opened:
+    with reporting(progress) as report, journal_of(plan, beside) as opened:
         yield Application(
             Stage(engine),
             plan,
             opened,
             choice,
-            maybe_done=maybe_done,
-            progress=told,
+            in_doubt=in_doubt,
+            progress=report,
             fail_fast=engine.fail_fast if fail_fast is None else fail_fast,
         )
 
@@ -84,7 +84,7 @@ def preview(
     *,
     kinds: Iterable[Any] | None = None,
     indices: Iterable[int] | None = None,
-    maybe_done: MaybeDone = None,
+    in_doubt: InDoubt = None,
     journal: str | os.PathLike[str] | None = None,
     expired: bool = False,
 ) -> Counter[str]:
@@ -102,7 +102,7 @@ def preview(
     done = set[int]()
     if beside is not None and beside.exists():
         with journal_of(plan, beside) as opened:
-            if maybe_done is None:
-                refuse_doubtful(plan, opened, engine)
+            if in_doubt is None:
+                refuse_in_doubt(plan, opened, engine)
             done = opened.done(0, len(plan) - 1)
     return Counter(entry.kind for entry in plan if choice.has(entry) and entry.index not in done)

@@ -1,4 +1,4 @@
-"""How far the application of a plan is: a bar on a terminal, or a function of yours."""
+"""Progress of the application of a plan: a bar on a terminal, or a function of yours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Progress = Callable[[int, int], object]
 
 @contextmanager
 def reporting(progress: object) -> Iterator[Progress]:
-    """What to call with how much is done.
+    """Give the function to call with how much is done.
 
     Args:
         progress: a function; True for a bar; None for one if standard error is a terminal and rich
@@ -45,7 +45,7 @@ def reporting(progress: object) -> Iterator[Progress]:
 
 
 def _silent(done: int, total: int) -> None:
-    """Nothing is asked for."""
+    """Show no progress."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the effects of a plan run: as if a scope of the boundary had emitted them, now."""
+"""The run of a plan's effects, as if a scope of the boundary had emitted them now."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Stage:
         self.resolved: dict[type[Any], Any] = {}
 
     def wave(self, entries: Sequence[PlanEntry]) -> Wave:
-        """Some entries as a wave, about which nobody is asked."""
+        """Return some entries as a wave that no policy decides about."""
         flat = Flat(Region("wave"))
         flat.intents = [entry.intent for entry in entries]
         return self._wave(entries, flat)
@@ -86,7 +86,7 @@ class Stage:
         return self._decided(self._wave(entries, Flat(taken)), self._outside)
 
     def judged(self, entries: Sequence[PlanEntry]) -> Wave:
-        """A generation of follow-ups as a wave, as every policy of now decides about it.
+        """Return a generation of follow-ups as a wave that every policy of now decides about.
 
         Raises:
             PolicyError: a policy raised, or answered nonsense.

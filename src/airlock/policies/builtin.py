@@ -44,8 +44,8 @@ class _Selecting(Policy):
         return [chosen if type(intent) in types else others for intent in view.intents]
 
 
-def _written(name: str, arguments: list[str], **options: object) -> str:
-    """A policy as it is written."""
+def _format_call(name: str, arguments: list[str], **options: object) -> str:
+    """Format a policy as the call that makes it."""
     given = [argument for argument in arguments if argument]
     given += [
         f"{option}={value!r}"
@@ -86,7 +86,7 @@ class Hold(_Selecting, Recorder):
     """Keep these types for later instead of delivering them. ``Hold()`` holds all.
 
     ``scope.plan()`` makes a plan of what was held: to review, to store, to apply. It is a recorder,
-    so that the plan can tell where each intent was emitted.
+    so that the plan can show where each intent was emitted.
 
     Args:
         *types: intent classes (their subclasses too), kinds, or effect functions.
@@ -119,7 +119,7 @@ class Refuse(_Selecting):
 
 @attrs.frozen(init=False, repr=False)
 class Dedupe(Policy):
-    """Merge intents that say the same, within a wave.
+    """Merge intents with equal keys, within a wave.
 
     Intents emitted with different options, headers or overrides are never merged.
 
@@ -151,7 +151,7 @@ class Dedupe(Policy):
 
     def __repr__(self) -> str:
         keep = None if self.keep == "first" else self.keep
-        return _written("Dedupe", [repr(self.types)], key=self.key, keep=keep)
+        return _format_call("Dedupe", [repr(self.types)], key=self.key, keep=keep)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         groups = self._groups(view)
@@ -165,7 +165,7 @@ class Dedupe(Policy):
         return verdicts
 
     def _groups(self, view: View) -> list[list[int]]:
-        """The indices of intents that say the same, where there are several."""
+        """Return the indices of intents with equal keys, where there are several."""
         intents = view.intents
         simple = self.key is None and view.mergeable
         if simple and not self.types.selectors and len(set(intents)) == len(intents):
@@ -218,7 +218,7 @@ class Limit(Policy):
         self.__attrs_init__(n, per)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def __repr__(self) -> str:
-        return _written("Limit", [str(self.n)], per=self.per)
+        return _format_call("Limit", [str(self.n)], per=self.per)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         per = self.per or _the_same
@@ -237,10 +237,10 @@ def _the_same(_: object) -> Hashable:
 
 @attrs.frozen(init=False, repr=False)
 class OncePerChain(Policy):
-    """Drop an intent that one of its own causes already said: ends save → enrich → save → ….
+    """Drop an intent that equals one of its own causes: ends save → enrich → save → ….
 
     Only ancestors count: two siblings with the same value both pass. Those in other processes do
-    too, as far as their envelopes told: the whole value, and each ``key`` that has a name (a
+    too, as far as their envelopes carry it: the whole value, and each ``key`` that has a name (a
     function or class of a module) and was in force where they were sent.
 
     Args:
@@ -256,7 +256,7 @@ class OncePerChain(Policy):
         self.__attrs_init__(Selection(types, "OncePerChain"), key)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     def __repr__(self) -> str:
-        return _written("OncePerChain", [repr(self.types)], key=self.key)
+        return _format_call("OncePerChain", [repr(self.types)], key=self.key)
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         if view.wave == 0 and view.remoteness is None:
@@ -271,21 +271,21 @@ class OncePerChain(Policy):
         return any(
             type(cause) is type(intent) and key(cause) == key(intent)
             for cause in view.ancestors(index)
-        ) or self._was_said(view.remote_ancestors(index), intent)
+        ) or self._was_emitted(view.remote_ancestors(index), intent)
 
-    def _was_said(self, remote: Sequence[Ancestor], intent: Any) -> bool:
+    def _was_emitted(self, remote: Sequence[Ancestor], intent: Any) -> bool:
         if not remote:
             return False
         kind = spec_of(type(intent)).kind
-        return any(cause.kind == kind and cause.said(self.key, intent) for cause in remote)
+        return any(cause.kind == kind and cause.matches(self.key, intent) for cause in remote)
 
     def ancestor(self, cause: Any) -> Mapping[str, str]:
-        """What to tell another process of an intent: its digest, by the name of the key."""
+        """Return the headers that identify an intent in other processes: its digest, by key name."""
         name = name_of_key(self.key)
         if self.key is None or name is None or type(cause) not in self.types:
             return {}
-        said = digest(self.key(cause))
-        return {} if said is None else {name: said}
+        value = digest(self.key(cause))
+        return {} if value is None else {name: value}
 
 
 def _itself(intent: Any) -> Hashable:

@@ -12,11 +12,11 @@ __all__ = ["BadVerdictsError", "ask"]
 
 
 class BadVerdictsError(Exception):  # internal; the boundary turns it into a PolicyError
-    """A policy answered nonsense; the text says how."""
+    """A policy returned invalid verdicts; the text says how."""
 
 
 def ask(policy: PolicyLike, view: View) -> Sequence[Verdict] | None:
-    """The verdicts of one policy, checked.
+    """Return the verdicts of one policy, checked.
 
     Returns:
         One verdict for each intent of the view, or None if all of them are ALLOW.

@@ -18,7 +18,7 @@ __all__ = ["And", "Each", "Policy", "PolicyLike", "Selection", "View", "Where", 
 
 @attrs.frozen(eq=False)
 class View:
-    """What a policy is shown: some intents of one wave, in emission order.
+    """The view of a policy: some intents of one wave, in emission order.
 
     These are the intents of its region (or scope, boundary, enclosure) that every policy inside
     it has allowed or held.
@@ -41,15 +41,15 @@ class View:
         return len(self.intents)
 
     def ancestors(self, index: int) -> Iterator[Any]:
-        """The intents that caused the one at ``index`` in this process, its direct cause first."""
+        """Yield the causes of the intent at ``index`` in this process, its direct cause first."""
         return self.ancestry(index)
 
     def remote_ancestors(self, index: int) -> Sequence[Ancestor]:
-        """The causes of the intent at ``index`` in other processes, the nearest first."""
+        """Return the causes of the intent at ``index`` in other processes, the nearest first."""
         return () if self.remoteness is None else self.remoteness(index)
 
     def merge_key(self, index: int) -> Hashable:
-        """A key of the intent at ``index``: those with equal ones may be merged.
+        """Return a key of the intent at ``index``: those with equal ones may be merged.
 
         It covers emission options, headers and overrides, which a merged intent would lose, and
         whether a policy inside this one holds it: what is allowed must not wait for what is held.
@@ -59,7 +59,7 @@ class View:
 
     @property
     def mergeable(self) -> bool:
-        """Whether all intents have equal merge keys."""
+        """True if all intents have equal merge keys."""
         return self.apartness is None and self.holding is None
 
     def held(self, index: int) -> bool:
@@ -113,7 +113,7 @@ class Policy:
     """Base of the built-in policies, and of yours where a plain function is not enough.
 
     Subclasses are values: frozen, compared by their fields, without state that changes. Implement
-    ``decide``; implement ``refuse`` too if the policy speaks at the emit site.
+    ``decide``; implement ``refuse`` too if the policy acts at the emit site.
 
     Example:
         >>> @attrs.frozen
@@ -136,17 +136,17 @@ class Policy:
         return False
 
     def refuse(self, intent: Any, /) -> None:
-        """Called with each intent as it is emitted; raise ``RefusedError`` to forbid it."""
+        """Check each intent as it is emitted; raise ``RefusedError`` to forbid it."""
 
     def __and__(self, other: PolicyLike) -> And:
-        """``a & b``: a inside b. b is shown what a allowed or held."""
+        """Return ``a & b``: a inside b. b sees what a allowed or held."""
         return And((*seats(self), *seats(other)))
 
     def __rand__(self, other: PolicyLike) -> And:
         return And((*seats(other), *seats(self)))
 
     def where(self, predicate: Callable[[Any], bool], /) -> Policy:
-        """This policy, judging only the intents for which ``predicate`` is true.
+        """Return this policy, judging only the intents for which ``predicate`` is true.
 
         The others are allowed.
         """
@@ -180,14 +180,14 @@ class And(Policy):
 
 
 def _held_in(verdicts: list[Verdict], view: View) -> Callable[[int], bool] | None:
-    """Whether an intent is held so far, by the parts before or by policies inside the view."""
+    """Return a function: True if an intent is held so far, by earlier parts or policies inside."""
     if view.holding is None and HOLD not in verdicts:
         return None
     return lambda i: verdicts[i] is HOLD or view.held(i)
 
 
 def _is_lost(verdict: Verdict, verdicts: Sequence[Verdict]) -> bool:
-    """Whether what stands for a merged intent was dropped by a later part."""
+    """Return True if the representative of a merged intent was dropped by a later part."""
     while verdict.into is not None:
         verdict = verdicts[verdict.into]
     return verdict is DROP
@@ -224,7 +224,7 @@ class Where(Policy):
 
 
 def _moved(verdict: Verdict, chosen: Sequence[int], into: Any) -> Verdict:
-    """A merge within the selection, as a merge within the whole view."""
+    """Return a merge within the selection as a merge within the whole view."""
     valid = isinstance(into, int) and 0 <= into < len(chosen)
     return Verdict(verdict.name, chosen[into]) if valid else Verdict(verdict.name, -1)
 
@@ -255,7 +255,7 @@ def each(judge: Callable[[Any], Verdict], /) -> Each:
 
 
 def seats(policy: PolicyLike) -> tuple[PolicyLike, ...]:
-    """The parts of a policy that each have a memory of their own: those of an ``And``.
+    """Return the parts of a policy that each have a memory of their own: those of an ``And``.
 
     Raises:
         DeclarationError: ``policy`` is not a policy.
@@ -275,12 +275,12 @@ def seats(policy: PolicyLike) -> tuple[PolicyLike, ...]:
 
 
 def shown_policy(policy: object) -> str:
-    """A policy in messages: as it is written, without addresses."""
+    """Format a policy for messages: as it is written, without addresses."""
     return repr(policy) if _has_decide(policy) else describe(policy)
 
 
 def decision(policy: PolicyLike) -> Callable[[View], Sequence[Verdict]]:
-    """The function that decides."""
+    """Return the function that decides."""
     # Not isinstance() with the protocol, which takes twenty microseconds.
     decide: Any = getattr(policy, "decide", policy)
     return decide  # type: ignore[no-any-return]  # by the contract of policies
@@ -291,7 +291,7 @@ def _has_decide(policy: object) -> bool:
 
 
 def guard_of(policy: PolicyLike) -> Callable[[Any], None] | None:
-    """What a policy does at the emit site; None for the most of them, which do nothing there."""
+    """Return what a policy does at the emit site; None for most, which do nothing there."""
     if isinstance(policy, Where):
         return policy.refuse if guard_of(policy.policy) is not None else None
     if not isinstance(policy, Policy) or type(policy).refuse is Policy.refuse:
@@ -303,7 +303,7 @@ IntentT = TypeVar("IntentT", bound=Intent)
 
 
 class Named(Protocol):
-    """What stands for one intent class: an effect function."""
+    """A stand-in for one intent class: an effect function."""
 
     @property
     def intent_type(self) -> type[Any]: ...
@@ -334,7 +334,7 @@ class Selection(Generic[IntentT]):
         return chosen
 
     def among(self, intents: Sequence[Any]) -> frozenset[type[Any]]:
-        """The classes of ``intents`` that are chosen."""
+        """Return the classes of ``intents`` that are chosen."""
         return frozenset(cls for cls in set(map(type, intents)) if cls in self)
 
     def __eq__(self, other: object) -> bool:

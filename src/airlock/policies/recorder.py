@@ -19,16 +19,16 @@ class Recorder(Policy):
     __slots__ = ()
 
     exclusive: ClassVar[bool] = False
-    """Whether it takes care of all it is told of; two of these leave each other's alone."""
+    """True if it takes care of all that it records; two such recorders ignore each other's."""
 
     def wants(self, _: Any, /) -> bool:
-        """Whether to record the emission of an intent: all, unless overridden."""
+        """Return True if the emission of an intent is to be recorded: all, unless overridden."""
         return True
 
     def record(self, emission: Emission, /) -> None:
-        """Called with each emission that it wants, after it was taken."""
+        """Record an emission for which ``wants`` is true, after it was buffered."""
 
 
 def recorders_of(policies: Iterable[PolicyLike]) -> tuple[Recorder, ...]:
-    """Those of some policies that record."""
+    """Return those of some policies that record."""
     return tuple(policy for policy in policies if isinstance(policy, Recorder))

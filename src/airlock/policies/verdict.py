@@ -1,4 +1,4 @@
-"""What a policy may answer for one intent."""
+"""Verdicts of a policy about one intent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HOLD: Final = Verdict("HOLD")
 
 
 def MERGED(*, into: int) -> Verdict:  # noqa: N802 - reads like the verdicts beside it
-    """It does not escape by itself: the intent at index ``into`` of the same view stands for both.
+    """Merge the intent into the one at index ``into`` of the same view, which stands for both.
 
     Args:
         into: index of another intent of the view, one that this policy allows or holds.

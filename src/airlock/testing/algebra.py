@@ -1,4 +1,4 @@
-"""How a test writes what it expects: ``like``, ``in_order``, ``any_order``, ``one_of``, ``never``."""
+"""Expectations in tests: ``like``, ``in_order``, ``any_order``, ``one_of``, ``never``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def like(intent: Any, /, **fields: Any) -> Expectation:
-    """An emission of a class, with some of its fields. The intent is never constructed.
+    """Expect an emission of a class, with some of its fields. The intent is never constructed.
 
     Args:
         intent: an intent class (its subclasses fit too), an effect function, or, for
@@ -62,7 +62,7 @@ def like(intent: Any, /, **fields: Any) -> Expectation:
         if fields:
             hint = f"Give the class: like({name_of(type(intent))}, ...)."
             raise ExpectationError(f"like({intent!r}, ...)", "is a whole value already", hint)
-        return _written(_exact(intent, "like"))
+        return _noted(_exact(intent, "like"))
     if not attrs.has(cls):
         raise _no_intent(cls, "like")
     for name, value in fields.items():
@@ -73,11 +73,11 @@ def like(intent: Any, /, **fields: Any) -> Expectation:
     made = Like(cls, named)
     for nested in _nested(tuple(fields.values())):
         nested.whole = made
-    return _written(made)
+    return _noted(made)
 
 
 def in_order(*parts: Any) -> Expectation:
-    """These, one after the other. Other effects may stand in between.
+    """Expect these, one after the other. Other effects may stand in between.
 
     Args:
         *parts: intents, intent classes, or expectations.
@@ -87,7 +87,7 @@ def in_order(*parts: Any) -> Expectation:
         >>> in_order(NotifyWarehouse(1), like(SendEmail).optional())
         in_order(NotifyWarehouse(order_id=1), like(SendEmail).optional())
     """
-    return _written(InOrder(*several("in_order", parts)))
+    return _noted(InOrder(*several("in_order", parts)))
 
 
 def any_order(*parts: Any) -> Expectation:
@@ -96,7 +96,7 @@ def any_order(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(AnyOrder(*several("any_order", parts)))
+    return _noted(AnyOrder(*several("any_order", parts)))
 
 
 def one_of(*parts: Any) -> Expectation:
@@ -105,11 +105,11 @@ def one_of(*parts: Any) -> Expectation:
     Args:
         *parts: intents, intent classes, or expectations.
     """
-    return _written(OneOf(*several("one_of", parts)))
+    return _noted(OneOf(*several("one_of", parts)))
 
 
 def never(intent: Any, /) -> Expectation:
-    """No such effect: none at all or, in ``in_order``, none between its neighbours.
+    """Expect no such effect: none at all or, in ``in_order``, none between its neighbours.
 
     Args:
         intent: an intent, an intent class, or ``like(...)``.
@@ -118,10 +118,10 @@ def never(intent: Any, /) -> Expectation:
     if not isinstance(part, Leaf):
         hint = "Give an intent, an intent class or like(...)."
         raise ExpectationError(f"never({part!r})", "is of several effects", hint)
-    return _written(Never(part))
+    return _noted(Never(part))
 
 
-def _written(expectation: Expectation) -> Expectation:
+def _noted(expectation: Expectation) -> Expectation:
     """Note that a test wrote it here, so that the test has to use it."""
     tapes = (recorder for recorder in region_here().recorders if isinstance(recorder, Tape))
     innermost = next(tapes, None)
@@ -131,7 +131,7 @@ def _written(expectation: Expectation) -> Expectation:
 
 
 def _nested(value: Any) -> Iterator[Expectation]:
-    """The expectations that stand in a value."""
+    """Yield the expectations that stand in a value."""
     if isinstance(value, Expectation):
         yield value
     elif isinstance(value, list | tuple):
@@ -140,7 +140,7 @@ def _nested(value: Any) -> Iterator[Expectation]:
 
 
 def expectation_of(value: Any, by: str) -> Expectation:
-    """What a test gave as an expectation.
+    """Convert what a test gave to an expectation.
 
     Args:
         value: an intent, an intent class, an effect function, or an expectation.
@@ -204,7 +204,7 @@ def _no_intent(value: Any, by: str) -> ExpectationError:
 
 
 def _field(cls: type[Any], name: str) -> str:
-    """The field that is meant by its name or alias."""
+    """Return the field with a name or alias."""
     by_name: dict[str, str] = {}
     for attribute in attrs.fields(cls):
         by_name.update({attribute.name: attribute.name, attribute.alias: attribute.name})
@@ -221,7 +221,7 @@ def _field(cls: type[Any], name: str) -> str:
 
 
 def never_used(tape: Tape) -> ExpectationError | None:
-    """The complaint about expectations that nothing looked for; None if there are none."""
+    """Return the error about expectations that nothing looked for; None if there are none."""
     unused = {
         id(one.outermost): f"{one.outermost!r} of {shown(place)}"
         for one, place in tape.expectations

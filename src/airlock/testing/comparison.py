@@ -1,4 +1,4 @@
-"""Why a comparison with ``==`` failed: two sequences of intents, side by side."""
+"""Explanation of a failed ``==``: two sequences of intents, side by side."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TABLE = 10_000
 
 
 def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:
-    """Why ``left == right`` or ``left in right`` is false: in a line, and at length.
+    """Explain why ``left == right`` or ``left in right`` is false: in a line, and at length.
 
     Returns:
         None if that is not about intents.
@@ -66,7 +66,7 @@ def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:
         lines = compared(emitted, expected, [emission.place for emission in emissions])
         if isinstance(left, Recording):
             lines += _left_out(left.tape)
-        return f"{_named(left)} == {_named(right)}", lines
+        return f"{_format_name(left)} == {_format_name(right)}", lines
     if type(left) in KNOWN and type(right) in KNOWN:
         found = bounded(indented(differences(right, left), "  "), LINES)
         return f"{short(stable_repr(left))} == {short(stable_repr(right))}", found
@@ -83,7 +83,7 @@ def unchanging(*compared: Any) -> Iterator[None]:
 
 
 def _emissions(sequence: Any) -> Sequence[Emission]:
-    """Where intents were emitted, as far as that is known."""
+    """Return the emissions of the intents, as far as they are known."""
     if isinstance(sequence, Recording):
         return sequence.tape.escaping
     # An excerpt that the test has changed is a list as any other.
@@ -113,15 +113,15 @@ def _not_in(wanted: Any, buffer: EffectBuffer) -> tuple[str, list[str]] | None:
         lines = [*why_missing(tape, leaf, tape.escaping), "", *log(tape)]
     else:
         lines = _buffered(leaf, _values(buffer))
-    return f"{_shown(wanted)} in {_named(buffer)}", lines
+    return f"{_format_value(wanted)} in {_format_name(buffer)}", lines
 
 
 def _buffered(leaf: Leaf, intents: Sequence[Any]) -> list[str]:
-    """What comes nearest in a buffer that records no places."""
+    """List the nearest intents in a buffer that records no places."""
     if not intents:
         return ["the buffer is empty"]
     first, more, last = ends(list(enumerate(intents, 1)), LINES - 1)
-    rows = [f"  {i:>3}  {_shown(one)}" for i, one in (*first, *last)]
+    rows = [f"  {i:>3}  {_format_value(one)}" for i, one in (*first, *last)]
     gap = [f"       ... {more:,} more ..."] if more else []
     lines = ["in the buffer:", *rows[: len(first)], *gap, *rows[len(first) :]]
     near = nearest(leaf, intents)
@@ -137,11 +137,11 @@ def _is_sequence(value: object) -> bool:
 
 
 def _values(sequence: Any) -> list[Any]:
-    """The intents, without looking at them as a test does."""
+    """Return the intents, without marking them as looked at."""
     return list(sequence.flat().intents if isinstance(sequence, EffectBuffer) else sequence)
 
 
-def _named(sequence: Any) -> str:
+def _format_name(sequence: Any) -> str:
     count = len(_values(sequence))
     name = "list" if isinstance(sequence, list) else type(sequence).__name__
     return f"{name} of {count} effect{'' if count == 1 else 's'}"
@@ -150,7 +150,7 @@ def _named(sequence: Any) -> str:
 def compared(
     emitted: Sequence[Any], expected: Sequence[Any], places: Sequence[Place | None] = ()
 ) -> list[str]:
-    """What tells emitted intents from expected ones.
+    """Compare emitted intents with expected ones.
 
     Args:
         emitted: intents.
@@ -173,7 +173,7 @@ class Rows:
         self._expected = expected
         self._places = places
         at_most = [*emitted[:LINES], *emitted[-LINES:], *expected[:LINES], *expected[-LINES:]]
-        self._width = min(max((len(_shown(one)) for one in at_most), default=0), WIDTH)
+        self._width = min(max((len(_format_value(one)) for one in at_most), default=0), WIDTH)
         self._digits = len(str(len(emitted))) + 1
 
     def in_columns(self) -> list[str]:
@@ -186,7 +186,7 @@ class Rows:
     def _side_by_side(self, at: int) -> Iterator[str]:
         one, other, width = self._expected[at], self._emitted[at], self._width
         mark = " " if one == other else "~"
-        values = f"{_shown(one):<{width}}  {_shown(other):<{width}}"
+        values = f"{_format_value(one):<{width}}  {_format_value(other):<{width}}"
         yield f"  {mark} {at + 1:>3}  {values}  {self._place(at)}".rstrip()
 
     def aligned(self) -> list[str]:
@@ -199,7 +199,7 @@ class Rows:
     def _below(self, pair: tuple[Any, int | None]) -> Iterator[str]:
         one, at = pair
         if at is None:
-            yield f"  - {_shown(one):<{self._width}}  {_missing(one)}"
+            yield f"  - {_format_value(one):<{self._width}}  {_missing(one)}"
         elif one is NOTHING:
             yield self._row("+", at, "not expected")
         elif one == self._emitted[at]:
@@ -209,7 +209,7 @@ class Rows:
             yield from bounded(indented(unlike(one, self._emitted[at]), " " * 8), PER_VALUE)
 
     def _row(self, mark: str, at: int, note: str = "") -> str:
-        value = f"  {mark} {_shown(self._emitted[at]):<{self._width}}"
+        value = f"  {mark} {_format_value(self._emitted[at]):<{self._width}}"
         parts = [value, f"{f'#{at + 1}':<{self._digits}}", self._place(at), note]
         return "  ".join(part for part in parts if part).rstrip()
 
@@ -218,12 +218,12 @@ class Rows:
         return shown(place) if place else ""
 
 
-def _shown(one: Any) -> str:
+def _format_value(one: Any) -> str:
     return describe(one) if isinstance(one, type) else short(stable_repr(one))
 
 
 def _missing(one: Any) -> str:
-    """Why what is expected is not there, where that is plain."""
+    """Explain why what is expected is missing, where that is plain."""
     if isinstance(one, type):
         return f"no intent is equal to a class: write like({name_of(one)})"
     if isinstance(one, Expectation) and not isinstance(one, Leaf):

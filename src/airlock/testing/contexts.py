@@ -16,7 +16,7 @@ __all__ = ["resumed"]
 
 
 def resumed(function: Any, region: Region) -> Any:
-    """An async function that runs in a region, also in a context that never saw it open.
+    """Return an async function that runs in a region, also in a context that never saw it open.
 
     Args:
         function: a coroutine or async generator function. A method stays one, of the same object.

@@ -94,7 +94,9 @@ def handler_contract(
             try:
                 look(st.tuples(values, values), check, settings)
             except (DeclarationError, FailedHealthCheck, Unsatisfiable) as error:
-                raise AssertionError(f"no values of {_named(cls)} can be made: {error}") from error
+                raise AssertionError(
+                    f"no values of {_format_class(cls)} can be made: {error}"
+                ) from error
 
 
 def _handled(known: Engine, only: Any) -> list[type[Any]]:
@@ -103,7 +105,7 @@ def _handled(known: Engine, only: Any) -> list[type[Any]]:
     handled = [cls for cls in classes if _takes(known, cls)]
     missing = [cls for cls in classes if cls not in handled] if only is not None else []
     if missing or not handled:
-        lacks = ", ".join(map(_named, missing)) or "any declared intent"
+        lacks = ", ".join(map(_format_class, missing)) or "any declared intent"
         raise DeclarationError(
             f"handler_contract: the boundary does not handle {lacks}, so there is nothing to try. "
             "Import the module that declares the intents, or add their handlers."
@@ -116,12 +118,12 @@ def _takes(known: Engine, cls: type[Any]) -> bool:
     return known.binding(cls) is not None or dispatch_of(known.dispatch, cls) is not INLINE
 
 
-def _named(cls: type[Any]) -> str:
+def _format_class(cls: type[Any]) -> str:
     return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
 class _Contract:
-    """What is expected of one intent class and its handler."""
+    """The contract of one intent class and its handler."""
 
     def __init__(
         self, boundary: Boundary, known: Engine, cls: type[Any], runner: asyncio.Runner
@@ -158,7 +160,7 @@ class _Contract:
         self._awaits = self._awaits or is_async(handler)
 
     def _whose(self) -> str:
-        return f"{self._name}, the handler of {_named(self._class)},"
+        return f"{self._name}, the handler of {_format_class(self._class)},"
 
     def _run_async(self, awaitable: Any) -> Any:
         async def waiting() -> Any:
@@ -189,7 +191,9 @@ class _Contract:
             raise self._wrong(value, problem)
 
     def _wrong(self, value: Any, problem: str) -> Broken:
-        return Broken(f"{_named(self._class)} is not a value: {problem}, as here\n  {value!r}")
+        return Broken(
+            f"{_format_class(self._class)} is not a value: {problem}, as here\n  {value!r}"
+        )
 
     def _is_importable(self) -> bool:
         found: Any = sys.modules.get(self._class.__module__)
@@ -206,7 +210,9 @@ class _Contract:
         with suppress(TypeError, ValueError):  # fields that depend on each other
             changed = replace(value, **{attribute.alias: getattr(other, attribute.name)})
             if (repr(changed), str(changed)) != (repr(value), str(value)):
-                raise Broken(f"{_named(self._class)} shows its sensitive field {attribute.name}")
+                raise Broken(
+                    f"{_format_class(self._class)} shows its sensitive field {attribute.name}"
+                )
 
     # -- delivery ---------------------------------------------------------------------------------
 
@@ -222,8 +228,8 @@ class _Contract:
             raise Broken(f"{self._whose()} raised {cause!r} for\n  {value!r}") from error
         entry = scope.report.entries[0]
         if entry.outcome not in (Outcome.DELIVERED, Outcome.HANDED_OVER):
-            said = f"was not called: the outcome is {entry.outcome.word}, by {entry.by!r}"
-            raise Broken(f"{self._whose()} {said}, for\n  {value!r}")
+            problem = f"was not called: the outcome is {entry.outcome.word}, by {entry.by!r}"
+            raise Broken(f"{self._whose()} {problem}, for\n  {value!r}")
 
     def _delivered(self, scope: Any, value: Any) -> None:
         with scope:

@@ -1,4 +1,4 @@
-"""What tells two values apart, field by field; sensitive values are never shown."""
+"""Differences between two values, field by field; sensitive values are never shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Difference:
 
 
 def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]:
-    """Where ``got`` is not as expected; nothing if they are equal.
+    """Yield where ``got`` is not as expected; nothing if they are equal.
 
     Args:
         expected: a value, which may be or hold matchers.
@@ -56,7 +56,7 @@ def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]
 
 
 def _of_parts(expected: Any, got: Any, path: str) -> Iterator[Difference]:
-    """Nothing if they have no parts that can be told apart."""
+    """Yield nothing if they have no parts that can be compared."""
     if attrs.has(type(expected)) and attrs.has(type(got)):
         if type(expected) is type(got):
             yield from _of_fields(expected, got, path)
@@ -145,7 +145,7 @@ def _of_elements(
 
 
 def in_common(expected: Sequence[Any], got: Sequence[Any]) -> tuple[int, int]:
-    """How many elements two sequences begin with, and then end with, alike."""
+    """Return how many elements two sequences begin with, and then end with, alike."""
     begin, shorter = 0, min(len(expected), len(got))
     while begin < shorter and _equal(expected[begin], got[begin]):
         begin += 1

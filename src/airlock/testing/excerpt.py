@@ -11,7 +11,7 @@ __all__ = ["Excerpt"]
 
 
 class Excerpt(list[Any]):
-    """A list of intents, for assertions: a failure can tell their places.
+    """A list of intents, for assertions: a failure can show their places.
 
     Attributes:
         emissions: one for each intent.

@@ -1,4 +1,4 @@
-"""What a test may expect of effects: single ones, and an algebra of several.
+"""Expectations of effects: single ones, and an algebra of several.
 
 ::
 
@@ -42,7 +42,7 @@ EXACTLY: Final[Any] = object()
 
 
 class Expectation:
-    """What should be among the emitted effects. Made by ``like``, ``in_order`` and their like.
+    """An expectation of the emitted effects. Made by ``like``, ``in_order`` and their like.
 
     Attributes:
         used: whether it was given to something that looks for it.
@@ -63,7 +63,7 @@ class Expectation:
         return self if self.whole is None else self.whole.outermost
 
     def times(self, at_least: int, at_most: int | None = EXACTLY) -> Expectation:
-        """This, several times.
+        """Expect this, several times.
 
         Args:
             at_least: how often.
@@ -78,7 +78,7 @@ class Expectation:
             like(NotifyWarehouse).times(1, 3)
         """
         most = at_least if at_most is EXACTLY else at_most
-        written = _written(self, at_least, at_most)
+        written = _format_times(self, at_least, at_most)
         counts = [count for count in (at_least, most) if count is not None]
         if not all(isinstance(count, int) and count >= 0 for count in counts) or most == 0:
             hint = "Give whole numbers from 1, or use never(...) for none at all."
@@ -89,18 +89,18 @@ class Expectation:
         return Times(self, at_least, most)
 
     def optional(self) -> Expectation:
-        """This, or nothing."""
+        """Expect this, or nothing."""
         return self.times(0, 1)
 
-    # As it is; said here, so that type checkers let a test compare an expectation with an intent.
+    # As it is; declared here, so that type checkers let a test compare an expectation with an intent.
     def __eq__(self, other: object) -> bool:
         return self is other
 
     __hash__ = object.__hash__
 
 
-def _written(part: Expectation, at_least: object, at_most: object) -> str:
-    """A call of ``times``, as a test writes it."""
+def _format_times(part: Expectation, at_least: object, at_most: object) -> str:
+    """Format a call of ``times``, as a test writes it."""
     limits = [at_least] if at_most is EXACTLY else [at_least, at_most]
     return f"{part!r}.times({', '.join(map(repr, limits))})"
 
@@ -109,7 +109,7 @@ class Leaf(Expectation):
     """An expectation of one emission. It equals the intents that fit, in lists too."""
 
     def accepts(self, intent: Any) -> bool:
-        """Whether an intent is as expected."""
+        """Return True if an intent is as expected."""
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
@@ -134,7 +134,7 @@ class Exact(Leaf):
 
 
 class Like(Leaf):
-    """Of a class or its subclasses, with some fields."""
+    """An expectation of a class or its subclasses, with some fields."""
 
     def __init__(self, cls: type[Any], expected: Mapping[str, Any]) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Like(Leaf):
         )
 
     def got(self, intent: Any, name: str) -> Any:
-        """The value of a field, comparable with what is expected of it."""
+        """Return the value of a field, comparable with what is expected of it."""
         value = getattr(intent, name)
         plain = isinstance(value, Json) and not isinstance(self.expected[name], Json)
         return value.value if plain else value
@@ -165,7 +165,7 @@ class Like(Leaf):
         return f"like({', '.join([name_of(self.cls), *fields])})"
 
     def shown(self, name: str) -> str:
-        """What is expected of a field, as text."""
+        """Format what is expected of a field."""
         return field_repr(self.attributes[name], self.expected[name])
 
 
@@ -180,7 +180,7 @@ class Times(Expectation):
 
     @property
     def counted(self) -> str:
-        """How often, for people."""
+        """The number of times, for people."""
         if (self.at_least, self.at_most) == (0, 1):
             return "optional"
         if self.at_most is None:
@@ -218,14 +218,14 @@ class OneOf(Expectation):
 
 
 class Never(Expectation):
-    """No such emission: none at all, or in ``in_order`` none between its neighbours."""
+    """An expectation of no such emission: none at all, or in ``in_order`` none between its neighbours."""
 
     def __init__(self, part: Leaf) -> None:
         super().__init__(part)
         self.part = part
 
     def times(self, at_least: int, at_most: int | None = EXACTLY) -> NoReturn:
-        raise self._nonsense(_written(self, at_least, at_most))
+        raise self._nonsense(_format_times(self, at_least, at_most))
 
     def optional(self) -> NoReturn:
         raise self._nonsense(f"{self!r}.optional()")

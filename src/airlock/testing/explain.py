@@ -1,4 +1,4 @@
-"""Why an assertion about effects failed: as text, readable without colour, never cut short."""
+"""Explanations of failed assertions: text, readable without colour, never cut short."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PER_VALUE = 10
 
 
 def log(tape: Tape) -> list[str]:
-    """Everything that was emitted, in order: number, value, place, and what became of it."""
+    """Format every emission, in order: number, value, place, and outcome."""
     emissions = tape.emissions
     if not emissions:
         return ["nothing was emitted"]
@@ -103,13 +103,13 @@ def not_none(tape: Tape, wanted: Like, found: Sequence[Emission]) -> str:
 
 
 def unasserted(tape: Tape, leftovers: Sequence[Emission]) -> str:
-    """Something was emitted, and the test said nothing about it."""
+    """Something was emitted, and the test did not assert it."""
     head = f"{_were(len(leftovers))} emitted, and not asserted:"
     return text([head, *listed(leftovers)], [ADVICE], log(tape))
 
 
 ADVICE = (
-    "Assert each of them, or say that the rest does not matter: expect_effects(exhaustive=False), "
+    "Assert each of them, or allow the rest: expect_effects(exhaustive=False), "
     "@pytest.mark.effects(strict=False)."
 )
 
@@ -119,7 +119,7 @@ def _were(count: int) -> str:
 
 
 def listed(emissions: Sequence[Emission]) -> list[str]:
-    """A line for each: value and place."""
+    """Format a line for each emission: value and place."""
     first, left_out, last = ends(emissions, LINES - 1)
     listed_ones = [*first, *last]
     pairs = zip(values_of(listed_ones), listed_ones, strict=True)
@@ -135,7 +135,7 @@ def listed(emissions: Sequence[Emission]) -> list[str]:
 
 
 def why_missing(tape: Tape, leaf: Leaf, free: Sequence[Emission]) -> list[str]:
-    """What became of what is missing, or what comes nearest to it.
+    """Explain what became of a missing effect, or what comes nearest to it.
 
     Args:
         tape: with all emissions.
@@ -164,14 +164,14 @@ def why_missing(tape: Tape, leaf: Leaf, free: Sequence[Emission]) -> list[str]:
 
 
 def class_of(leaf: Leaf) -> type[Any]:
-    """The class of what a leaf expects."""
+    """Return the class of what a leaf expects."""
     if isinstance(leaf, Like):
         return leaf.cls
     return type(leaf.intent) if isinstance(leaf, Exact) else object
 
 
 def nearest(leaf: Leaf, among: Sequence[Any]) -> tuple[int, list[Difference]] | None:
-    """The index of the intent of the same class with the fewest differences, and these."""
+    """Return the index of the intent of the same class with the fewest differences, and these."""
     cls = class_of(leaf)
     found = [(i, list(unlike(leaf, one))) for i, one in enumerate(among) if isinstance(one, cls)]
     return min(found, key=lambda pair: len(pair[1]), default=None)
@@ -183,7 +183,7 @@ def indented(differences: Iterable[Difference], by: str) -> Iterator[str]:
 
 
 def unlike(expected: Any, intent: Any) -> Iterator[Difference]:
-    """In what an intent differs from an expectation of it, or from another value."""
+    """Format the differences of an intent from an expectation, or from another value."""
     if isinstance(expected, Exact):
         expected = expected.intent
     if isinstance(expected, Like):

@@ -24,7 +24,7 @@ __all__ = ["FakeHandler", "fake_boundary"]
 def fake_boundary(
     handlers: Wiring, *, policy: PolicyLike | None = None, **options: Any
 ) -> Boundary:
-    """A boundary for tests: every intent that would be delivered needs a fake.
+    """Return a boundary for tests: every intent that would be delivered needs a fake.
 
     Args:
         handlers: the fakes, by intent class.
@@ -66,7 +66,7 @@ class Places(Recorder):
 
 
 class Unfaked(Dispatcher):
-    """Carries nothing, and says where what it should carry was emitted."""
+    """Carries nothing, and raises where what it should carry was emitted."""
 
     options = frozenset({"id", "delay", "ordering_key", "dedupe_key", "headers"})
 

@@ -1,4 +1,4 @@
-"""What became of single emissions, at any time: before, while and after their scopes end."""
+"""The outcome of single emissions, at any time: before, while and after their scopes end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Fate", "fate_of"]
 
 @attrs.frozen
 class Fate:
-    """What became of an emission.
+    """The outcome of an emission.
 
     Attributes:
         escapes: whether it would be delivered, were it not for the recording; true while
             nothing has decided against it. False if its block has ended, and its transaction is
             still open, and has written: nothing has been committed so far.
-        note: what is to be said about that: ``"dropped by Drop()"``; empty for nothing.
+        note: a remark on that: ``"dropped by Drop()"``; empty for nothing.
     """
 
     escapes: bool
@@ -37,7 +37,7 @@ ESCAPES = Fate(escapes=True)
 
 
 def fate_of(emission: Emission, recorder: type[object]) -> Fate:
-    """What became of an emission.
+    """Return the outcome of an emission.
 
     Args:
         emission: a recorded one.
@@ -80,7 +80,7 @@ def _withheld(emission: Emission) -> str:
 
 
 def _survivor(emission: Emission, wave: Wave) -> str:
-    """What stands for a merged emission; its place tells it from others of the same value."""
+    """Format the survivor of a merged emission; its place sets it apart from equal ones."""
     position = wave.merged[emission.index]
     other = wave.emissions.get(position)
     text = stable_repr(wave.intents[position])
@@ -92,7 +92,7 @@ def _words(reason: object) -> str:
 
 
 def _against(emission: Emission) -> object:
-    """What threw it away: its block, one around that, or its transaction; None so far."""
+    """Return what discarded an emission: its block, one around it, its transaction, or None."""
     region: Region | None = emission.region
     while region is not None:
         if region.discarded is not None:

@@ -1,4 +1,4 @@
-"""Which emissions meet an expectation: greedily, in emission order, and never reconsidered.
+"""The matching of emissions to an expectation: greedy, in emission order, never reconsidered.
 
 1. What is required comes first; what may be there besides (``optional()``, the upper limit of
    ``times``) takes from what is left.
@@ -10,7 +10,7 @@
 What is found always meets the expectation. Where parts of several effects overlap, a cleverer
 choice might meet what this one does not; more specific parts help.
 
-What a ``never`` speaks of: in ``in_order`` the emissions between what its neighbours take (from
+The range of a ``never``: in ``in_order`` the emissions between what its neighbours take (from
 where the ``in_order`` may begin, if it comes first; to the very end, if it comes last); elsewhere
 all emissions from there on, whoever takes them.
 """
@@ -72,7 +72,7 @@ class Lookup:
 
 
 class Fitting:
-    """Which emissions fit single expectations.
+    """The emissions that fit single expectations.
 
     Args:
         intents: what was emitted, in order.
@@ -140,7 +140,7 @@ def _key(leaf: Leaf) -> Any:
 
 @attrs.define(eq=False)
 class Taken:
-    """What a part has taken.
+    """The emissions that a part has taken.
 
     Attributes:
         part: of the expectation.
@@ -168,7 +168,7 @@ class Taken:
 
 @attrs.frozen(eq=False)
 class Demand:
-    """How often a single expectation is wanted.
+    """The number of times that a single expectation is wanted.
 
     Attributes:
         leaf: what.

@@ -112,14 +112,14 @@ class _Seen:
 
 @attrs.frozen(eq=False)
 class _Scene:
-    """What a view is made of."""
+    """The parts that a view is made of."""
 
     seen: tuple[_Seen, ...]
     wave: int
     earlier: tuple[Any, ...]
 
     def view(self, *, copied: bool = False, marked: bool = True) -> View:
-        """The view: of the very same objects or of copies, with or without different options."""
+        """Return the view: of the same objects or of copies, with or without different options."""
         of: Callable[[Any], Any] = copy.copy if copied else _itself
         families = [tuple(map(of, seen.causes)) for seen in self.seen]
         return View(
@@ -160,7 +160,7 @@ def _itself(value: Any) -> Any:
 
 @st.composite
 def _scenes(draw: Any, values: st.SearchStrategy[Any]) -> _Scene:
-    """Views in which equal intents are frequent."""
+    """Draw views in which equal intents are frequent."""
     pool = draw(st.lists(values, min_size=1, max_size=4))
     one = st.sampled_from(pool)
     wave = draw(st.integers(0, 2))
@@ -183,7 +183,7 @@ class _Laws:
         self._guards = [guard for guard in map(guard_of, seats(policy)) if guard is not None]
 
     def text(self, law: str, *facts: object) -> str:
-        """What is wrong, in words."""
+        """Format what is wrong."""
         named = f"{shown_policy(self._policy)} breaks a law. A policy {law}."
         return "\n".join([named, *map(str, facts)])
 
@@ -201,8 +201,8 @@ class _Laws:
         except Broken as broken:  # a policy with moods breaks any law, and that is the reason
             moods = {broken.law} if broken.law == _SAME else {self._mood(scene) for _ in range(9)}
             if len(moods) > 1:
-                said = [f"It answered {mood}" for mood in sorted(moods)]
-                raise self._broken(_SAME, scene, *said) from None
+                facts = [f"It answered {mood}" for mood in sorted(moods)]
+                raise self._broken(_SAME, scene, *facts) from None
             raise
 
     def _mood(self, scene: _Scene) -> str:
@@ -215,7 +215,7 @@ class _Laws:
         return Broken(self.text(law, *facts), law)
 
     def _ask(self, scene: _Scene, view: View, policy: PolicyLike | None = None) -> list[Verdict]:
-        """The verdicts, as the boundary would ask for them."""
+        """Return the verdicts, as the boundary would ask for them."""
         found: list[Any] = []
         asked = self._policy if policy is None else policy
         try:
@@ -230,7 +230,7 @@ class _Laws:
         return [ALLOW] * len(view) if found[0] is None else list(found[0])
 
     def _only_looks(self, scene: _Scene) -> None:
-        """Tried first: what a policy changes or remembers, it may do only once."""
+        """Check first that a policy changes nothing, as it may change or remember only once."""
         view, described, other = scene.view(), str(scene), scene.turned()
         before, values = list(view.intents), _copied(view.intents)
         first = self._ask(scene, view)
@@ -273,7 +273,7 @@ class _Laws:
             raise self._broken(_INNER, scene, f"This came of it:\n{inner}")
 
     def _flushed(self, scene: _Scene, policy: PolicyLike, law: str) -> Report:
-        """What becomes of the intents in a real flush."""
+        """Return what becomes of the intents in a real flush."""
         boundary = Boundary({type(seen.intent): _ignore for seen in scene.seen})
         try:
             with boundary.scope(policy=policy) as scope:
@@ -290,7 +290,7 @@ class _Laws:
     def _refuses_alike(self, intent: Any) -> None:
         answers = [self._refused(intent), self._refused(intent), self._refused(copy.copy(intent))]
         if len(set(answers)) > 1:
-            raise self._broken(_REFUSES, f"Of {intent!r} it said both yes and no.")
+            raise self._broken(_REFUSES, f"Of {intent!r} it returned both yes and no.")
 
     def _admits(self, intent: Any) -> bool:
         return not self._refused(intent)
@@ -310,7 +310,7 @@ class _Laws:
 
 
 def _copied(intents: Sequence[Any]) -> list[Any]:
-    """Copies, to see later whether the originals were changed; of what cannot be copied, itself."""
+    """Copy intents, to detect changes of the originals; keep those that cannot be copied."""
     copied = list(intents)
     for i, intent in enumerate(copied):
         with suppress(Exception):
@@ -319,7 +319,7 @@ def _copied(intents: Sequence[Any]) -> list[Any]:
 
 
 def _judged(scene: _Scene, verdicts: list[Verdict]) -> Counter[Any]:
-    """What was said of each value. Of equal ones any may stand for the others."""
+    """Count the verdicts on each value. Of equal values any may stand for the others."""
 
     def value(index: int) -> Any:
         seen = scene.seen[index]
@@ -332,4 +332,4 @@ def _judged(scene: _Scene, verdicts: list[Verdict]) -> Counter[Any]:
 
 
 def _ignore(_: object) -> None:
-    """The handler of everything that is let through."""
+    """Handle everything that is let through."""

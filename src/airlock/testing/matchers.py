@@ -40,7 +40,7 @@ class Matcher:
 
 
 def gt(bound: Any, /) -> Any:
-    """A value greater than ``bound``.
+    """Match a value greater than ``bound``.
 
     Example:
         >>> from airlock.testing import gt
@@ -51,7 +51,7 @@ def gt(bound: Any, /) -> Any:
 
 
 def lt(bound: Any, /) -> Any:
-    """A value less than ``bound``.
+    """Match a value less than ``bound``.
 
     Example:
         >>> from airlock.testing import lt
@@ -62,7 +62,7 @@ def lt(bound: Any, /) -> Any:
 
 
 def contains(item: Any, /) -> Any:
-    """A value in which ``item`` is: a part of a string, an element of a tuple, a key.
+    """Match a value that contains ``item``: a part of a string, an element of a tuple, a key.
 
     Example:
         >>> from airlock.testing import contains
@@ -73,7 +73,7 @@ def contains(item: Any, /) -> Any:
 
 
 def matching(pattern: str | re.Pattern[str], /) -> Any:
-    r"""A string in which the regular expression is found, as by ``re.search``.
+    r"""Match a string in which the regular expression is found, as by ``re.search``.
 
     Raises:
         re.error: it is not a regular expression.

@@ -33,11 +33,11 @@ IntentT = TypeVar("IntentT", bound=Intent)
 
 
 class Recording(EffectBuffer):
-    """What was emitted, wherever: by ambient code, in scopes of any boundary, into itself.
+    """A recording of what was emitted: by ambient code, in scopes of any boundary, into itself.
 
     It is a buffer, and the ambient scope of code that opens none. Unless it *allows* effects,
     nothing is delivered. It holds what would have escaped: not what the policies of the code under
-    test drop, hold or merge, and not what a failed block or a rollback threw away. Its order is
+    test drop, hold or merge, and not what a failed block or a rollback discarded. Its order is
     that of the emissions.
 
     Made by ``expect_effects()`` and by the pytest fixture ``effects``. Every look at a value in it,
@@ -66,10 +66,10 @@ class Recording(EffectBuffer):
     # -- recording --------------------------------------------------------------------------------
 
     def start(self, place: Place | None = None) -> None:
-        """From here on everything is recorded, in this context and in tasks that it starts.
+        """Record everything from here on, in this context and in tasks that it starts.
 
         Args:
-            place: where it is said to have started; by default where this is called.
+            place: where it started; by default where this is called.
         """
         self._block.__enter__()
         if self._scope is not None:
@@ -84,7 +84,7 @@ class Recording(EffectBuffer):
         region.place = self.tape.place
 
     def stop(self) -> None:
-        """The end of it. What was recorded stays."""
+        """End the recording. What was recorded stays."""
         try:
             if self._scope is not None:
                 self._scope.__exit__(None, None, None)
@@ -122,11 +122,11 @@ class Recording(EffectBuffer):
 
     @property
     def unasserted(self) -> list[Any]:
-        """What was emitted, and not looked at so far."""
+        """The intents that were emitted, and not looked at so far."""
         return [emission.intent for emission in self.leftovers()]
 
     def leftovers(self) -> list[Emission]:
-        """The emissions that were not looked at so far."""
+        """Return the emissions that were not looked at so far."""
         return [e for e in self.tape.escaping if e not in self.tape.asserted]
 
     def flat(self, *, since: Mark | None = None) -> Flat:
@@ -144,7 +144,7 @@ class Recording(EffectBuffer):
         return self._look_at(self._after(mark.sizes))
 
     def before(self, mark: BufferMark) -> list[Any]:
-        """What was emitted before ``mark``.
+        """Return what was emitted before ``mark``.
 
         Raises:
             ValueError: the mark is of another buffer.
@@ -202,7 +202,7 @@ class Recording(EffectBuffer):
     # -- asserting --------------------------------------------------------------------------------
 
     def one(self, intent: type[IntentT], /, **fields: Any) -> IntentT:
-        """The only emission of a class, with these fields.
+        """Return the only emission of a class, with these fields.
 
         Args:
             intent: an intent class (subclasses too).

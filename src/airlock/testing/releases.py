@@ -2,7 +2,7 @@
 
 A subclass with a fixture ``harness`` is a test class of pytest. The harness, a ``ReleaseHarness``,
 does what the contract asks for: begin, write, commit. Each check is a row of
-docs/reference/blocks-and-transactions.md, told as steps::
+docs/reference/blocks-and-transactions.md, as steps::
 
     "begin write emit commit end"
 
@@ -240,13 +240,13 @@ class ReleaseContract:
         self.check(harness, "begin write emit roll_back end", delivered=[], discarded=[1])
 
     def test_an_error_takes_nothing_back_that_was_committed(self, harness: ReleaseHarness) -> None:
-        """It leaves the block after the commit."""
+        """An error that leaves the block after the commit discards nothing."""
         self.check(harness, "begin write emit commit error", delivered=[1])
 
     def test_a_nested_scope_that_fails_leaves_it_to_the_transaction(
         self, harness: ReleaseHarness
     ) -> None:
-        """Its error is caught, and the transaction commits."""
+        """The error of a nested scope is caught, and the transaction commits."""
         self.check(harness, "begin write nested_error commit end", delivered=[1])
 
     def test_each_transaction_decides_about_its_own(self, harness: ReleaseHarness) -> None:
@@ -259,7 +259,7 @@ class ReleaseContract:
         self.check(harness, "begin write emit end nothing commit", delivered=[1])
 
     def test_a_rollback_after_the_block_discards(self, harness: ReleaseHarness) -> None:
-        """As in the block."""
+        """The transaction decides, as inside the block."""
         self.check(harness, "begin write emit end roll_back", delivered=[], discarded=[1])
 
     def test_a_commit_after_an_error_that_left_the_block_delivers(
@@ -296,7 +296,7 @@ class ReleaseContract:
     def test_a_savepoint_that_is_released_is_rolled_back_with_the_transaction(
         self, harness: ReleaseHarness
     ) -> None:
-        """Nothing of it was committed."""
+        """The transaction committed nothing."""
         steps = "begin savepoint write emit release_savepoint roll_back end"
         self.check(harness, steps, delivered=[], discarded=[1])
 
@@ -313,24 +313,24 @@ class ReleaseContract:
     def test_what_is_emitted_before_a_transaction_is_committed_with_it(
         self, harness: ReleaseHarness
     ) -> None:
-        """Nothing was open at the emission, and a transaction begins after it."""
+        """No transaction was open at the emission, and one begins after it."""
         self.check(harness, "emit begin commit end", delivered=[1])
 
     def test_what_is_emitted_before_a_transaction_is_rolled_back_with_it(
         self, harness: ReleaseHarness
     ) -> None:
-        """It belongs to the next transaction, unless each statement commits by itself."""
+        """An early intent belongs to the next transaction, unless in autocommit mode."""
         if harness.autocommits:
             self.check(harness, "emit begin roll_back end", delivered=[1])
         else:
             self.check(harness, "emit begin roll_back end", delivered=[], discarded=[1])
 
     def test_without_a_transaction_the_block_decides(self, harness: ReleaseHarness) -> None:
-        """None begins: what a block that ends well has emitted is delivered."""
+        """No transaction begins: what a block that ends well has emitted is delivered."""
         self.check(harness, "emit end", delivered=[1])
 
     def test_without_a_transaction_an_error_discards(self, harness: ReleaseHarness) -> None:
-        """As in a scope without a release."""
+        """The block decides, as in a scope without a release."""
         self.check(harness, "emit error", delivered=[], discarded=[1])
 
     def test_commit_then_emit(self, harness: ReleaseHarness) -> None:
@@ -367,7 +367,7 @@ class ReleaseContract:
     def test_a_block_that_has_ended_before_the_close_delivers(
         self, harness: ReleaseHarness
     ) -> None:
-        """It waits for the end of the transaction, whatever that is."""
+        """The intents of a block that has ended wait for the end of the transaction."""
         self.check(harness, "begin read emit end nothing close", delivered=[1])
 
     def test_what_was_emitted_before_a_transaction_that_only_read(
@@ -385,21 +385,21 @@ class ReleaseContract:
     def test_a_transaction_that_wrote_is_rolled_back_by_closing(
         self, harness: ReleaseHarness
     ) -> None:
-        """What was written is lost, and so is what was emitted with it."""
+        """The close loses what was written, and so what was emitted with it."""
         self.check(harness, "begin write emit close end", delivered=[], discarded=[1])
 
     def test_a_write_after_the_emission_counts(self, harness: ReleaseHarness) -> None:
-        """In the same transaction; also if the emission came before its begin."""
+        """The effects share the transaction, also if emitted before its begin."""
         self.check(harness, "begin emit write close end", delivered=[], discarded=[1])
 
     def test_closing_after_the_block_rolls_back_what_was_written(
         self, harness: ReleaseHarness
     ) -> None:
-        """Nothing was committed."""
+        """The transaction committed nothing."""
         self.check(harness, "begin write emit end close", delivered=[], discarded=[1])
 
     def test_a_rollback_discards_even_if_nothing_was_written(self, harness: ReleaseHarness) -> None:
-        """Whoever rolls back means it."""
+        """An explicit rollback is meant, so that it discards."""
         self.check(harness, "begin read emit roll_back end", delivered=[], discarded=[1])
 
     # -- a release that is given later ------------------------------------------------------------
@@ -407,7 +407,7 @@ class ReleaseContract:
     def test_what_was_emitted_before_it_was_given_stays_with_the_block(
         self, harness: ReleaseHarness
     ) -> None:
-        """For a session that is made inside the scope."""
+        """The release applies to a session that is made inside the scope."""
         steps = "end plain emit release_with begin write emit roll_back end"
         self.check(harness, steps, delivered=[1], discarded=[2])
 
@@ -434,7 +434,7 @@ class ReleaseContract:
     def test_a_handler_that_fails_after_a_late_commit_is_raised_on_request(
         self, harness: ReleaseHarness
     ) -> None:
-        """With ``on_flush_error="raise"`` the commit raises it, and has happened."""
+        """With ``on_flush_error="raise"``, the commit raises the error after it has happened."""
         steps = "breaks begin write emit end commit_that_raises"
         self.check(harness, steps, delivered=[], stored=[1], on_flush_error="raise")
 
@@ -446,12 +446,12 @@ class ReleaseContract:
     def test_async_handlers_are_awaited_at_the_end_of_the_block(
         self, harness: ReleaseHarness
     ) -> None:
-        """If that is an ``async with``, and nothing is open."""
+        """Async handlers run if the block is an ``async with``, and nothing is open."""
         if harness.is_async:
             self.check(harness, "end awaits again begin write emit commit end", delivered=[1])
 
     def test_the_segment_stays_the_same(self, harness: ReleaseHarness) -> None:
-        """As long as nothing begins or ends."""
+        """``segment()`` returns the same one as long as nothing begins or ends."""
         steps = "same_segment begin write same_segment commit same_segment end"
         self.check(harness, steps, delivered=[])
 

@@ -199,7 +199,7 @@ def _registered(kind: Any) -> bool:
 
 _offsets = st.integers(-48, 56).map(lambda n: dt.timezone(n * dt.timedelta(minutes=15)))
 _zones: Any = st.none() | _offsets  # every one in use
-# A day from either end of time, so that each can be told in any zone.
+# A day from either end of time, so that each can be converted to any zone.
 MOMENTS = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30), timezones=_zones)  # noqa: DTZ001 - of any zone
 PATHS = st.lists(st.from_regex("[a-z0-9]{1,8}", fullmatch=True), max_size=3).map("/".join)
 EXACT: dict[Any, tuple[SearchStrategy[Any], SearchStrategy[Any]]] = {
@@ -403,8 +403,8 @@ def _calling(cls: Any) -> Callable[..., Any]:
 def _refusal(cls: Any, attribute: attrs.Attribute[Any], unknown: Unknown) -> DeclarationError:
     return DeclarationError(
         f"cannot make values for {cls.__qualname__}.{attribute.name}: {unknown}. Give a strategy, "
-        f"intents(..., {attribute.name}=...) if it is a field of the intent itself, or tell "
-        f"Hypothesis how: st.register_type_strategy({cls.__name__}, ...)."
+        f"intents(..., {attribute.name}=...) if it is a field of the intent itself, or register one "
+        f"for the type: st.register_type_strategy({cls.__name__}, ...)."
     )
 
 
@@ -428,7 +428,7 @@ RANGES: dict[Any, Callable[..., SearchStrategy[Any]]] = {
     dt.date: st.dates,
     dt.datetime: st.datetimes,
 }
-"""Of what Hypothesis cannot limit afterwards, as it does numbers."""
+"""Strategies of types that Hypothesis cannot limit afterwards, as it does numbers."""
 
 
 def _flattened(validator: Any) -> Iterator[Any]:

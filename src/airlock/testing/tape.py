@@ -68,7 +68,7 @@ class Tape(Recorder):
             self._now = None
 
     def fate(self, emission: Emission) -> Fate:
-        """What became of an emission; what the recording itself drops would escape."""
+        """Return what became of an emission; what the recording itself drops would escape."""
         return fate_of(emission, Tape)
 
     def record(self, emission: Emission, /) -> None:
@@ -111,5 +111,5 @@ _INSTEAD = 'Remove the emission, or let the test have it: @pytest.mark.effects("
 
 
 def policy_of(mode: Mode, tape: Tape) -> PolicyLike:
-    """What a recording puts around everything."""
+    """Return the policy that a recording puts around everything."""
     return Refusal(tape) & tape if mode == "refuse" else tape

@@ -15,7 +15,7 @@ __all__ = ["Broken", "apart", "look", "outside"]
 
 
 class Broken(Exception):  # noqa: N818 - internal; becomes an AssertionError
-    """What an example shows to be wrong.
+    """A broken law, with the example that shows it.
 
     Attributes:
         law: which law it is, where there are several.
@@ -56,12 +56,12 @@ def look(
 
 
 def apart(function: Callable[..., Any], *args: Any) -> Any:
-    """Call where no scope is open: what is tried says nothing to those around the test."""
+    """Call where no scope is open: what is tried is not visible to scopes around the test."""
     return outside().run(function, *args)
 
 
 def outside() -> contextvars.Context:
-    """A context like this one, but outside of every scope."""
+    """Return a context like this one, but outside of every scope."""
     context = contextvars.copy_context()
     context.run(here.set, NOWHERE)
     return context

@@ -1,4 +1,4 @@
-"""Why emissions do not meet an expectation: how far each part of it is met, as a tree."""
+"""Explanation of an unmet expectation: how far each part of it is met, as a tree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPLAINED = 5
 """How many of the missing ones are explained."""
 
 Shares = Iterator[tuple[Demand, list[int]]]
-"""For each leaf, as they stand in the tree: what is wanted, and the emissions that it got."""
+"""What each leaf wants, in the order of the tree, and the emissions that it got."""
 
 
 def unmet(
@@ -48,7 +48,7 @@ def unmet(
 
 
 class State:
-    """How far an expectation is met, order aside."""
+    """The extent to which an expectation is met, order aside."""
 
     def __init__(
         self, tape: Tape, wanted: Expectation, matching: Matching, emissions: Sequence[Emission]
@@ -118,7 +118,7 @@ class State:
         return ("missing" if demand.at_least else "not emitted") + self._lost(leaf)
 
     def _lost(self, leaf: Leaf) -> str:
-        """Say what fits it, and was given to others."""
+        """Format the emissions that fit a leaf, and were given to others."""
         fitting = self._matching.fitting(leaf)
         if not fitting:
             return ""

@@ -41,7 +41,7 @@ def choice_of(hint: Any) -> Leaf | None:
 
 
 def _choice(name: str, pairs: Iterable[tuple[Any, Any]]) -> Leaf:
-    """The form of some values, each with its constant in JSON."""
+    """Return the form of some values, each with its constant in JSON."""
     read_as = {(type(constant), constant): value for value, constant in pairs}  # True is not 1 here
     written = [(type(value), value, constant) for (_, constant), value in read_as.items()]
     constants = [constant for _, constant in read_as]

@@ -19,11 +19,11 @@ class Cipher(Protocol):
     """
 
     def encrypt(self, clear: bytes, context: bytes, /) -> bytes:
-        """What only ``decrypt`` can read."""
+        """Encrypt so that only ``decrypt`` can read the result."""
         ...
 
     def decrypt(self, sealed: bytes, context: bytes, /) -> bytes:
-        """What was encrypted with this context.
+        """Decrypt what was encrypted with this context.
 
         Raises any exception if that is not so. An ``OSError`` says that it cannot be known now,
         since a key service is out of reach, say: it goes on as it is.
@@ -65,7 +65,7 @@ class AesGcm:
 
     @staticmethod
     def generate_key() -> bytes:
-        """A new key of 32 bytes."""
+        """Return a new key of 32 bytes."""
         return os.urandom(32)
 
     def encrypt(self, clear: bytes, context: bytes, /) -> bytes:
@@ -75,7 +75,7 @@ class AesGcm:
         return nonce + sealed
 
     def decrypt(self, sealed: bytes, context: bytes, /) -> bytes:
-        """What was encrypted, with whichever key.
+        """Decrypt what was encrypted, with whichever key.
 
         Raises:
             ValueError: with none of the keys, or not with this context.

@@ -73,7 +73,7 @@ def constructor(hint: Any, converter: WireConverter, checked: Collection[str] = 
 
 
 _BARE: Any = {"init": False, "repr": False, "eq": False, "slots": False}
-"""Of a class that is only looked at, nothing has to be generated."""
+"""Stands for the code of a class that is only inspected; nothing has to be generated."""
 
 
 def _as_it_is(value: Any) -> Any:

@@ -20,7 +20,7 @@ from airlock.wire.message import (
     decode_message,
     envelope_schema,
     envelope_text,
-    named,
+    kind_and_version,
 )
 from airlock.wire.problems import UnwritableError
 from airlock.wire.schema import message_schema
@@ -221,7 +221,7 @@ class Wire:
             if not ample:
                 self.limits.measure(document)
         except TextError as wrong:
-            error = WireError(*named(document), "$", wrong.problem)
+            error = WireError(*kind_and_version(document), "$", wrong.problem)
         else:
             return document
         raise error
@@ -250,7 +250,7 @@ class Wire:
 
         def register(upcaster: UpcasterT) -> UpcasterT:
             self._versions.add(kind, version, upcaster)
-            self._decoder.forget()
+            self._decoder.discard_cached()
             return upcaster
 
         return register
@@ -269,7 +269,7 @@ class Wire:
             >>> Wire().rename("shop.mail", forwards_to="shop.send-email")
         """
         self._versions.rename(kind, forwards_to)
-        self._decoder.forget()
+        self._decoder.discard_cached()
 
     # -- schemas ----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What changed between two sets of schemas, and breaks what was written before."""
+"""Changes between two sets of schemas that break what was written before."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Incompatibility:
 
 
 def incompatibilities(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[Incompatibility]:
-    """Changes after which what was written before cannot be read, or is read as something else.
+    """Return the changes after which older data cannot be read, or is read as something else.
 
     A field that is new and has a default, a type that takes more than before, another member of an
     enum or a union are no such changes. For others raise the version, and register an upcaster.
@@ -80,7 +80,7 @@ def _key(intent: Schema) -> tuple[str, int]:
 def _older(
     document: Schema, declared: Mapping[tuple[str, int], Schema]
 ) -> Iterator[tuple[str, int]]:
-    """What was not declared then, but could be read: older versions, and kinds by an old name."""
+    """Yield what was readable then but not declared: older versions, and kinds by an old name."""
     for step in document.get("upcasters", ()):
         if _end(document, step["kind"], step["version"])[0] in declared:
             yield step["kind"], step["version"]
@@ -91,7 +91,7 @@ def _older(
 
 
 def _end(document: Schema, kind: str, version: int) -> tuple[tuple[str, int], bool]:
-    """Where upcasters and new names lead, and whether an upcaster changes the data on the way."""
+    """Follow upcasters and new names to the end; return it, and True if an upcaster changes the data."""
     steps = {(step["kind"], step["version"]) for step in document.get("upcasters", ())}
     renames = document.get("renames", {})
     first = version
@@ -104,7 +104,7 @@ def _end(document: Schema, kind: str, version: int) -> tuple[tuple[str, int], bo
 
 
 class _Comparison:
-    """Of the schema of one intent with that of another time."""
+    """Comparison of an intent's schema with an older one."""
 
     def __init__(self, saved: Schema, now: Schema) -> None:
         self._saved = saved
@@ -112,11 +112,11 @@ class _Comparison:
         self._assumed: set[tuple[int, int]] = set()
 
     def data(self) -> Problems:
-        """What breaks in the data."""
+        """Yield what breaks in the data."""
         return self._compare(self._saved["properties"]["data"], self._now["properties"]["data"], "")
 
     def _compare(self, saved: Schema, now: Schema, path: str) -> Problems:
-        """What stands against reading every value of the one as one of the other."""
+        """Yield the problems of reading every value of one schema as one of the other."""
         if saved.get("x-airlock-sealed") != now.get("x-airlock-sealed"):
             yield path, "is sealed now" if now.get("x-airlock-sealed") else "is sealed no longer"
             return
@@ -135,7 +135,7 @@ class _Comparison:
             yield from self._plain(saved, now, path)
 
     def _among(self, saved: Schema, now: Schema, path: str) -> Problems:
-        """One of the members must take it; if none does, what the nearest says."""
+        """Yield nothing if one of the members takes it; else the problems of the nearest."""
         attempts = []
         for member in _members(now) or ():
             assumed = set(self._assumed)
@@ -145,7 +145,9 @@ class _Comparison:
             self._assumed = assumed
             attempts.append(problems)
         inside = [p for p in attempts if all(where != path for where, _ in p)]
-        yield from inside[0] if inside else [(path, f"does not take {_said(saved)} any more")]
+        yield from (
+            inside[0] if inside else [(path, f"does not take {_format_schema(saved)} any more")]
+        )
 
     def _plain(self, saved: Schema, now: Schema, path: str) -> Problems:
         if not set(now) - _REMARKS:
@@ -157,7 +159,7 @@ class _Comparison:
         elif (saved.get("type"), now.get("type")) == ("integer", "number"):
             yield path, "takes a number now, which cannot hold every integer"
         elif not _fits(saved, now):
-            yield path, f"does not take {_said(saved)} any more, but {_said(now)}"
+            yield path, f"does not take {_format_schema(saved)} any more, but {_format_schema(now)}"
         elif now.get("type") == "array":
             yield from self._array(saved, now, path)
         elif now.get("type") == "object":
@@ -217,7 +219,7 @@ def _members(schema: Schema) -> list[Schema] | None:
 
 
 def _record(schema: Schema) -> list[Schema] | None:
-    """The items of an array that has just these."""
+    """Return the items of an array of fixed length."""
     none: list[Schema] | None = [] if schema.get("maxItems") == 0 else None
     items: list[Schema] | None = schema.get("prefixItems", none)
     return items
@@ -229,17 +231,17 @@ def _required(schema: Schema, key: str) -> bool:
 
 
 def _fits(saved: Schema, now: Schema) -> bool:
-    """Whether type and format are those that they were. What a type of yours says must be, too."""
-    said = [key for key in now if key not in _REMARKS | _STRUCTURE]
+    """Return True if type and format are unchanged, as must be all of a user's own type."""
+    compared = [key for key in now if key not in _REMARKS | _STRUCTURE]
     return (
         saved.get("type") == now.get("type")
-        and all(saved.get(key) == now[key] for key in said)
+        and all(saved.get(key) == now[key] for key in compared)
         and _takes_flags(now, saved.get("x-airlock-flags", -1))
     )
 
 
 def _takes_flags(schema: Schema, flags: int) -> bool:
-    """Whether there are no others among them; a negative number stands for all."""
+    """Return True if all flags are among the schema's; a negative number stands for all."""
     return "x-airlock-flags" not in schema or flags & ~schema["x-airlock-flags"] == 0
 
 
@@ -259,7 +261,7 @@ def _takes(schema: Schema, constant: Any) -> bool:
     )
 
 
-def _said(schema: Schema) -> str:
+def _format_schema(schema: Schema) -> str:
     if "enum" in schema:
         return f"one of {', '.join(map(repr, schema['enum']))}"
     kind = str(schema.get("title") or schema.get("type", "any value"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from airlock.wire.hints import shown
+from airlock.wire.hints import format_hint
 from airlock.wire.problems import (
     MisfitError,
     UnwritableError,
@@ -100,7 +100,7 @@ def _mapping_reader(hook: Read) -> Read:
 
 def writer(hint: Any, converter: WireConverter) -> Write:
     """Return the hook that writes a collection."""
-    kind, args, name = typing.get_origin(hint), typing.get_args(hint), shown(hint)
+    kind, args, name = typing.get_origin(hint), typing.get_args(hint), format_hint(hint)
     classes, length = COMPOUNDS[kind], len(args) if is_record(hint) else None
     if kind in MAPPINGS:
         return _mapping_writer(name, classes, converter.write(args[1]))

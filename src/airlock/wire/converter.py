@@ -41,7 +41,7 @@ class WireConverter(Converter):
         super().__init__(detailed_validation=explain, forbid_extra_keys=strict)
         self.leaves = leaves
         self.fields: dict[Any, list[Member]] = {}
-        """Of the classes met so far; to be cleared where a type could not be resolved."""
+        """Caches of the classes met so far; to be cleared where a type could not be resolved."""
         self._open: set[tuple[str, Any]] = set()
         for matches, module in (
             (classes.is_class, classes),

@@ -11,7 +11,7 @@ from msgspec import Raw
 from airlock.errors import WireError
 from airlock.wire.ciphers import Cipher
 from airlock.wire.entries import Entries, Entry
-from airlock.wire.message import Message, named
+from airlock.wire.message import Message, kind_and_version
 from airlock.wire.problems import MisfitError
 from airlock.wire.sealing import opened, refuse_plaintext
 from airlock.wire.text import Limits
@@ -40,9 +40,9 @@ class Decoder:
         self._cipher = cipher
         self._limits = limits
         self.readers: dict[type[Any] | None, Callable[[Raw], Any]] = {}
-        """Of classes whose data is read as it came, neither opened nor upcast, and was before."""
+        """Readers of classes whose data is read as it came, neither opened nor upcast."""
 
-    def forget(self) -> None:
+    def discard_cached(self) -> None:
         """Find out anew what is read as it came, since there is another upcaster or name."""
         self.readers.clear()
 
@@ -92,7 +92,7 @@ class Decoder:
 
 
 def strictly(read: Callable[[Any], T], document: Any) -> T:
-    """Return what a document says.
+    """Return the content of a document.
 
     Raises:
         WireError: it cannot be read.
@@ -101,4 +101,4 @@ def strictly(read: Callable[[Any], T], document: Any) -> T:
         return read(document)
     except MisfitError as misfit:
         path, problem = misfit.described(secret=False)
-    raise WireError(*named(document), f"${path}", problem)
+    raise WireError(*kind_and_version(document), f"${path}", problem)

@@ -47,7 +47,7 @@ class Entry:
     def unencodable(self, error: UnwritableError) -> UnencodableError:
         """Return the error for an intent that could not be written."""
         path = discreet(error.path) if self.secrets else error.path
-        hint = "Nothing was written. Make the value what the annotation says, or change that."
+        hint = "Nothing was written. Give a value of the annotated type, or change the annotation."
         return UnencodableError(self.cls.__qualname__, path, error.problem, hint)
 
 
@@ -76,7 +76,7 @@ class Entries:
         self._sealed = sealed
         self._lock = RLock()
         self.made: dict[type[Any], Entry] = {}
-        """By class: those that were used already."""
+        """Entries of the classes that were already used."""
         self.writers: dict[type[Any], Callable[[Any], bytes]] = {}
         """Their ``dumps``, of those without secrets."""
 

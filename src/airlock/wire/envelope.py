@@ -29,7 +29,7 @@ def _with_id(options: Options | None) -> Options:
 
 @attrs.frozen
 class Envelope:
-    """An intent on its way to another process, with what was said of its emission and its causes.
+    """An intent on its way to another process, with the options of its emission and its causes.
 
     Args:
         intent: the value.
@@ -48,7 +48,7 @@ class Envelope:
 
     @classmethod
     def of(cls, delivery: Delivery) -> Envelope:
-        """The envelope of a delivery: what a dispatcher sends.
+        """Return the envelope of a delivery: what a dispatcher sends.
 
         Example:
             >>> class Queue(Dispatcher):
@@ -68,7 +68,7 @@ class Envelope:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What its scopes, its causes and its emission said."""
+        """The headers of the intent's scopes, its causes and its emission."""
         return self.options.headers
 
     @property

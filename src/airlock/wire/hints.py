@@ -19,11 +19,11 @@ __all__ = [
     "UNIONS",
     "Member",
     "bare",
+    "format_hint",
     "has_members",
     "has_secrets",
     "members",
     "positional",
-    "shown",
     "title",
     "unfilled",
 ]
@@ -113,12 +113,12 @@ def title(hint: Any) -> str:
     if cls in UNIONS:
         return " | ".join(map(title, typing.get_args(hint)))
     if not has_members(cls):
-        return hint.__name__ if isinstance(hint, type) and hint is cls else shown(hint)
+        return hint.__name__ if isinstance(hint, type) and hint is cls else format_hint(hint)
     names = [getattr(one, "__name__", str(one)) for one in typing.get_args(hint)]
     return name_of(cls).lstrip("_") + (f"[{', '.join(names)}]" if names else "")
 
 
-def shown(hint: Any) -> str:
+def format_hint(hint: Any) -> str:
     """Return a type as it is written in code."""
     if hint is UNBOUND:
         return "TypeVar"

@@ -38,7 +38,7 @@ _DURATION = re.compile(
 
 @attrs.frozen
 class Leaf:
-    """How a type looks in JSON.
+    """The form of a type in JSON.
 
     Attributes:
         write: return what msgspec writes; raise ``UnwritableError``.
@@ -52,7 +52,7 @@ class Leaf:
 
 
 def _plain(cls: type[Any], what: str, json_type: str) -> Leaf:
-    """A type that JSON has itself. Values of subclasses are written as what they are based on."""
+    """Return the form of a type that JSON has. Values of subclasses are written as the base type."""
     name = cls.__name__
 
     def read(value: Any, _: Any = None) -> Any:
@@ -110,7 +110,7 @@ def _write_float(value: Any) -> Any:
     if not isinstance(value, float):
         raise unwritable("float", value)
     if not isfinite(value):
-        raise UnwritableError("is NaN or infinite, which JSON cannot say")
+        raise UnwritableError("is NaN or infinite, which JSON cannot represent")
     return float.__float__(value)
 
 
@@ -122,7 +122,7 @@ def _text(
     what: str,
     **schema: str,
 ) -> Leaf:
-    """A type that is written as a string."""
+    """Return the form of a type that is written as a string."""
 
     def write_text(value: Any) -> Any:
         if isinstance(value, cls):
@@ -159,7 +159,7 @@ def _write_decimal(value: Any) -> str:
     if not isinstance(value, Decimal):
         raise unwritable("Decimal", value)
     if not value.is_finite():
-        raise UnwritableError("is NaN or infinite, which JSON cannot say")
+        raise UnwritableError("is NaN or infinite, which JSON cannot represent")
     return Decimal.__str__(value)
 
 
@@ -247,7 +247,7 @@ LEAVES: dict[Any, Leaf] = {
     ),
     Json: Leaf(_write_json, _read_json, {}),
 }  # fmt: skip
-"""By type."""
+"""The forms of single values, by type."""
 
 
 # -- types of yours -------------------------------------------------------------------------------

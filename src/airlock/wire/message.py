@@ -34,7 +34,7 @@ __all__ = [
     "decode_message",
     "envelope_schema",
     "envelope_text",
-    "named",
+    "kind_and_version",
 ]
 
 Message = tuple[str, int, dict[str, Any], str | None]
@@ -95,19 +95,19 @@ _decode_envelope = Decoder(EnvelopeText).decode
 
 
 def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
-    """Return what an envelope says, if nothing is wrong with it; any exception means that it may be.
+    """Return the content of an envelope, if nothing is wrong with it; any exception means that it may be.
 
     The data is left as it is.
     """
     read = _decode_envelope(text)
-    said, causation = read.options, NO_CAUSE
+    given, causation = read.options, NO_CAUSE
     if len(read.id) != _UUID_LENGTH:  # msgspec takes one without hyphens, too
         raise ValueError
     options = Options(
         id=convert(read.id, UUID),
-        delay=None if said.delay is None else LEAVES[timedelta].read(said.delay, timedelta),
-        ordering_key=said.ordering_key,
-        dedupe_key=said.dedupe_key,
+        delay=None if given.delay is None else LEAVES[timedelta].read(given.delay, timedelta),
+        ordering_key=given.ordering_key,
+        dedupe_key=given.dedupe_key,
         headers=NO_HEADERS if read.headers is UNSET else read.headers,
     )
     if read.causation is not UNSET:
@@ -187,7 +187,7 @@ _write_causation = _CONVERTER.write(Causation)
 
 
 def check_message(document: Any) -> Message:
-    """Return what a document says.
+    """Return the content of a document.
 
     Raises:
         MisfitError: it is no message.
@@ -203,15 +203,15 @@ def check_envelope(document: Any) -> tuple[Message, Options, Causation]:
         MisfitError: it is no envelope.
     """
     read: _Envelope = _explained(_read_envelope, document)
-    said = read.options
-    if said.delay is not None and said.delay < timedelta(0):
+    given = read.options
+    if given.delay is not None and given.delay < timedelta(0):
         problem = "expected a duration that is not negative, found another"
         raise MisfitError(problem).within(".options.delay")
     options = Options(
         id=read.id,
-        delay=said.delay,
-        ordering_key=said.ordering_key,
-        dedupe_key=said.dedupe_key,
+        delay=given.delay,
+        ordering_key=given.ordering_key,
+        dedupe_key=given.dedupe_key,
         headers=read.headers,
     )
     return (read.kind, read.version, read.data, read.sealed), options, read.causation
@@ -234,9 +234,9 @@ def envelope_schema() -> dict[str, Any]:
     return closed_schema(_Envelope, Schemas(_CONVERTER, closed=True), "Envelope")
 
 
-def named(document: Any) -> tuple[str | None, int | None]:
+def kind_and_version(document: Any) -> tuple[str | None, int | None]:
     """Return the kind and version that a document gives, for error messages."""
-    said = document if isinstance(document, dict) else {}
-    kind, version = said.get("kind"), said.get("version")
+    fields = document if isinstance(document, dict) else {}
+    kind, version = fields.get("kind"), fields.get("version")
     known = isinstance(version, int) and not isinstance(version, bool)
     return kind[:200] if isinstance(kind, str) else None, version if known else None

@@ -1,4 +1,4 @@
-"""What may be wrong with a payload, a value or a type, and where.
+"""Problems of a payload, a value or a type, and where they are.
 
 These errors never leave the package: the codec turns them into a ``WireError`` or an
 ``UnencodableError``.

@@ -12,7 +12,7 @@ import attrs
 from airlock.wire.classes import is_class
 from airlock.wire.compounds import MAPPINGS, SETS, is_compound, is_record
 from airlock.wire.converter import WireConverter
-from airlock.wire.hints import UNBOUND, Member, bare, has_secrets, shown, title, unfilled
+from airlock.wire.hints import UNBOUND, Member, bare, format_hint, has_secrets, title, unfilled
 from airlock.wire.problems import NoFormError, UnwritableError
 from airlock.wire.text import TextError, dumps, loads
 from airlock.wire.unions import is_tagged, is_union, members_of
@@ -197,7 +197,7 @@ def _tagged(name: str, schema: Schema) -> Schema:
 
 
 def _refuse(hint: Any, hint_for_user: str | None = None) -> NoReturn:
-    problem = f"has the type {shown(hint)}, which has no form on the wire"
+    problem = f"has the type {format_hint(hint)}, which has no form on the wire"
     raise NoFormError(problem, hint_for_user or _instead(hint))
 
 

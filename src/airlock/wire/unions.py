@@ -1,4 +1,4 @@
-"""Unions: members by the types of JSON where those tell them apart, otherwise by a tag."""
+"""Unions: members by the types of JSON where those differ, otherwise by a tag."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _flat(hints: Sequence[Any], seen: set[Any]) -> Iterator[Any]:
 
 
 def is_tagged(members: Sequence[Any], converter: WireConverter) -> bool:
-    """Return True if the types of JSON do not tell the members of a union apart."""
+    """Return True if members of a union have the same type in JSON."""
     names = [name for one in members for name in _json_types(one, converter)]
     return len(set(names)) < len(names)
 

@@ -1,4 +1,4 @@
-"""What ``scope["airlock"]`` is while an app runs: a request that has a scope, or why there is none."""
+"""The value of ``scope["airlock"]``: a request with a scope, or the reason that there is none."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Keep = Callable[[BaseException | None, int], bool]
 """``(error, status) -> bool``: whether to keep what a request emitted without a transaction.
 
 ``error`` is what left the app: None if nothing did, a ``ConnectionAbortedError`` if the client left
-before the response was complete, and the app was told so, or did not complete it. ``status`` is that
+before the response was complete, and the app received that, or did not complete it. ``status`` is that
 of the response, 500 if there was none.
 """
 
 
 class Connection:
-    """What the middleware serves.
+    """A connection that the middleware serves.
 
     Attributes:
         boundary: of the middleware.
@@ -56,7 +56,7 @@ class Connection:
         self.what = what
 
     def around(self) -> Iterator[Connection]:
-        """It, and those of the middlewares around, outwards."""
+        """Yield this connection and those of the middlewares around it, outwards."""
         connection: Connection | None = self
         while connection is not None:
             yield connection
@@ -83,13 +83,13 @@ class Unscoped(Connection):
 
 
 class Response:
-    """How far a response is.
+    """The progress of a response.
 
     Attributes:
         status: 500 as long as there is none.
         started: its status has been sent.
         complete: its body has been sent, too.
-        left: the app was told, before that, that the client has left. What cuts off a body then may
+        left: the app received, before that, that the client has left. What cuts off a body then may
             be followed by the end of a response, as Starlette's ``BaseHTTPMiddleware`` sends it.
     """
 
@@ -102,7 +102,7 @@ class Response:
         self.started = self.complete = self.left = False
 
     def keep(self, error: BaseException | None) -> bool:
-        """Whether to keep what was emitted without a transaction."""
+        """Return True if what was emitted without a transaction is to be kept."""
         if error is None and (self.left or (self.started and not self.complete)):
             error = ConnectionAbortedError("the client left before the response was complete")
         return self._keep(error, self.status)
@@ -139,7 +139,7 @@ class Request(Connection):
     async def receive(self) -> Message:
         """Pass on what the client sends, and note that it has left."""
         message = await self._receive()
-        # A server says so as well when the response is complete.
+        # A server sends this as well when the response is complete.
         if message["type"] == "http.disconnect" and not self.response.complete:
             self.response.left = True
         return message
@@ -148,7 +148,7 @@ class Request(Connection):
         """Pass on what the app sends.
 
         Raises:
-            ReleaseError: it tells of a success, and the transaction of an effect is still open.
+            ReleaseError: it reports a success, and the transaction of an effect is still open.
         """
         kind = message["type"]
         if kind == "http.response.start":
@@ -163,7 +163,7 @@ class Request(Connection):
         return self._send(message)
 
     def _check_committed(self, now: Region) -> None:
-        """Refuse to tell of a success that a commit may still give the lie to."""
+        """Refuse to send a success while a commit may still fail."""
         # A dependency may have opened a scope of its own, which is current then.
         inside = takewhile(lambda region: region is not self.effects.region, outwards(now))
         scopes = {self.effects, *(region.scope for region in inside if region.scope is not None)}
@@ -172,7 +172,7 @@ class Request(Connection):
             raise ReleaseError(
                 self.what,
                 f"is about to respond, and has emitted {emitted} in a transaction that is still "
-                "open: its commit may fail, and the client would have been told otherwise",
+                "open: its commit may fail after the client has received a success",
                 "Commit before the view returns, or in a dependency that ends before the response "
                 'starts; in FastAPI, Depends(session, scope="function"). Nothing was sent.',
             )
@@ -194,7 +194,7 @@ def uncommitted(scope: Scope) -> str:
 
 
 def around_others(now: Region, outer: Connection | None) -> Region:
-    """What was current where another request began, if this one runs inside it; else ``now``.
+    """Return the region around ``outer``, if this request runs inside it; else ``now``.
 
     A server may start a request in the context of the one before it (uvicorn does, for requests
     that are pipelined), and a view may call an app. Two requests are two units of work.

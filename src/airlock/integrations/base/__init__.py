@@ -1,6 +1,6 @@
-"""Where frameworks and engines meet a boundary: what all integrations are made of.
+"""The parts that all integrations are made of.
 
-A framework runs units of work, and each gets a scope: ``Edge``. Commands are told what may escape:
+A framework runs units of work, and each gets a scope: ``Edge``. Commands take what may escape as an option:
 ``CommandEffects`` and ``effects_mode``. Where no scope is open, ``scopeless`` decides. A task queue carries intents to
 another process: ``QueueDispatch`` at this end, ``Receiver`` at the other.
 """

@@ -89,7 +89,7 @@ class CommandEffects:
         raise ended  # its effects have happened
 
     def until_closed(self, name: str, mode: str) -> AbstractContextManager[None]:
-        """The same around a group and the commands that it calls.
+        """Open the same scope around a group and the commands that it calls.
 
         Args:
             name: of the group, for the log.

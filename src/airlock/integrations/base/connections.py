@@ -99,7 +99,7 @@ async def _in_its_thread(function: Callable[[], None]) -> None:
 
 
 class _Thread(threading.local):
-    """What is known of a thread, or of a greenlet where gevent has patched threads."""
+    """State of a thread, or of a greenlet where gevent has patched threads."""
 
     deliveries = 0
     """How many are running: coroutines share a thread."""
@@ -152,7 +152,7 @@ _THREAD = _Thread()
 
 
 class _Use:
-    """What one delivery does to the connections of a thread; to end what never began does nothing."""
+    """The effect of one delivery on a thread's connections; ending an unstarted one does nothing."""
 
     begun = False
 

@@ -32,7 +32,7 @@ SLOW = timedelta(milliseconds=100)
 
 
 def keep_web(error: BaseException | None, status: int) -> bool:
-    """Whether what a web request emitted without a transaction is kept: if it succeeded.
+    """Return True if a web request succeeded: what it emitted without a transaction is kept.
 
     Args:
         error: what the view raised; None if it returned.
@@ -103,7 +103,7 @@ class Edge:
         independent: bool = False,
         cause: Causation = NO_CAUSE,
     ) -> Work:
-        """A unit of work, for ``with`` or ``async with``; gives its scope.
+        """Return a unit of work, for ``with`` or ``async with``; it gives its scope.
 
         Args:
             what: names it in the log, and its scope in messages.
@@ -215,7 +215,7 @@ class Work:
         return None
 
     def _ended(self, order: ScopeOrderError | None, error: BaseException | None) -> None:
-        """Report that inner scopes were left open; of work that has failed, only tell it."""
+        """Raise that inner scopes were left open; only log it for work that has failed."""
         if self.scope.state is WAITING:  # for the commit around it
             self.scope.failed_late = partial(self._edge.failed, self.what)
         if order is None:
@@ -229,7 +229,7 @@ class Work:
     def _has_failed(self, error: BaseException | None) -> bool:
         try:
             return self._keep is not None and not self._keep(error)
-        except Exception:  # noqa: BLE001 - it was told when the scope was settled
+        except Exception:  # noqa: BLE001 - it was reported when the scope was settled
             return False
 
 
@@ -239,7 +239,7 @@ class Slowness(Observer):
     def __init__(self, limit: timedelta) -> None:
         self._limit = limit.total_seconds()
         self._begun: dict[int, float] = {}  # by the identity of the delivery
-        self._told: dict[str, float] = {}  # when, by kind
+        self._warned: dict[str, float] = {}  # when, by kind
 
     def started(self, delivery: Delivery, /) -> None:
         if delivery.inline:
@@ -248,9 +248,9 @@ class Slowness(Observer):
     def ended(self, delivery: Delivery, _: BaseException | None, /) -> None:
         now = perf_counter()
         begun = self._begun.pop(id(delivery), now)
-        # Once for a batch: the others of it began before that was told.
-        if now - begun > self._limit and begun > self._told.get(delivery.kind, 0.0):
-            self._told[delivery.kind] = now
+        # Once for a batch: the others of it began before that was reported.
+        if now - begun > self._limit and begun > self._warned.get(delivery.kind, 0.0):
+            self._warned[delivery.kind] = now
             log.warning(
                 "the handler of %s took %d ms in a web request. Let a worker do it: "
                 "Boundary(..., dispatch=Route({%s: <a queue's dispatch>}))",

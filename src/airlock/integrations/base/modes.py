@@ -1,4 +1,4 @@
-"""What the effects of a command do: ``--effects=run``, ``--effects=drop``, ``--effects=plan:FILE``."""
+"""Modes of a command's effects: ``--effects=run``, ``--effects=drop``, ``--effects=plan:FILE``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("airlock")
 
 
 def parse_mode(text: str) -> tuple[str, Path | None]:
-    """The parts of ``run``, ``drop`` or ``plan:FILE``.
+    """Parse ``run``, ``drop`` or ``plan:FILE`` into its parts.
 
     Raises:
         SettingError: it is none of these, or the file cannot be written.
@@ -48,7 +48,7 @@ def parse_mode(text: str) -> tuple[str, Path | None]:
 
 
 def _check_place(text: str, file: Path) -> None:
-    """Whether a file can be written, as far as one can know before."""
+    """Raise if a file can be seen to be unwritable."""
     if file.is_dir() or not os.access(file.absolute().parent, os.W_OK | os.X_OK):
         problem = "cannot be written"
         raise SettingError(
@@ -58,7 +58,7 @@ def _check_place(text: str, file: Path) -> None:
 
 @contextmanager
 def effects_mode(text: str) -> Iterator[None]:
-    """Do with the effects of a block what ``--effects`` says, in the whole process.
+    """Apply ``--effects`` to the effects of a block, in the whole process.
 
     Args:
         text: ``run``; ``drop`` for nothing; ``plan:FILE`` to hold everything, and to write a plan

@@ -164,7 +164,7 @@ class Receiver:
             if not error.unknown:
                 raise
             problem = f"its {error.path.removeprefix('$.')} {error.problem}"
-            raise UndeclaredHereError(_named(error.kind, error.version), problem) from error
+            raise UndeclaredHereError(_format_kind(error.kind, error.version), problem) from error
 
 
 class _Process:
@@ -248,10 +248,10 @@ def _handled(envelope: Envelope) -> Iterator[None]:
         if report is None or all(entry.id != envelope.id for entry in report):
             raise  # a handler's own
         problem = f"there is no handler for {', '.join(error.intents)}"
-        raise UndeclaredHereError(_named(envelope.kind, envelope.version), problem) from error
+        raise UndeclaredHereError(_format_kind(envelope.kind, envelope.version), problem) from error
 
 
-def _named(kind: str | None, version: int | None) -> str:
+def _format_kind(kind: str | None, version: int | None) -> str:
     return f"{kind!r} version {version}"
 
 

@@ -1,4 +1,4 @@
-"""What becomes of intents where no scope is open: shells, threads, entry points of others."""
+"""Intents that are emitted where no scope is open: shells, threads, entry points of others."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class AirlockConfig(AppConfig):
     verbose_name = "airlock"  # type: ignore[mutable-override]  # a str will do
 
     def ready(self) -> None:
-        # Nothing is raised here: `manage.py check` could not tell of it then, but with a traceback.
+        # Nothing is raised here: `manage.py check` could report it then only with a traceback.
         checks.register(check_wiring, "airlock")
         commands.install()
         counting.install()
@@ -30,7 +30,7 @@ class AirlockConfig(AppConfig):
 
 
 def follow(*, setting: str, **_: Any) -> None:
-    """A test overrides settings."""
+    """Read the settings anew when a test overrides them."""
     if setting == conf.NAME:
-        conf.forget()
+        conf.discard()
         counting.install()

@@ -1,4 +1,4 @@
-"""Which middleware binds something that handlers may read: a tenant, a language, a user, an id.
+"""Detection of middleware that binds what handlers may read: a tenant, a language, a user, an id.
 
 Such a middleware unbinds it when it has its response, so that handlers must run before. There is no
 list of all of them: their code is looked at, and that of the functions that they call.
@@ -33,7 +33,7 @@ def binds(path: str) -> bool:
     """Return True if the middleware of a path binds something, as far as its code shows it."""
     try:
         found = import_string(path)
-    except Exception:  # noqa: BLE001 - Django will say so, where it loads it
+    except Exception:  # noqa: BLE001 - Django raises it, where it loads it
         return False
     own = list(functions(found))
     called = [other for one in own for other in referred(one) if isinstance(other, FunctionType)]
@@ -41,7 +41,7 @@ def binds(path: str) -> bool:
 
 
 def functions(middleware: Any) -> Iterator[FunctionType]:
-    """The functions of a middleware, which is a class or a function."""
+    """Yield the functions of a middleware, which is a class or a function."""
     if not isinstance(middleware, type):
         middleware = inspect.unwrap(middleware)
         yield from (middleware,) if isinstance(middleware, FunctionType) else ()
@@ -72,7 +72,7 @@ def binds_itself(function: Any) -> bool:
 
 
 def referred(function: FunctionType) -> Iterator[Any]:
-    """What the code of a function refers to: globals, and attributes of modules and classes there."""
+    """Yield what a function refers to: globals, and attributes of modules and classes there."""
     for code in codes(function.__code__):
         found = [
             function.__globals__[name] for name in code.co_names if name in function.__globals__
@@ -84,7 +84,7 @@ def referred(function: FunctionType) -> Iterator[Any]:
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
-    """A code, and those of the functions in it."""
+    """Yield a code object, and those of the functions in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

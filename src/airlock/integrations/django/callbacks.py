@@ -1,4 +1,4 @@
-"""What runs because of a commit: ``on_commit`` callbacks, while Django calls them.
+"""Callbacks of a commit: ``on_commit`` functions, while Django calls them.
 
 When a callback runs its transaction is over, and the connection in autocommit mode again. What it
 emits belongs to that commit all the same: nothing that the block does later discards it.

@@ -29,7 +29,7 @@ MAKERS = (
 
 
 def check_wiring(**_: Any) -> list[CheckMessage]:
-    """Everything there is to say."""
+    """Run all checks."""
     return [*_placing(), *_settings()]
 
 
@@ -38,7 +38,7 @@ def _message(kind: Callable[..., CheckMessage], number: int, text: str, hint: st
     return kind(text, hint=hint, id=f"airlock.{letter}{number:03}")
 
 
-def _told(
+def _from_error(
     number: int, error: SettingError, kind: Callable[..., CheckMessage] = Error
 ) -> CheckMessage:
     return _message(kind, number, f"{error.where}: {error.name!r} {error.problem}.", error.hint)
@@ -46,7 +46,7 @@ def _told(
 
 def _settings() -> Iterator[CheckMessage]:
     wrong = problems()
-    yield from (_told(1, error) for error in wrong)
+    yield from (_from_error(1, error) for error in wrong)
     if not wrong:
         now = conf()
         yield from _wiring(now)
@@ -69,7 +69,7 @@ def _placing() -> Iterator[CheckMessage]:
     try:
         check_placed(placed)
     except SettingError as error:
-        yield _told(2, error)
+        yield _from_error(2, error)
     else:
         yield from _around()
 
@@ -94,12 +94,12 @@ def _wiring(now: Conf) -> Iterator[CheckMessage]:
 
 
 def is_of_project(cls: type[Any]) -> bool:
-    """Is it no intent of airlock's own? Whoever installs what emits those is told by it."""
+    """Return True if an intent is not airlock's own, whose emitters check for their handlers."""
     return not cls.__module__.startswith("airlock.")
 
 
 def _around() -> Iterator[CheckMessage]:
-    """What other middleware binds must still be bound when the handlers of a request run."""
+    """Check that what other middleware binds is still bound when the handlers of a request run."""
     placed = positions()
     inside = (
         [path for path in settings.MIDDLEWARE[placed[0] + 1 :] if binds(path)] if placed else ()
@@ -117,7 +117,7 @@ def _around() -> Iterator[CheckMessage]:
 
 
 def _order(now: Conf) -> Iterator[CheckMessage]:
-    """What ``HEADERS`` is likely to ask of a request must be there when it is called."""
+    """Check that what ``HEADERS`` is likely to read from a request is set when it is called."""
     placed = positions()
     if now.headers is None or not placed:
         return
@@ -144,7 +144,7 @@ def _commands(now: Conf) -> Iterator[CheckMessage]:
 
 def _counts(now: Conf) -> Iterator[CheckMessage]:
     counted = counts()
-    # Every command runs the checks: who asks for nothing else is told that there was nothing.
+    # Every command runs the checks: a command without options would print that there was nothing.
     if now.no_scope != "raise" and (counted.no_scope or sys.argv[1:2] == ["check"]):
         listed = ", ".join(f"{kind} {n}" for kind, n in counted.no_scope.items()) or "none"
         yield _message(

@@ -34,7 +34,7 @@ HOSTS = frozenset(
 
 
 class EffectsMixin(BaseCommand):
-    """For commands that emit: ``class Command(EffectsMixin, BaseCommand)``.
+    """A mixin for commands that emit: ``class Command(EffectsMixin, BaseCommand)``.
 
     ``handle`` runs in a scope, and the command has the option ``--effects``: ``run``; ``drop`` to let
     nothing happen; ``plan:FILE`` to write down what would happen, for ``airlock plan apply``.
@@ -59,7 +59,7 @@ class EffectsMixin(BaseCommand):
 
 
 def checked(text: str) -> str:
-    """An argument of ``--effects``."""
+    """Validate an argument of ``--effects``."""
     try:
         parse_mode(text)
     except SettingError as error:
@@ -68,7 +68,7 @@ def checked(text: str) -> str:
 
 
 def joined(argv: Sequence[str]) -> list[str]:
-    """The command line with ``--effects=plan FILE`` as one word; a plan needs a file anyway.
+    """Join ``--effects=plan FILE`` to one word in a command line; a plan needs a file anyway.
 
     Example:
         >>> joined(["manage.py", "refund", "--effects=plan", "refunds.plan", "--all"])
@@ -103,16 +103,16 @@ def install() -> None:
 
 
 def name_of(command: BaseCommand) -> str:
-    """What a command is called, as Django finds it out: by its module."""
+    """Return the name of a command, as Django finds it: by its module."""
     return type(command).__module__.rpartition(".")[2]
 
 
 def mode_of(name: str) -> str | None:
-    """What ``COMMANDS`` says of a command."""
+    """Return the mode of a command in ``COMMANDS``."""
     raw = setting()
     modes = raw.get("COMMANDS") if isinstance(raw, dict) else None
     if not isinstance(modes, dict):
-        return None  # the checks tell, if something is wrong with it
+        return None  # the checks report what is wrong with it
     mode = modes.get(name) if name in modes or name in HOSTS else modes.get("*")
     return mode if isinstance(mode, str) else None
 
@@ -123,7 +123,7 @@ def executed(command: BaseCommand, execute: Callable[[], Any], mode: str) -> Any
 
     def handle_in_scope(*args: Any, **options: Any) -> Any:
         vars(command).pop("handle", None)
-        with told(), unit_of_work(command, mode):
+        with raising_command_errors(), unit_of_work(command, mode):
             return handle(*args, **options)
 
     vars(command)["handle"] = handle_in_scope
@@ -134,8 +134,8 @@ def executed(command: BaseCommand, execute: Callable[[], Any], mode: str) -> Any
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What is wrong with the settings, or a plan, is told as commands tell of their errors."""
+def raising_command_errors() -> Iterator[None]:
+    """Raise errors of the settings or of a plan as ``CommandError``, which Django prints."""
     try:
         yield
     except (SettingError, PlanError) as error:
@@ -144,7 +144,7 @@ def told() -> Iterator[None]:
 
 @contextmanager
 def unit_of_work(command: BaseCommand, mode: str) -> Iterator[None]:
-    """The scope of a command, under its mode."""
+    """Open the scope of a command, under its mode."""
     name = name_of(command)
     alone = getattr(command, "_called_from_command_line", False)
     kind, file = parse_mode(mode)
@@ -157,11 +157,11 @@ def unit_of_work(command: BaseCommand, mode: str) -> Iterator[None]:
             stack.enter_context(work(conf(), f"manage.py {name}", planned=file is not None))
         yield
     if file is not None and alone:
-        tell(command, file)
+        write_place(command, file)
 
 
 def work(now: Conf, what: str, *, planned: bool) -> Work:
-    """A scope with the release; a command that another one calls is a part of that one's."""
+    """Return a scope with the release; a command called by another one belongs to its scope."""
     scope = now.boundary.scope(release=now.release, independent=planned)
     if not planned and is_nested(scope):
         scope = now.boundary.scope()
@@ -169,11 +169,11 @@ def work(now: Conf, what: str, *, planned: bool) -> Work:
 
 
 def is_nested(scope: Scope) -> bool:
-    """Whether a scope of the same boundary is open here."""
+    """Return True if a scope of the same boundary is open here."""
     around = (region for region in outwards(here.get()) if not region.is_closed)
     return any(r.scope is not None and r.scope.engine is scope.engine for r in around)
 
 
-def tell(command: BaseCommand, file: Path) -> None:
-    """Say on standard error, as the output may be data, where the plan is."""
+def write_place(command: BaseCommand, file: Path) -> None:
+    """Write the place of the plan to standard error, as the output may be data."""
     command.stderr.write(f"nothing has happened; a plan of the effects is in {file}", str)

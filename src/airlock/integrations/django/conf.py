@@ -20,14 +20,14 @@ from airlock.integrations.django.reading import READERS, problem, suggestion
 from airlock.integrations.django.transactions import on_commit
 from airlock.release import OnFlushError, Release
 
-__all__ = ["NAME", "Conf", "boundary", "conf", "forget", "problems", "setting"]
+__all__ = ["NAME", "Conf", "boundary", "conf", "discard", "problems", "setting"]
 
 NAME = "AIRLOCK"
 
 
 @attrs.frozen(eq=False)
 class Conf:
-    """What ``AIRLOCK`` says, with the defaults of what it does not say.
+    """Values of ``AIRLOCK``, with the defaults of what it does not set.
 
     Attributes:
         boundary: that the scopes belong to.
@@ -70,17 +70,17 @@ class Conf:
 
 
 def release_of(database: str | None, on_flush_error: OnFlushError) -> Release | None:
-    """The release of a database, if there is one."""
+    """Return the release of a database, if there is one."""
     return None if database is None else on_commit(database, on_flush_error=on_flush_error)
 
 
 def edge_of(now: Conf, slow: timedelta | None) -> Edge:
-    """What reports, and counts, the errors of flushes."""
+    """Return the edge that reports, and counts, the errors of flushes."""
     return Edge(now.boundary, on_flush_error=now.on_flush_error, slow=slow)
 
 
 def setting() -> Any:
-    """The setting as it was written; None if there is none."""
+    """Return the setting as it was written; None if there is none."""
     return getattr(settings, NAME, None)
 
 
@@ -89,7 +89,7 @@ _READ = list[Conf]()
 
 
 def conf() -> Conf:
-    """The settings, read for the first one who asks.
+    """Return the settings, which the first call reads.
 
     Raises:
         SettingError: something is wrong with them; the first of all problems.
@@ -105,18 +105,18 @@ def conf() -> Conf:
         return _READ[0]
 
 
-def forget() -> None:
-    """Read the settings anew."""
+def discard() -> None:
+    """Discard the settings that were read, so that the next call reads them anew."""
     _READ.clear()
 
 
 def problems() -> list[SettingError]:
-    """Everything that is wrong with the settings."""
+    """Return the errors of the settings."""
     return [] if _READ else examined(setting())[1]
 
 
 def examined(raw: Any) -> tuple[dict[str, Any], list[SettingError]]:
-    """What the settings say, by the names of ``Conf``, and what is wrong with them."""
+    """Return the values of the settings, by the names of ``Conf``, and their errors."""
     if not isinstance(raw, Mapping):
         what = "is missing" if raw is None else f"is a {type(raw).__qualname__}, not a dict"
         example = 'Write AIRLOCK = {"BOUNDARY": "shop.effects.boundary"}.'
@@ -137,7 +137,7 @@ def examined(raw: Any) -> tuple[dict[str, Any], list[SettingError]]:
 
 
 def boundary() -> Boundary:
-    """The boundary of the project, for programs that are not Django's own.
+    """Return the boundary of the project, for programs that are not Django's own.
 
     Django is set up first if it is not yet, as ``DJANGO_SETTINGS_MODULE`` says: ``airlock plan apply
     --boundary airlock.integrations.django:boundary``.

@@ -1,4 +1,4 @@
-"""What happens to intents that are emitted where no scope is open, and what is counted."""
+"""Counts of intents that are emitted where no scope is open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Counts", "counts", "install"]
 
 @attrs.frozen
 class Counts:
-    """What went unnoticed by users since this process began.
+    """Counts of what users did not notice since this process began.
 
     Attributes:
         flush_errors: how many flushes of requests and commands failed; the log has each.
@@ -30,7 +30,7 @@ _TAKEN = list[scopeless]()
 
 
 def counts() -> Counts:
-    """What was counted in this process, for your metrics.
+    """Return the counts of this process, for your metrics.
 
     Raises:
         SettingError: something is wrong with the settings.
@@ -41,7 +41,7 @@ def counts() -> Counts:
 
 
 def install() -> None:
-    """Do what ``NO_SCOPE`` says from now on."""
+    """Apply ``NO_SCOPE`` from now on."""
     while _TAKEN:
         _TAKEN.pop().__exit__(None, None, None)
     raw = setting()
@@ -50,7 +50,7 @@ def install() -> None:
     try:
         now = conf()
     except SettingError:
-        return  # the checks and the middleware tell of it; until then an emission is refused
+        return  # the checks and the middleware report it; until then an emission is refused
     _TAKEN.append(_taking(now).__enter__())
 
 

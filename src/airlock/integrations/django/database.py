@@ -1,4 +1,4 @@
-"""What a Django connection knows of its database."""
+"""Facts that a Django connection knows of its database."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COMMITS = re.compile(
 
 
 def autocommits(connection: BaseDatabaseWrapper) -> bool:
-    """Whether each statement commits by itself, outside of ``atomic()``; without connecting."""
+    """Return True if statements outside of ``atomic()`` commit by themselves; do not connect."""
     if connection.connection is None:
         return bool(connection.settings_dict["AUTOCOMMIT"])
     return connection.autocommit
 
 
 def aborted(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a COMMIT would roll back, and not say so.
+    """Return True if a COMMIT would roll back without an error.
 
     PostgreSQL does that where a statement failed in the transaction, and the error was caught.
     """
@@ -38,7 +38,7 @@ def aborted(connection: BaseDatabaseWrapper) -> bool:
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a transaction is open in the database; yes, where that cannot be told."""
+    """Return True if a transaction is open in the database, or if that cannot be known."""
     raw = connection.connection
     if raw is None or connection.closed_in_transaction:
         return False
@@ -51,22 +51,22 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
 
 
 def rolled_back_by(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
-    """Whether the error of a statement has ended the transaction that was open before."""
+    """Return True if the error of a statement has ended the transaction that was open before."""
     if connection.vendor == "mysql":
         return bool(error.args) and error.args[0] in WHOLE
     return not in_transaction(connection)
 
 
 def committed_by(cursor: Any, sql: object) -> bool:
-    """Whether a statement that ended the transaction did so with a commit.
+    """Return True if a statement that ended the transaction did so with a commit.
 
-    PostgreSQL says which it was: a COMMIT of what has failed is a ROLLBACK.
+    PostgreSQL reports which it was: a COMMIT of what has failed is a ROLLBACK.
     """
     return COMMITS.match(str(getattr(cursor, "statusmessage", None) or sql)) is not None
 
 
 def status(connection: BaseDatabaseWrapper) -> int | None:
-    """Of the transaction, as PostgreSQL's drivers tell it; None for another database."""
+    """Return the transaction status that PostgreSQL's drivers report; None for other databases."""
     if connection.vendor != "postgresql":
         return None
     info = getattr(connection.connection, "info", None)

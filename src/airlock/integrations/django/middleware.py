@@ -1,7 +1,7 @@
 """One scope for each request, sync or async.
 
 Django turns exceptions into responses before a middleware sees them, so the exception is noted where
-Django tells of it: ``process_exception`` for those of views, a signal for those of middleware.
+Django reports it: ``process_exception`` for those of views, a signal for those of middleware.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EffectsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         check_placed(positions())
-        conf()  # what is wrong with it is said before the first request
+        conf()  # raises its errors before the first request
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -114,12 +114,12 @@ class Served:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was emitted, as in most requests."""
+        """True if nothing was emitted, as in most requests."""
         region = self._scope.region
         return not region and not region.children
 
     def leave(self, error: BaseException | None, status: int) -> None:
-        """Deliver or discard, as the exception and the status of the response say."""
+        """Deliver or discard, by the exception and the status of the response."""
         self._exit(error)
         try:
             if self._scope.state is CLOSED:
@@ -158,7 +158,7 @@ class Served:
             self._scope.failed_late = self._failed
 
     def _judged(self, error: BaseException | None, status: int) -> BaseException | None:
-        """None to keep what was emitted without a transaction, or why not."""
+        """Return None to keep what was emitted without a transaction, or why not."""
         try:
             kept = self._conf.keep(error, status)
         except Exception as failure:  # noqa: BLE001 - reported at the end
@@ -183,15 +183,15 @@ got_request_exception.connect(note, dispatch_uid=f"{__name__}.note")
 
 
 def positions() -> list[int]:
-    """Where it stands in ``MIDDLEWARE``: once, if all is well."""
+    """Return the positions of the middleware in ``MIDDLEWARE``: one, if all is well."""
     return [i for i, path in enumerate(settings.MIDDLEWARE) if is_a(path, HOME)]
 
 
 def is_a(path: str, *classes: str) -> bool:
-    """Whether a path in ``MIDDLEWARE`` names one of some classes, or one derived from them."""
+    """Return True if a path in ``MIDDLEWARE`` names one of some classes, or a subclass."""
     try:
         found = import_string(path)
-    except Exception:  # noqa: BLE001 - Django will say so, where it loads it
+    except Exception:  # noqa: BLE001 - Django raises it, where it loads it
         return False
     return any(f"{c.__module__}.{c.__qualname__}" in classes for c in getattr(found, "__mro__", ()))
 
@@ -211,6 +211,6 @@ def check_placed(placed: list[int]) -> None:
 
 
 def twice(how: str) -> SettingError:
-    """The error of a request that would have two scopes."""
+    """Return the error of a request that would have two scopes."""
     hint = "A request is one unit of work, with one scope: remove all but the first."
     return SettingError("settings.MIDDLEWARE", PATH, how, hint)

@@ -1,4 +1,4 @@
-"""What may be in the setting ``AIRLOCK``: a function for each name, which refuses what makes no sense."""
+"""Readers of the setting ``AIRLOCK``: a function for each name, which refuses wrong values."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NO_SCOPE = ("raise", "run", "drop")
 
 
 def problem(name: str, what: str, hint: str) -> SettingError:
-    """An error of a setting."""
+    """Return the error of a setting."""
     return SettingError("settings.AIRLOCK", name, what, hint)
 
 
 def suggestion(given: object, known: Iterable[str]) -> str:
-    """What was meant, or what there is."""
+    """Return the known name nearest to the given one, or list the known names."""
     names = [*known]
     near = get_close_matches(str(given), names, 1)
     return f"Did you mean {near[0]!r}?" if near else f"Choose {choices(names)}."
@@ -40,7 +40,7 @@ def choices(names: list[str]) -> str:
 
 
 def imported(name: str, value: Any) -> Any:
-    """What ``module.name`` or ``module:name`` names; what is no string stands for itself."""
+    """Import ``module.name`` or ``module:name``; return what is not a string as it is."""
     if not isinstance(value, str):
         return value
     path = value.replace(":", ".", 1)
@@ -52,7 +52,7 @@ def imported(name: str, value: Any) -> Any:
 
 
 def correction(path: str) -> str:
-    """What to do about a path that does not import."""
+    """Return what to do about a path that cannot be imported."""
     module, _, name = path.rpartition(".")
     if not module:
         return "Write module.name, such as 'shop.effects.boundary'."
@@ -90,7 +90,7 @@ def database(name: str, value: Any) -> str | None:
 
 
 def function(*arguments: object) -> Callable[[str, Any], Any]:
-    """Reads a function, or the path of one, that is called with so many arguments."""
+    """Return a reader of a function, or the path of one, that takes so many arguments."""
 
     def read(name: str, value: Any) -> Any:
         found = imported(name, value)
@@ -114,7 +114,7 @@ def headers(name: str, value: Any) -> Any:
 
 
 def one_of(*words: str) -> Callable[[str, Any], str]:
-    """Reads one of some words."""
+    """Return a reader of one of some words."""
 
     def read(name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in words:
@@ -132,8 +132,8 @@ def commands(name: str, value: Any) -> Mapping[str, str | None]:
         if mode is not None and mode not in ("run", "drop"):
             raise problem(
                 name,
-                f"says {mode!r} for {command!r}",
-                "Say 'run', 'drop', or None for no scope. A plan is asked for each time: "
+                f"has {mode!r} for {command!r}",
+                "Use 'run', 'drop', or None for no scope. A plan is asked for each time: "
                 f"`airlock run --plan FILE -- manage.py {command}`.",
             )
     return dict(value)

@@ -31,7 +31,7 @@ __all__ = ["EffectsTestMixin", "assert_effects", "capture_effects"]
 def capture_effects(*, using: str | None = None, execute: bool = True) -> Iterator[Recording]:
     """Record what the block emits, and deliver nothing of it.
 
-    What a rollback throws away is not in it; nor is what the policies of the code under test drop,
+    What a rollback discards is not in it; nor is what the policies of the code under test drop,
     hold or merge. It may be looked at in the block, and after it.
 
     Args:
@@ -112,7 +112,7 @@ class EffectsTestMixin:
 
 
 def _preparing(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A method of a class that prepares its tests."""
+    """Wrap a method of a class that prepares its tests."""
     if hasattr(method, "_prepares"):  # inherited
         return method
 

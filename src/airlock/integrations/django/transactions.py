@@ -29,7 +29,7 @@ __all__ = ["decided_by", "on_commit"]
 install()
 
 HERE = threading.local()
-"""By alias, the connection of this thread in which a transaction was seen last."""
+"""The last connection of this thread with a transaction, by alias."""
 
 DECIDING: ContextVar[BaseDatabaseWrapper | None] = ContextVar("airlock_django", default=None)
 
@@ -47,8 +47,8 @@ def decided_by(connection: BaseDatabaseWrapper) -> Iterator[None]:
 def on_commit(using: str | None = None, *, on_flush_error: OnFlushError = "report") -> Release:
     """Deliver what a scope emits when the transaction of a database commits.
 
-    What was emitted in an ``atomic()`` or a savepoint that is rolled back is thrown away. What was
-    emitted in autocommit mode, in no ``atomic()``, is kept or thrown away with the block. What a
+    What was emitted in an ``atomic()`` or a savepoint that is rolled back is discarded. What was
+    emitted in autocommit mode, in no ``atomic()``, is kept or discarded with the block. What a
     callback of ``transaction.on_commit`` emits belongs to the commit that it runs after.
 
     Args:
@@ -108,7 +108,7 @@ class OnCommit:
 
 
 def usable(connection: BaseDatabaseWrapper) -> bool:
-    """Whether it is in an ``atomic()``, so that it is the one that Django uses in this thread."""
+    """Return True if a connection is in an ``atomic()``, so that Django uses it in this thread."""
     return connection.in_atomic_block and not connection.closed_in_transaction
 
 

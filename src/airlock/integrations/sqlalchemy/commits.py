@@ -1,7 +1,7 @@
-"""What was done in a transaction: whether it wrote, and what became of its COMMIT.
+"""Transactions as a connection sees them: whether they wrote, and what became of their COMMIT.
 
-A connection tells of a COMMIT before it is sent, and of the error that it ends in. Whether it was
-carried out, only the session says::
+A connection reports a COMMIT before it is sent, and of the error that it ends in. Whether it was
+carried out, only the session reports::
 
     open ──sent──► sent ──refused──► refused
                     │
@@ -26,7 +26,7 @@ __all__ = ["Commit", "distrust", "watch"]
 
 @attrs.define(eq=False)
 class Commit:
-    """What is known of the COMMIT of one transaction on a connection.
+    """State of the COMMIT of one transaction on a connection.
 
     Args:
         connection: which one; it is not kept alive.
@@ -44,31 +44,31 @@ class Commit:
 
     @property
     def joined(self) -> bool:
-        """Whether it is left to somebody else, who has not sent it yet."""
+        """True if the COMMIT is left to somebody else, who has not sent it yet."""
         connection = None if self.nested else self.connection()
         return connection is not None and connection.in_transaction()
 
     @property
     def interrupted(self) -> bool:
-        """Whether it was sent, and there is no answer; unless the session has told of one."""
+        """True if the COMMIT was sent and has no answer, unless the session has reported one."""
         return self.sent and not self.refused and not self.nested
 
     @property
     def over(self) -> bool:
-        """Whether the transaction has ended there, and not by an error."""
+        """True if the transaction has ended there, and not by an error."""
         connection = self.connection()
         return connection is not None and connection.get_transaction() is None
 
 
 COMMITS: WeakKeyDictionary[Connection, Commit] = WeakKeyDictionary()
-"""Of the last transaction of a session on each connection."""
+"""The COMMIT of the last transaction of a session on each connection."""
 
 FAILED: WeakSet[Connection] = WeakSet()
 """Connections on which a statement failed, in any transaction."""
 
 
 def watch(connection: Connection) -> Commit:
-    """A transaction begins: note whether statements fail, and what that makes of its COMMIT."""
+    """Watch a new transaction: note failing statements, and what they make of its COMMIT."""
     if not event.contains(connection.engine, "commit", check):
         event.listen(connection.engine, "commit", check)
         event.listen(connection.engine, "commit_twophase", send)
@@ -99,7 +99,7 @@ def executes(
 
 @event.listens_for(Engine, "handle_error", insert=True)
 def note(context: ExceptionContext) -> None:
-    """A statement has failed, or a COMMIT.
+    """Note that a statement or a COMMIT has failed.
 
     On any engine: an event of the class, as after a hook that raises no other is called.
     """
@@ -113,7 +113,7 @@ def note(context: ExceptionContext) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Find out whether the COMMIT that follows will roll back, and not say so.
+    """Find out whether the COMMIT that follows will roll back without an error.
 
     PostgreSQL does that where a statement failed in the transaction, outside of a savepoint, and
     the error was caught. No other statement succeeds there, so one is tried.
@@ -130,7 +130,7 @@ def check(connection: Connection) -> None:
 
 
 def send(connection: Connection, *_: object) -> None:
-    """A COMMIT follows."""
+    """Note that a COMMIT follows."""
     commit = COMMITS.get(connection)
     if commit is not None:
         commit.sent = True

@@ -26,7 +26,7 @@ def on_commit(
 ) -> Release:
     """Deliver what a scope emits when the session's transaction commits.
 
-    What was emitted in a transaction or savepoint that is rolled back is thrown away; closing the
+    What was emitted in a transaction or savepoint that is rolled back is discarded; closing the
     session, or dropping it, rolls back what was written. What was emitted before a transaction
     begins belongs to the next one. If none begins, or it wrote nothing and is closed, the block of
     the scope decides.
@@ -63,7 +63,7 @@ def on_commit(
 
 
 def sync_session_of(given: object) -> Session:
-    """The ``Session`` that a session of any kind stands for."""
+    """Return the ``Session`` that a session of any kind stands for."""
     registry = getattr(given, "registry", None)
     current = registry() if isinstance(registry, ScopedRegistry) else given
     session = getattr(current, "sync_session", current)  # asyncio is imported by who uses it
@@ -71,7 +71,7 @@ def sync_session_of(given: object) -> Session:
         kind = f"{type(given).__module__}.{type(given).__qualname__}"
         raise ReleaseError(
             "on_commit()",
-            f"was given a {kind}, and only sessions tell when a commit has succeeded",
+            f"was given a {kind}, and only sessions report when a commit has succeeded",
             "Give it a Session, an AsyncSession or a scoped one. For a Core connection make a "
             "session of it: Session(connection), and commit that.",
         )
@@ -87,7 +87,7 @@ def sync_session_of(given: object) -> Session:
 
 
 def joins(session: Session) -> bool:
-    """Whether ``session.commit()`` will leave the commit to whoever began the transaction."""
+    """Return True if ``session.commit()`` leaves the commit to whoever began the transaction."""
     bind, mode = session.bind, session.join_transaction_mode
     if not isinstance(bind, Connection) or not bind.in_transaction():
         return False

@@ -1,6 +1,6 @@
 """The transactions of a session, as segments.
 
-A session says what became of them in events. They are put together here::
+A session reports what became of them in events. They are put together here::
 
     after_transaction_create   a transaction, a savepoint, or the inside of a flush
     after_commit               a commit, or a savepoint that was released
@@ -10,7 +10,7 @@ A session says what became of them in events. They are put together here::
 Of one that was merely closed, the block decides if it wrote nothing: no statement but reads, and no
 object that was added, changed or deleted, and is lost with the session.
 
-Segments are told at the end only: before that the session cannot be used, and handlers may want to.
+Segments end at the end only: before that the session cannot be used, and handlers may want to.
 Where the session cannot finish closing, there is no end; then it is over once the session is in
 another transaction, or in none.
 """
@@ -50,7 +50,7 @@ class Transaction(Segment):
 
     @property
     def fate(self) -> Fate:
-        """Its own; found out now, if the session could not finish closing it."""
+        """The fate of this transaction; found now, if the session could not finish closing it."""
         session = self._session() if self._fate is Fate.OPEN else None
         if session is not None:
             session.follow()
@@ -60,15 +60,15 @@ class Transaction(Segment):
         """End it: its commit was left to whoever began the transaction of its connection."""
         self._end(Fate.JOINED)
 
-    def doubt(self) -> None:
-        """Its COMMIT was interrupted, and nobody knows whether it was carried out."""
+    def in_doubt(self) -> None:
+        """Mark the transaction as in doubt: its interrupted COMMIT may have been carried out."""
         if self.used:
             log.error(
                 "the COMMIT of a SQLAlchemy session was interrupted, and nobody knows whether the "
                 "database has carried it out. What was emitted in the transaction is not "
                 "delivered: the error of the scope names it. Look whether its rows are there."
             )
-        super().doubt()
+        super().in_doubt()
 
 
 @attrs.define(eq=False)
@@ -77,11 +77,11 @@ class Level:
 
     transaction: ref[SessionTransaction]  # not kept alive: it knows the session
     segment: Segment
-    outcome: Fate | None = None  # as the session has told it; it is still closing
+    outcome: Fate | None = None  # as the session has reported it; it is still closing
 
 
 def transactions_of(session: Session) -> Transactions:
-    """The transactions of a session, which is listened to from the first time on."""
+    """Return the transactions of a session, listening to the session from the first call on."""
     found = known(session)
     if found is not None:
         return found
@@ -93,14 +93,14 @@ def transactions_of(session: Session) -> Transactions:
 
 
 def known(session: Session) -> Transactions | None:
-    """The transactions of a session that is listened to."""
+    """Return the transactions of a session that is listened to."""
     found = session.info.get(KEY)
     return found if isinstance(found, Transactions) and found.session() is session else None
 
 
 @event.listens_for(Session, "after_commit", insert=True)
 def after_commit(session: Session) -> None:
-    """Of any session: an event of the class, to hear it before a hook of somebody else raises."""
+    """Note the commit of any session: an event of the class runs before hooks that may raise."""
     found = known(session)
     if found is not None:
         found.after_commit(session)
@@ -127,7 +127,7 @@ class Transactions:
             self.after_commit(session)  # a hook of that is where it is first listened to
 
     def current(self) -> Segment:
-        """The segment of the innermost savepoint or transaction, or one that waits for the next."""
+        """Return the segment of the innermost savepoint or transaction, or a waiting one."""
         session = self.session()
         if session is not None:
             if session.in_transaction() is not bool(self._open):
@@ -137,7 +137,7 @@ class Transactions:
         return self._open[-1].segment if self._open else self._root
 
     def follow(self) -> None:
-        """Catch up with what was not told, as a hook has failed, or the session was dropped."""
+        """Catch up with events that were missed, as a hook failed or the session was dropped."""
         session = self.session()
         innermost = None if session is None else innermost_of(session)
         self._follow(innermost)
@@ -207,14 +207,14 @@ class Transactions:
         self._root.wrote = False
 
     def _tell(self, session: Session, outcome: Fate) -> None:
-        told = innermost_of(session)
+        innermost = innermost_of(session)
         for level in reversed(self._open):
-            if level.transaction() is told:
+            if level.transaction() is innermost:
                 level.outcome = outcome
                 return
 
     def _fate(self) -> Fate:
-        """What a commit of the session did, as it may not have committed anything."""
+        """Return what a commit of the session did, as it may not have committed anything."""
         if any(commit.refused for commit in self._commits):
             return Fate.ROLLED_BACK
         joined = any(commit.joined for commit in self._commits)
@@ -228,7 +228,7 @@ class Transactions:
             log.exception("effects of a transaction that was not closed failed")
 
     def _end(self, at: int) -> None:
-        """Tell of the end of a savepoint, with those in it, or of the transaction."""
+        """End a savepoint, with those in it, or the transaction."""
         level = self._open[at]
         del self._open[at:]
         if not at:
@@ -238,17 +238,17 @@ class Transactions:
 
     def _end_transaction(self, outcome: Fate | None) -> None:
         self._wrote()
-        # The next one is in place before the end of this one is told: handlers may begin it.
+        # The next one is in place before the end of this one is reported: handlers may begin it.
         ended, self._root = self._root, Transaction(self)
-        # A rollback that is told after it says no more than that the session has given up.
-        told = outcome in (Fate.COMMITTED, Fate.JOINED)
+        # A rollback that is reported after a commit only means that the session has given up.
+        committed = outcome in (Fate.COMMITTED, Fate.JOINED)
         refused = any(commit.refused for commit in self._commits)
-        doubtful = not told and not refused and any(c.interrupted for c in self._commits)
+        in_doubt = not committed and not refused and any(c.interrupted for c in self._commits)
         self._commits.clear()
         if outcome is Fate.COMMITTED:
             ended.commit()
-        elif doubtful:
-            ended.doubt()
+        elif in_doubt:
+            ended.in_doubt()
         elif outcome is Fate.JOINED:
             ended.join()
         elif outcome is None:
@@ -269,12 +269,12 @@ EVENTS = (
 
 
 def innermost_of(session: Session) -> SessionTransaction | None:
-    """The savepoint or transaction that a session is in."""
+    """Return the savepoint or transaction that a session is in."""
     return session.get_nested_transaction() or session.get_transaction()
 
 
 def boundaries(transaction: SessionTransaction | None) -> Iterator[SessionTransaction]:
-    """A transaction and those around it, outwards, without the insides of flushes."""
+    """Yield a transaction and those around it, outwards, without the insides of flushes."""
     while transaction is not None:
         if transaction.nested or transaction.parent is None:
             yield transaction
@@ -282,7 +282,7 @@ def boundaries(transaction: SessionTransaction | None) -> Iterator[SessionTransa
 
 
 def connections(transaction: SessionTransaction) -> set[Connection]:
-    """The connections that a transaction has used so far."""
+    """Return the connections that a transaction has used so far."""
     if hasattr(transaction, "connections"):
         return {*transaction.connections}
     used = transaction._connections  # noqa: SLF001 - all there is before SQLAlchemy 2.1.7

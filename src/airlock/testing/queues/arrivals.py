@@ -34,7 +34,7 @@ class Arrivals(Looking):
         require(envelope.intent == sent and envelope.id == id_, f"the text is {job.text}")
 
     def test_the_job_is_json(self, harness: QueueHarness) -> None:
-        """As the broker has it: nothing is unpickled in the worker."""
+        """The job in the broker is JSON: the worker unpickles nothing."""
         self.needs("text")
         raw = self.job(harness, Note(unique()), uuid4()).raw
         try:
@@ -45,7 +45,7 @@ class Arrivals(Looking):
     # -- what arrives -----------------------------------------------------------------------------
 
     def test_an_intent_arrives_once_as_it_was(self, harness: QueueHarness) -> None:
-        """It is delivered once, and equal."""
+        """The intent is delivered once, and equal."""
         sent = Note(unique(), "§ 'quoted' \"text\"\n", -7, NOW, Decimal("1.10"), ("a", "b"))
         harness.run()
         report = send(harness, sent)
@@ -73,14 +73,14 @@ class Arrivals(Looking):
         require(self.arrive(harness, sent).id == str(id_), "the handler gets another id")
 
     def test_the_job_has_the_id_of_the_intent(self, harness: QueueHarness) -> None:
-        """What the engine logs and shows is found by the id in the report."""
+        """The id in the report finds what the engine logs and shows."""
         self.needs("ids")
         sent, id_ = Note(unique()), uuid4()
         job = self.job(harness, sent, id_)
         require(job.id == str(id_), f"the job has the id {job.id}, its intent {id_}")
 
     def test_headers_arrive(self, harness: QueueHarness) -> None:
-        """Those of its scope, and follow-ups have them too."""
+        """Headers of the scope arrive, and follow-ups have them too."""
         sent, headers = Late(unique(), 0), {"tenant": "acmé"}
         harness.run()
         send(harness, sent, headers=headers)
@@ -112,7 +112,7 @@ class Arrivals(Looking):
     # -- when -------------------------------------------------------------------------------------
 
     def test_a_delay_is_kept(self, harness: QueueHarness) -> None:
-        """It is delivered after its delay, and not before; or refused, where there is no delay."""
+        """An intent is delivered no earlier than its delay; or refused, where there is no delay."""
         sent, delay, other = Note(unique()), self.delay, Note(unique())
         harness.run()
         send(harness, other)
@@ -130,7 +130,7 @@ class Arrivals(Looking):
         self.stay(harness, sent.label, 1)
 
     def test_follow_ups_leave_after_the_handler(self, harness: QueueHarness) -> None:
-        """What a handler emits goes out when it has come to its end."""
+        """Intents that a handler emits go out when the handler has come to its end."""
         sent = Late(unique(), 0.5)
         harness.run()
         send(harness, sent)

@@ -41,7 +41,7 @@ class Failures(Looking):
     # -- failures ---------------------------------------------------------------------------------
 
     def test_a_failing_handler_makes_a_failed_job(self, harness: QueueHarness) -> None:
-        """It ends where those of the engine do, without follow-ups; others are not held up."""
+        """A failed job ends as the engine's own do, without follow-ups; others are not held up."""
         failing, other = Flaky(unique(), 1000), Note(unique())
         harness.run()
         before = harness.failed()
@@ -52,7 +52,7 @@ class Failures(Looking):
         require(harness.failed() == before + 1, "one handler failed, and more jobs than one")
 
     def test_follow_ups_of_a_failed_attempt_are_dropped(self, harness: QueueHarness) -> None:
-        """Those of the attempt that succeeds go out."""
+        """The follow-ups of the attempt that succeeds go out."""
         self.needs("retries")
         sent = Flaky(unique(), 1)
         harness.run()
@@ -112,17 +112,17 @@ class Failures(Looking):
         self._kept_by_old_workers(harness, New)
 
     def test_a_newer_version_waits_for_a_newer_worker(self, harness: QueueHarness) -> None:
-        """As an unknown kind does."""
+        """The message stays in the queue, as one of an unknown kind does."""
         self._kept_by_old_workers(harness, Changed)
 
     def test_an_intent_without_a_handler_waits_for_a_newer_worker(
         self, harness: QueueHarness
     ) -> None:
-        """As an unknown kind does."""
+        """The message stays in the queue, as one of an unknown kind does."""
         self._kept_by_old_workers(harness, Unhandled)
 
     def test_a_worker_without_a_boundary_keeps_everything(self, harness: QueueHarness) -> None:
-        """Where it cannot be made, no intent is to blame."""
+        """The queue keeps every intent where the boundary cannot be made: no intent is to blame."""
         self._kept_by_old_workers(harness, Note)
 
     together = True
@@ -210,7 +210,7 @@ class Failures(Looking):
             self.stay(harness, sent.label, 1)
 
     def test_a_killed_worker_loses_nothing(self, harness: QueueHarness) -> None:
-        """What it was working on is done by another one; what it emitted until then is discarded."""
+        """Another worker does the work of a killed one; what that one emitted is discarded."""
         self.needs("redelivery")
         sent = Slow(unique(), self.slow)
         harness.run()

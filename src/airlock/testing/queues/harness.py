@@ -141,7 +141,7 @@ class Program:
 
     @property
     def alive(self) -> bool:
-        """True if it runs."""
+        """True if the worker runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, environ: Mapping[str, str]) -> None:

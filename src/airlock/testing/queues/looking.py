@@ -1,4 +1,4 @@
-"""How the checks look at a queue, and how long they wait."""
+"""The ways in which the checks look at a queue, and how long they wait."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ STOP = 12
 
 @intent(kind="airlock.testing.queues.note")
 class Note:
-    """Is written down."""
+    """An intent that its handler writes down."""
 
     label: str
     text: str = ""
@@ -57,14 +57,14 @@ class Note:
 
 @intent(kind="airlock.testing.queues.once")
 class Once:
-    """Its handler emits the same again."""
+    """An intent whose handler emits the same again."""
 
     label: str
 
 
 @intent(kind="airlock.testing.queues.deep")
 class Deep:
-    """Its handler emits another one, one deeper."""
+    """An intent whose handler emits another one, one deeper."""
 
     label: str
     number: int = 0
@@ -72,7 +72,7 @@ class Deep:
 
 @intent(kind="airlock.testing.queues.flaky")
 class Flaky:
-    """Its handler emits a note, then fails the first ``times``."""
+    """An intent whose handler emits a note, then fails the first ``times``."""
 
     label: str
     times: int
@@ -80,7 +80,7 @@ class Flaky:
 
 @intent(kind="airlock.testing.queues.late")
 class Late:
-    """Its handler emits a note, and goes on for a while."""
+    """An intent whose handler emits a note, and goes on for a while."""
 
     label: str
     seconds: float
@@ -88,7 +88,7 @@ class Late:
 
 @intent(kind="airlock.testing.queues.slow")
 class Slow:
-    """Its handler emits a note, and takes long the first time: to be killed in."""
+    """An intent whose handler emits a note, and takes long the first time: to be killed in."""
 
     label: str
     seconds: float
@@ -96,28 +96,28 @@ class Slow:
 
 @intent(kind="airlock.testing.queues.parent")
 class Parent:
-    """Its handler succeeds, and what it emits fails in the worker."""
+    """An intent whose handler succeeds, and emits what fails in the worker."""
 
     label: str
 
 
 @intent(kind="airlock.testing.queues.here")
 class Here:
-    """Is not handed over, and fails."""
+    """An intent that is not handed over, and fails."""
 
     label: str
 
 
 @intent(kind="airlock.testing.queues.new")
 class New:
-    """Is unknown to an old worker."""
+    """An intent that is unknown to an old worker."""
 
     label: str
 
 
 @intent(kind="airlock.testing.queues.unhandled")
 class Unhandled:
-    """Is known to an old worker, which has no handler for it."""
+    """An intent that is known to an old worker, which has no handler for it."""
 
     label: str
 

@@ -1,4 +1,4 @@
-"""What was in flight when a program died, and may have happened: who decides about it."""
+"""Decisions about effects that were in flight when a program died, and may have happened."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Literal
 
 from airlock.dispatch import INLINE, dispatch_of
 from airlock.effects.registry import describe
-from airlock.errors import DeclarationError, MaybeDoneError
+from airlock.errors import DeclarationError, InDoubtError
 from airlock.flushing.engine import Engine
 from airlock.plan.document import Plan
 from airlock.plan.entry import PlanEntry
 from airlock.plan.journal import JournalFile
 
-__all__ = ["MaybeDone", "check_maybe_done", "refuse_doubtful", "settle"]
+__all__ = ["InDoubt", "check_in_doubt", "refuse_in_doubt", "settle"]
 
 Answer = Literal["done", "retry"]
-MaybeDone = Answer | Callable[[PlanEntry], Answer] | None
+InDoubt = Answer | Callable[[PlanEntry], Answer] | None
 """What becomes of effects that may have happened: taken for done, or done (again).
 
 A function is asked about each. None: about those of handlers that are not idempotent nobody has
@@ -24,69 +24,69 @@ decided, so that nothing runs.
 """
 
 
-def check_maybe_done(maybe_done: object) -> None:
+def check_in_doubt(in_doubt: object) -> None:
     """Refuse what decides nothing, before it is needed.
 
     Raises:
         DeclarationError: it is no answer, and no function.
     """
-    if maybe_done not in (None, "done", "retry") and not callable(maybe_done):
+    if in_doubt not in (None, "done", "retry") and not callable(in_doubt):
         raise DeclarationError(
-            f'apply(maybe_done=...) takes "done", "retry", or a function of the entry that returns '
-            f"one of these, not {describe(maybe_done)}."
+            f'apply(in_doubt=...) takes "done", "retry", or a function of the entry that returns '
+            f"one of these, not {describe(in_doubt)}."
         )
 
 
-def settle(plan: Plan, journal: JournalFile, engine: Engine, maybe_done: MaybeDone) -> None:
+def settle(plan: Plan, journal: JournalFile, engine: Engine, in_doubt: InDoubt) -> None:
     """Decide about each effect that was in flight.
 
     Raises:
-        MaybeDoneError: nobody decides.
+        InDoubtError: nobody decides.
         DeclarationError: the answer is no answer.
     """
     decided: list[tuple[int, str, str | None]] = []
-    doubtful = list[PlanEntry]()
+    undecided = list[PlanEntry]()
     for number, entry in _in_flight(plan, journal):
         if _is_idempotent(entry, engine):
             answer: object = "retry"
-        elif maybe_done is None:
-            doubtful.append(entry)
+        elif in_doubt is None:
+            undecided.append(entry)
             continue
         else:
-            answer = maybe_done(entry) if callable(maybe_done) else maybe_done
+            answer = in_doubt(entry) if callable(in_doubt) else in_doubt
         if answer not in ("done", "retry"):
             raise DeclarationError(
-                f'apply(maybe_done=...): the answer to {entry} is "done" or "retry", not {answer!r}.'
+                f'apply(in_doubt=...): the answer to {entry} is "done" or "retry", not {answer!r}.'
             )
         decided.append(
             (number, "delivered", "taken for done")
             if answer == "done"
             else (number, "allowed", None)
         )
-    _refuse(plan, doubtful)
+    _refuse(plan, undecided)
     journal.end(decided)
 
 
-def refuse_doubtful(plan: Plan, journal: JournalFile, engine: Engine) -> None:
+def refuse_in_doubt(plan: Plan, journal: JournalFile, engine: Engine) -> None:
     """Refuse a plan with effects that were in flight, where nobody decides about them.
 
     Raises:
-        MaybeDoneError: it has some.
+        InDoubtError: it has some.
     """
     in_flight = (entry for _, entry in _in_flight(plan, journal))
     _refuse(plan, [entry for entry in in_flight if not _is_idempotent(entry, engine)])
 
 
-def _refuse(plan: Plan, doubtful: list[PlanEntry]) -> None:
-    if doubtful:
-        raise MaybeDoneError(
+def _refuse(plan: Plan, undecided: list[PlanEntry]) -> None:
+    if undecided:
+        raise InDoubtError(
             plan.name,
-            f"was being applied when its program ended, and {len(doubtful)} effect(s) in flight may "
+            f"was being applied when its program ended, and {len(undecided)} effect(s) in flight may "
             "have happened",
-            "Nothing ran now. Look whether they did, then call apply again with maybe_done='done', "
+            "Nothing ran now. Look whether they did, then call apply again with in_doubt='done', "
             "'retry', or a function that decides about each. Handles(..., idempotent=True) lets a "
             "handler be called again without asking.",
-            tuple(f"{entry.index}  {entry}" for entry in doubtful),
+            tuple(f"{entry.index}  {entry}" for entry in undecided),
         )
 
 

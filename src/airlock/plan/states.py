@@ -1,4 +1,4 @@
-"""What the journal is told: which one it is, and in which words."""
+"""The journal of a plan being applied, and the states recorded in it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airlock.errors import JournalError
 from airlock.plan.document import Plan
 from airlock.plan.journal import JournalFile
 
-__all__ = ["journal_of", "said", "state_of"]
+__all__ = ["format_error", "journal_of", "state_of"]
 
 
 @contextmanager
 def journal_of(plan: Plan, path: Path | None) -> Iterator[JournalFile]:
-    """The journal of a plan, while it is applied.
+    """Open the journal of a plan, while it is applied.
 
     Args:
         plan: the plan.
@@ -45,18 +45,18 @@ def journal_of(plan: Plan, path: Path | None) -> Iterator[JournalFile]:
 
 
 def state_of(wave: Wave, position: int, *, pending: str = "pending") -> tuple[str, str | None]:
-    """What the journal says of an effect: its outcome, and the error or what decided."""
+    """Return the state of an effect for the journal: its outcome, and the error or what decided."""
     outcome = Outcome(wave.outcomes[position])
     error = wave.errors.get(position)
     decider = wave.deciders.get(position)
     about = None if decider is None else shown(decider)
     if error is not None:
-        about = said(error)
+        about = format_error(error)
     return pending if outcome is Outcome.PENDING else outcome.word, about
 
 
-def said(error: BaseException) -> str:
-    """An error as text, whatever its ``repr`` does."""
+def format_error(error: BaseException) -> str:
+    """Format an error, whatever its ``repr`` does."""
     try:
         return stable_repr(error).encode(errors="backslashreplace").decode()
     except Exception:  # noqa: BLE001 - it is a user's
