@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 from itertools import takewhile
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -33,7 +34,7 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
-from airlock.scopes.current import here
+from airlock.scopes.current import here, outwards, shared
 from airlock.scopes.enclose import below_enclosures
 
 if TYPE_CHECKING:
@@ -69,9 +70,13 @@ def execute(flush: Flush, wave: Wave, calls: Calls, *, awaits: bool) -> Steps:
     """Deliver a wave: one call after the other, or several at once if the boundary says so."""
     if awaits and flush.engine.concurrency > 1:
         yield _together(flush, wave, calls)
+        return
+    apart = flush.journal is not None
+    steps = Execution(flush, wave, calls, awaits=awaits, apart=apart).steps()
+    if awaits:
+        yield drive(steps)  # here, so that no await goes through the generators of the flush
     else:
-        apart = flush.journal is not None
-        yield from Execution(flush, wave, calls, awaits=awaits, apart=apart).steps()
+        yield from steps
 
 
 async def drive(steps: Steps) -> None:
@@ -114,9 +119,11 @@ class Execution:
         self._apart = apart
         self._count = len(calls.subjects)
         self._iterator: Any = iter(calls.subjects)
+        self._left: Callable[[], int] = self._iterator.__length_hint__  # how many are not reached
         self._undone: set[int] = set()
         self._interrupted = False
         self._outer = here.get()
+        self._enclosed: bool | None = None  # whether an enclosure is around the flush, if known
         self._sink = Sink(self)
         self._awaiting: Sink | None = None
         self._at = -1  # the position for whose attempt `_region` stands
@@ -152,7 +159,7 @@ class Execution:
         for subject in self._iterator:
             try:
                 result = call(subject)
-                if result is not None and isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
                     yield self._awaited(call, subject, result)
                     self._resumed()
             except BaseException as error:
@@ -165,7 +172,7 @@ class Execution:
         for subject, call in pairs:
             try:
                 result = call(subject)
-                if result is not None and isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
                     yield self._awaited(call, subject, result)
                     self._resumed()
             except BaseException as error:
@@ -289,7 +296,7 @@ class Execution:
         each = self._calls.each
         if self._apart or each is None or not self._flush.down:
             return
-        for at in range(self._count - self._iterator.__length_hint__(), self._count):
+        for at in range(self._count - self._left(), self._count):
             if self._flush.is_down(each[at]):
                 each[at] = self._skip
 
@@ -300,7 +307,7 @@ class Execution:
     def _note(self) -> None:
         """Set the outcome of all that was called."""
         wave = self._wave
-        reached = self._count - self._iterator.__length_hint__()
+        reached = self._count - self._left()
         end = reached
         if self._positions is not None:
             end = self._positions[reached - 1] + 1 if reached else 0
@@ -319,7 +326,7 @@ class Execution:
 
     def position(self) -> int:
         """The position of the call that is under way; of a batch, that of its last member."""
-        reached: int = self._count - self._iterator.__length_hint__() - 1
+        reached = self._count - self._left() - 1
         return reached if self._positions is None else self._positions[reached]
 
     def _members(self, position: int) -> Sequence[int]:
@@ -333,8 +340,8 @@ class Execution:
         """
         wave = self._wave
         position = self.position() if cause < 0 else cause
-        tries = wave.tries.get(position, 0) + 1
         if not wave.batches or position not in wave.batches:
+            tries = wave.tries.get(position, 0) + 1
             return (Delivery(wave, position, tries, position not in self._handed),)
         return tuple(Delivery(wave, i, wave.tries.get(i, 0) + 1) for i in wave.batches[position])
 
@@ -358,14 +365,19 @@ class Execution:
             return "the handler that started this"
         return f"the handler of {self._wave.intents[cause]!r}"
 
-    def target(self, sink: Sink) -> Region:
-        """The region that collects what the handler that is running emits.
+    def target(self, sink: Sink, intent: Any = None) -> Region:
+        """Return the region that collects what the handler that is running emits.
+
+        Args:
+            sink: into which it is emitted.
+            intent: what is emitted, for the error; None for a region to be opened.
 
         Raises:
             ClosedRegionError: it runs no more: the next one does, or is awaited.
         """
         if self._awaiting is not None and sink is not self._awaiting:
-            raise ClosedRegionError("anything", sink.described(), "its handler has ended")
+            emitted = "anything" if intent is None else repr(intent)
+            raise ClosedRegionError(emitted, sink.described(), "its handler has ended")
         position = self.position()
         if position != self._at or self._region is None:
             return self._begin_attempt(position)
@@ -384,9 +396,10 @@ class Execution:
 
     def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
         wave, region = self._wave, self._region
-        up = below_enclosures(wave.home(position), self._outer)
-        shared = region is not None and not own and self._may_share(region, up)
-        if region is None or not shared:
+        up = wave.home(position)
+        if self._may_be_enclosed():
+            up = below_enclosures(up, self._outer)
+        if region is None or own or not self._may_share(region, up):
             self._end_attempt(keep=own)
             region = Region(
                 "handler",
@@ -404,6 +417,12 @@ class Execution:
         region.cause = position
         self._at, self._region = position, region
         return region
+
+    def _may_be_enclosed(self) -> bool:
+        """Return False if no enclosure can be in force: the usual case, and fast to tell."""
+        if self._enclosed is None:
+            self._enclosed = any(region.encloses for region in outwards(self._outer))
+        return self._enclosed or bool(shared)
 
     def _may_share(self, region: Region, up: Region) -> bool:
         """Return True if consecutive attempts may emit into one region.
@@ -511,30 +530,23 @@ class Sink(Region):
         return running.home(self.cause)
 
     def close(self, why: str, discarded: object = None) -> None:
-        super().close(why, discarded)
-        Region.up.__set__(self, None)  # type: ignore[misc, union-attr]  # the slot, which it has now
+        Region.close(self, why, discarded)
+        self.up = None  # type: ignore[misc]  # a slot now, and no property
 
     def as_parent(self) -> Region:
         running: Execution = self.running
         return running.parent(self)
 
     def append(self, intent: Any, /) -> None:
-        self._target(intent).append(intent)
+        self.running.target(self, intent).append(intent)
 
     def extend(self, intents: Any, /) -> None:
         intents = list(intents)
         if intents:
-            self._target(intents[0]).extend(intents)
+            self.running.target(self, intents[0]).extend(intents)
 
     def put(self, intent: Any, options: Any) -> None:
-        self._target(intent).put(intent, options)
-
-    def _target(self, intent: Any) -> Region:
-        running: Execution = self.running
-        try:
-            return running.target(self)
-        except ClosedRegionError as late:
-            raise ClosedRegionError(repr(intent), late.region, late.why) from None
+        self.running.target(self, intent).put(intent, options)
 
 
 # -- several at once ------------------------------------------------------------------------------
