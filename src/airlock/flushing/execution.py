@@ -119,7 +119,7 @@ class Execution:
         self._apart = apart
         self._count = len(calls.subjects)
         self._iterator: Any = iter(calls.subjects)
-        self._left: Callable[[], int] = self._iterator.__length_hint__  # how many are not reached
+        self._left: Callable[[], int] = self._iterator.__length_hint__  # type: ignore[attr-defined]  # as that of a list has it
         self._undone: set[int] = set()
         self._interrupted = False
         self._outer = here.get()
