@@ -20,7 +20,7 @@ FULL = (25, 10.0)
 QUICK = (3, 1.0)
 PACKAGES = (
     *("attrs", "dependency-injector", "Django", "starlette", "Flask", "celery"),
-    *("effect", "blinker"),
+    *("effect", "blinker", "cattrs", "msgspec"),
 )
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = document(measured, packages, quick=options.quick)
         options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     _warn(max(load, _load() - 1))
-    show(measured, packages, terminal=sys.stdout.isatty())
+    show(measured, packages)
     return int(any(result.broken for m in measured for result in m.results))
 
 
@@ -64,7 +64,7 @@ def _load() -> float:
 def _warn(load: float) -> None:
     if load > 0.7:
         print(
-            f"the machine was busy (load {load:.1f} without this): times are inflated",
+            f"the machine was busy (load {load:.1f} without this): compare ratios",
             file=sys.stderr,
         )
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-from collections.abc import Awaitable, Callable
-from time import perf_counter
+from collections.abc import Callable
 from typing import Any
 
 import attrs
-from dependency_injector import containers
 
-from airlock import Boundary, HandlesBatch, PolicyLike, Scope, emit, intent
+from airlock import Boundary, PolicyLike, Scope, emit, intent
 from benchmarks.clock import (
     BrokenError,
     Handler,
@@ -52,7 +48,7 @@ def ambient(policy: PolicyLike | None = None) -> Callable[[Handler], Work]:
             with boundary.scope(policy=policy) as scope:
                 for i in range(n):
                     emit(NotifyWarehouse(i))
-            return _told(scope)
+            return reported(scope)
 
         return work
 
@@ -66,7 +62,7 @@ def explicit(handler: Handler) -> Work:
         with boundary.scope() as effects:
             for i in range(n):
                 effects.emit(NotifyWarehouse(i))
-        return _told(effects)
+        return reported(effects)
 
     return work
 
@@ -85,56 +81,11 @@ def limit(handler: Handler) -> Work:
     return work
 
 
-def follow_ups(handler: Handler) -> Work:
-    """``n`` intents, half of them emitted by the handlers of the others."""
-
-    def follow(cause: NotifyWarehouse) -> None:
-        handler(cause)
-        emit(Other(cause.order_id))
-
-    boundary = Boundary({NotifyWarehouse: follow, Other: handler})
-
-    def work(n: int) -> object:
-        with boundary.scope() as scope:
-            for i in range(n // 2):
-                emit(NotifyWarehouse(i))
-        return _told(scope)
-
-    return work
-
-
-def batch(handler: Handler) -> Work:
-    def each(intents: list[NotifyWarehouse]) -> None:
-        handler(intents)
-
-    class Effects(containers.DeclarativeContainer):
-        notify = HandlesBatch(NotifyWarehouse, each)
-
-    boundary = Boundary(Effects())
-
-    def work(n: int) -> object:
-        with boundary.scope() as scope:
-            for i in range(n):
-                emit(NotifyWarehouse(i))
-        return _told(scope)
-
-    return work
-
-
-def _told(scope: Scope) -> Scope:
+def reported(scope: Scope) -> Scope:
     """Outcomes included: the report is read before the clock stops."""
     if not scope.report.counts:
         raise BrokenError("the report is empty")
     return scope
-
-
-def one_call(make: Callable[[Handler], Work]) -> Work:
-    """``proven`` for a batch: one call, with all of them."""
-    sizes = list[int]()
-    make(lambda items: sizes.append(len(items)))(100)
-    if sizes != [100]:
-        raise BrokenError(f"batches of {sizes}, not one of 100")
-    return make(nothing)
 
 
 # -- what takes samples ---------------------------------------------------------------------------
@@ -148,11 +99,6 @@ def flushing(
         return lambda: Sample(per_item(work, n, repeat))
 
     return prepare
-
-
-def flushing_batch(n: int) -> Callable[[], Sample]:
-    work = one_call(batch)
-    return lambda: Sample(per_item(work, n))
 
 
 def emitting(n: int, policy: PolicyLike) -> Sample:
@@ -204,40 +150,3 @@ def closing(depth: int, n: int) -> Sample:
     if len(scopes[0].report.delivered) != n:
         raise BrokenError("not all were delivered")
     return Sample(timed.seconds * 1e6)
-
-
-def awaiting(n: int) -> Sample:
-    return asyncio.run(_timed(_awaited_flush, n))
-
-
-def awaiting_limit(n: int) -> Sample:
-    return asyncio.run(_timed(_awaited_list, n))
-
-
-async def _timed(work: Callable[[int], Awaitable[object]], n: int) -> Sample:
-    """The event loop is running before the clock is started."""
-    gc.collect()
-    start = perf_counter()
-    done = await work(n)
-    spent = perf_counter() - start
-    del done
-    return Sample(spent / n * 1e9)
-
-
-async def _awaited_flush(n: int) -> object:
-    async with Boundary({NotifyWarehouse: _awaited_nothing}).scope() as scope:
-        for i in range(n):
-            emit(NotifyWarehouse(i))
-    return _told(scope)
-
-
-async def _awaited_list(n: int) -> object:
-    handlers = {Stock: _awaited_nothing}
-    buffer = [Stock(i) for i in range(n)]
-    for item in buffer:
-        await handlers[type(item)](item)
-    return buffer
-
-
-async def _awaited_nothing(_: object) -> None:
-    """The async handler of everybody."""

@@ -20,7 +20,7 @@ from benchmarks.measure import Bar, Contender, Row
 Loop = Callable[[Callable[[int], object], int], None]
 """Does something with each of so many ids, in a transaction."""
 
-OURS, THEIRS = "airlock", "transaction.on_commit(partial(...))"
+OURS, THEIRS = "airlock", "Django's on_commit"
 
 
 def rows() -> Iterator[Row]:

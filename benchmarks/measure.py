@@ -25,6 +25,8 @@ class Bar(Enum):
 
     AT_LEAST = "it takes at least this many times as long as airlock"
     AT_MOST = "airlock takes at most this many times as long as it"
+    TIMES_FIRST = "it takes at most this many times as long as the first line"
+    OVER_FIRST = "it takes at most this much longer than the first line"
     VALUE = "its own value is at most this"
 
 
@@ -117,7 +119,16 @@ class Measured:
         """The number that the bar is about; None if it could not be measured."""
         if result.contender.bar is Bar.VALUE:
             return result.median if result.samples else None
+        if result.contender.bar is Bar.OVER_FIRST:
+            return self.difference(result)
         return self.ratio(result)
+
+    def difference(self, result: Result) -> float | None:
+        """The median of the differences to the first contender; None for that one."""
+        if result is self.results[0] or not self.ratios(result):
+            return None
+        pairs = zip(result.values, self.results[0].values, strict=False)
+        return median(its - firsts for its, firsts in pairs)
 
     def ratio(self, result: Result) -> float | None:
         """The median of the ratios; None for the first contender."""

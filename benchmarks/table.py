@@ -5,21 +5,40 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from textwrap import fill, wrap
 from typing import Any
 
 from benchmarks.measure import Bar, Measured, Result, spread
 
-HEAD = ("", "median", "quartiles", "ratio", "bar", "")
-TIMES = "\N{MULTIPLICATION SIGN}"
-SIGNS = {Bar.AT_LEAST: "≥", Bar.AT_MOST: "≤", Bar.VALUE: "≤"}
+HEAD = ("", "median", "quartiles", "beside", "bar", "")
+WIDTHS = (25, 8, 15, 10, 8, 0)
+"""All but the last, which is a word: 80 columns together."""
+WIDTH = 80
+LEGEND = (
+    "beside: 2x, it takes twice as long as the first line of its table; /2, the first line takes "
+    "twice as long as it; +2, it takes 2 more. A bar is about that, or else about the median."
+)
+FORMS = {
+    Bar.AT_LEAST: ">= {}x",
+    Bar.AT_MOST: "<= /{}",
+    Bar.TIMES_FIRST: "<= {}x",
+    Bar.OVER_FIRST: "<= +{}",
+    Bar.VALUE: "<= {}",
+}
 
 
-def show(measured: Sequence[Measured], packages: Mapping[str, str], *, terminal: bool) -> None:
-    """Print a table: with rich on a terminal, if there is rich."""
-    print(", ".join(f"{name} {version}" for name, version in _versions(packages).items()))
-    if not (terminal and _show_rich(measured)):
-        _show_plain(measured)
-    print(summary(measured))
+def show(measured: Sequence[Measured], packages: Mapping[str, str]) -> None:
+    """Print a table for each row, in 80 columns."""
+    print(fill(", ".join(f"{k} {v}" for k, v in _versions(packages).items()), WIDTH))
+    print(fill(LEGEND, WIDTH))
+    for m in measured:
+        print("\n" + fill(f"[{m.row.key}] {m.row.title}; {m.row.unit}", WIDTH))
+        for row in [HEAD, *(_cells(m, result) for result in m.results)]:
+            print(_line(row))
+        for result in m.results:
+            if note := _note(result):
+                print(fill(note, WIDTH, initial_indent="    ", subsequent_indent="    "))
+    print("\n" + summary(measured))
 
 
 def summary(measured: Sequence[Measured]) -> str:
@@ -30,18 +49,18 @@ def summary(measured: Sequence[Measured]) -> str:
 
 
 def _cells(measured: Measured, result: Result) -> tuple[str, ...]:
-    name = f"  {result.contender.name}"
-    bar = _bar(result)
+    name, bar, verdict = result.contender.name, _bar(result), measured.verdict(result)
     if result.missing or result.broken:
-        return name, result.missing or result.broken, "", "", bar, measured.verdict(result)
-    low, high = result.quartiles
+        return name, result.missing or result.broken, "", "", bar, verdict
+    digits = measured.row.digits
+    low, high = (_number(value, digits) for value in result.quartiles)
     return (
         name,
-        _number(result.median, measured.row.digits),
-        " to ".join(_number(value, measured.row.digits) for value in (low, high)),
-        _ratio(measured, result),
+        _number(result.median, digits),
+        f"{low}-{high}",
+        _beside(measured, result),
         bar,
-        measured.verdict(result),
+        verdict,
     )
 
 
@@ -52,79 +71,32 @@ def _note(result: Result) -> str:
 
 def _bar(result: Result) -> str:
     bar = result.contender.bar
-    return "" if bar is None else f"{SIGNS[bar]} {result.contender.limit:g}"
+    return "" if bar is None else FORMS[bar].format(f"{result.contender.limit:,g}")
 
 
-def _ratio(measured: Measured, result: Result) -> str:
-    ratios = measured.ratios(result)
-    if not ratios:
+def _beside(measured: Measured, result: Result) -> str:
+    ratio, difference = measured.ratio(result), measured.difference(result)
+    if ratio is None or difference is None or result.contender.bar is Bar.VALUE:
         return ""
-    number = _times(measured, result)
-    return (
-        f"airlock {number} {TIMES}"
-        if result.contender.bar is Bar.AT_MOST
-        else f"{number} {TIMES} airlock"
-    )
-
-
-def _times(measured: Measured, result: Result) -> str:
-    number = measured.ratio(result) or 0.0
-    return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    if result.contender.bar is Bar.OVER_FIRST:
+        return f"{'+' if difference >= 0 else ''}{_number(difference, measured.row.digits)}"
+    number = f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
+    return f"/{number}" if result.contender.bar is Bar.AT_MOST else f"{number}x"
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.{digits}f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.{digits}f}"
 
 
-def _show_plain(measured: Sequence[Measured]) -> None:
-    rows = [_cells(m, result) for m in measured for result in m.results]
-    widths = [
-        max(len(row[i]) for row in [HEAD, *rows] if i != 1 or row[2]) for i in range(len(HEAD))
-    ]
-    for m in measured:
-        print(f"\n[{m.row.key}] {m.row.title}; {m.row.unit}")
-        for row in [HEAD, *(_cells(m, result) for result in m.results)]:
-            print(_line(row, widths))
-        for result in m.results:
-            if note := _note(result):
-                print(f"    {note}")
-    print()
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    name, value, *rest = row
-    if row[1] and not row[2]:  # not a number, but why there is none
-        return f"{name:<{widths[0]}}  {value}  {'  '.join(rest[2:])}".rstrip()
-    cells = [f"{cell:<{width}}" for cell, width in zip(rest, widths[2:], strict=True)]
-    return "  ".join([f"{name:<{widths[0]}}", f"{value:>{widths[1]}}", *cells]).rstrip()
-
-
-def _show_rich(measured: Sequence[Measured]) -> bool:
-    try:
-        from rich import box  # noqa: PLC0415  # after the measurements, which it would weigh on
-        from rich.console import Console  # noqa: PLC0415
-        from rich.markup import escape  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-    except ImportError:
-        return False
-    colors = {"holds": "green", "missed": "red", "not measured": "yellow"}
-    console = Console(highlight=False)
-    for m in measured:
-        title = f"[b]{escape(m.row.title)}[/b]; {m.row.unit}  [dim]--only {m.row.key}[/dim]"
-        table = Table(*HEAD, box=box.SIMPLE_HEAD)
-        for i, column in enumerate(table.columns):
-            column.justify = "right" if i == 1 else "left"
-            column.no_wrap = i != 0
-        for result in m.results:
-            *cells, verdict = map(escape, _cells(m, result))
-            color = colors.get(verdict, "default")
-            table.add_row(*cells, f"[{color}]{verdict}[/{color}]")
-        console.print(title)
-        console.print(table)
-        for result in m.results:
-            if note := _note(result):
-                console.print(f"    [dim]{escape(note)}[/dim]")
-    return True
+def _line(row: Sequence[str]) -> str:
+    """Return one line; more if the name, or the reason why there is no number, is long."""
+    name, value, *rest, verdict = row
+    if value and not rest[0]:
+        return fill(f"{name}: {value}  {verdict}", WIDTH, subsequent_indent="    ")
+    *above, last = wrap(name, WIDTHS[0], initial_indent="  ", subsequent_indent="    ") or [""]
+    cells = [f"{cell:<{width}}" for cell, width in zip(rest, WIDTHS[2:], strict=False)]
+    line = " ".join([f"{last:<{WIDTHS[0]}}", f"{value:>{WIDTHS[1]}}", "", *cells, verdict])
+    return "\n".join([*above, line.rstrip()])
 
 
 def _versions(packages: Mapping[str, str]) -> dict[str, str]:
@@ -162,6 +134,8 @@ def _object(measured: Measured, result: Result) -> dict[str, Any]:
     made |= {"median": result.median, "quartiles": result.quartiles, "values": result.values}
     made["note"] = result.note
     ratios = measured.ratios(result)
+    if result.contender.bar is Bar.OVER_FIRST:
+        made["difference"] = measured.difference(result)
     if ratios:
         of = "airlock/contender" if contender.bar is Bar.AT_MOST else "contender/airlock"
         made["ratio"] = {"of": of, "median": measured.ratio(result), "quartiles": spread(ratios)}

@@ -15,6 +15,7 @@ from airlock import Allow, Boundary, Drop, Hold, Limit, Refuse
 from airlock.errors import (
     ClosedRegionError,
     EmittedInPolicyError,
+    FlushError,
     NoScopeError,
     PolicyError,
     RefusedError,
@@ -209,6 +210,45 @@ def test_an_enclosure_of_the_process_drops_in_threads_where_no_scope_is_open() -
             pool.submit(airlock.emit, SendEmail()).result()
         with airlock.enclose(Drop(), process=True):
             pool.submit(airlock.emit, SendEmail()).result()
+
+
+def test_an_enclosure_of_the_process_holds_for_handlers_while_it_is_in_force() -> None:
+    """Also if another thread opens and ends it between two handlers of one flush."""
+    enclosure = ExitStack()
+    elsewhere = ThreadPoolExecutor(1)
+
+    def follow(cause: NotifyWarehouse) -> None:
+        if cause.order_id == 2:
+            block = airlock.enclose(Drop(SendEmail), process=True)
+            elsewhere.submit(enclosure.enter_context, block).result()
+        elif cause.order_id == 4:
+            elsewhere.submit(enclosure.close).result()
+        airlock.emit(SendEmail(f"{cause.order_id}@example.org"))
+
+    boundary = Boundary({NotifyWarehouse: follow, SendEmail: ignore})
+    with elsewhere, boundary.scope() as effects:
+        for order_id in range(1, 5):
+            effects.emit(NotifyWarehouse(order_id))
+    assert effects.report.dropped == [SendEmail(f"{i}@example.org") for i in (2, 3)]
+    assert effects.report.delivered[4:] == [SendEmail(f"{i}@example.org") for i in (1, 4)]
+
+
+def test_an_enclosure_around_a_flush_holds_for_what_each_handler_emits() -> None:
+    """Also if what the handlers run for was emitted before it opened."""
+    reached = False
+
+    def follow(cause: NotifyWarehouse) -> None:
+        if not reached:
+            raise Broken
+        airlock.emit(SendEmail(f"{cause.order_id}@example.org"))
+
+    shop = Boundary({NotifyWarehouse: follow, SendEmail: ignore})
+    with pytest.raises(FlushError), shop.scope() as effects:
+        airlock.emit_all(NotifyWarehouse(order_id) for order_id in range(3))
+    reached = True
+    with airlock.enclose(Drop(SendEmail)):
+        report = effects.report.resume()
+    assert report.dropped == [SendEmail(f"{i}@example.org") for i in range(3)]
 
 
 def test_an_enclosure_drops_nothing_of_a_scope_that_is_over() -> None:

@@ -10,9 +10,10 @@ emits, and those of consecutive handlers share one where nobody can see the diff
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 from itertools import takewhile
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -34,7 +35,7 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
-from airlock.scopes.current import here, shared
+from airlock.scopes.current import here, outwards, shared
 from airlock.scopes.enclose import landing, unknown
 from airlock.scopes.tasks import cancelling
 
@@ -71,9 +72,13 @@ def execute(flush: Flush, wave: Wave, calls: Calls, *, awaits: bool) -> Steps:
     """Deliver a wave: one call after the other, or several at once if the boundary has ``concurrency``."""
     if awaits and flush.engine.concurrency > 1:
         yield _together(flush, wave, calls)
+        return
+    apart = flush.journal is not None
+    steps = Execution(flush, wave, calls, awaits=awaits, apart=apart).steps()
+    if awaits:
+        yield drive(steps)  # here, so that no await goes through the generators of the flush
     else:
-        apart = flush.journal is not None
-        yield from Execution(flush, wave, calls, awaits=awaits, apart=apart).steps()
+        yield from steps
 
 
 async def drive(steps: Steps) -> None:
@@ -116,9 +121,11 @@ class Execution:
         self._apart = apart
         self._count = len(calls.subjects)
         self._iterator: Any = iter(calls.subjects)
+        self._left: Callable[[], int] = self._iterator.__length_hint__  # type: ignore[attr-defined]  # as that of a list has it
         self._undone: set[int] = set()
         self._interrupted = False
         self._outer = here.get()
+        self._enclosed: bool | None = None  # whether an enclosure is around the flush, if known
         self._sink = Sink(self)
         self._awaiting: Sink | None = None
         self._at = -1  # the position for whose attempt `_region` stands
@@ -158,7 +165,7 @@ class Execution:
         for subject in self._iterator:
             try:
                 result = call(subject)
-                if result is not None and isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
                     yield self._awaited(call, subject, result)
                     self._resumed()
             except BaseException as error:
@@ -171,7 +178,7 @@ class Execution:
         for subject, call in pairs:
             try:
                 result = call(subject)
-                if result is not None and isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
                     yield self._awaited(call, subject, result)
                     self._resumed()
             except BaseException as error:
@@ -295,7 +302,7 @@ class Execution:
         each = self._calls.each
         if self._apart or each is None or not self._flush.down:
             return
-        for at in range(self._count - self._iterator.__length_hint__(), self._count):
+        for at in range(self._count - self._left(), self._count):
             if self._flush.is_down(each[at]):
                 each[at] = self._skip
 
@@ -306,7 +313,7 @@ class Execution:
     def _note(self) -> None:
         """Set the outcome of all that was called."""
         wave = self._wave
-        reached = self._count - self._iterator.__length_hint__()
+        reached = self._count - self._left()
         end = reached
         if self._positions is not None:
             end = self._positions[reached - 1] + 1 if reached else 0
@@ -328,7 +335,7 @@ class Execution:
     def position(self) -> int:
         """Return the position of the call that is under way; of a batch, that of its last member."""
         # The iterator of a list knows how much is left: nothing is counted for each intent.
-        reached: int = self._count - self._iterator.__length_hint__() - 1
+        reached = self._count - self._left() - 1
         return reached if self._positions is None else self._positions[reached]
 
     def _members(self, position: int) -> Sequence[int]:
@@ -342,8 +349,8 @@ class Execution:
         """
         wave = self._wave
         position = self.position() if cause < 0 else cause
-        tries = wave.tries.get(position, 0) + 1
         if not wave.batches or position not in wave.batches:
+            tries = wave.tries.get(position, 0) + 1
             return (Delivery(wave, position, tries, position not in self._handed),)
         return tuple(Delivery(wave, i, wave.tries.get(i, 0) + 1) for i in wave.batches[position])
 
@@ -367,14 +374,19 @@ class Execution:
             return "the handler that started this"
         return f"the handler of {self._wave.intents[cause]!r}"
 
-    def target(self, sink: Sink) -> Region:
+    def target(self, sink: Sink, intent: Any = None) -> Region:
         """Return the region that collects what the handler that is running emits.
+
+        Args:
+            sink: into which it is emitted.
+            intent: what is emitted, for the error; None for a region to be opened.
 
         Raises:
             ClosedRegionError: it runs no more: the next one does, or is awaited.
         """
         if self._awaiting is not None and sink is not self._awaiting:
-            raise ClosedRegionError("anything", sink.described(), "its handler has ended")
+            emitted = "anything" if intent is None else repr(intent)
+            raise ClosedRegionError(emitted, sink.described(), "its handler has ended")
         position = self.position()
         if position != self._at or self._region is None:
             return self._begin_attempt(position)
@@ -393,9 +405,10 @@ class Execution:
 
     def _begin_attempt(self, position: int, *, own: bool = False) -> Region:
         wave, region = self._wave, self._region
-        up = self._below_enclosures(wave.home(position))
-        shared = region is not None and not own and self._may_share(region, up)
-        if region is None or not shared:
+        up = wave.home(position)
+        if self._may_be_enclosed():
+            up = self._below_enclosures(up)
+        if region is None or own or not self._may_share(region, up):
             self._end_attempt(keep=own)
             region = Region(
                 "handler",
@@ -426,6 +439,12 @@ class Execution:
         for enclosure in reversed(held[2]):
             region = landing(enclosure, region)
         return region
+
+    def _may_be_enclosed(self) -> bool:
+        """Return False if no enclosure can be in force: the usual case, and fast to tell."""
+        if self._enclosed is None:
+            self._enclosed = any(region.encloses for region in outwards(self._outer))
+        return self._enclosed or bool(shared)
 
     def _may_share(self, region: Region, up: Region) -> bool:
         """Return True if consecutive attempts may emit into one region.
@@ -557,7 +576,7 @@ class Sink(_Bare):
     def close(self, why: str, discarded: object = None) -> None:  # noqa: ARG002 - it holds nothing
         self.why = why
         self.__class__ = ClosedSink  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # a state
-        Region.up.__set__(self, None)  # type: ignore[misc, union-attr]  # the slot, which it has now
+        self.up = None  # type: ignore[misc]  # a slot now, and no property
 
     def as_parent(self) -> Region:
         running: Execution = self.running
@@ -568,22 +587,15 @@ class Sink(_Bare):
         return running.target(self)
 
     def append(self, intent: Any, /) -> None:
-        self._target(intent).append(intent)
+        self.running.target(self, intent).append(intent)
 
     def extend(self, intents: Any, /) -> None:
         intents = list(intents)
         if intents:
-            self._target(intents[0]).extend(intents)
+            self.running.target(self, intents[0]).extend(intents)
 
     def put(self, intent: Any, options: Any) -> None:
-        self._target(intent).put(intent, options)
-
-    def _target(self, intent: Any) -> Region:
-        running: Execution = self.running
-        try:
-            return running.target(self)
-        except ClosedRegionError as late:
-            raise ClosedRegionError(repr(intent), late.region, late.why) from None
+        self.running.target(self, intent).put(intent, options)
 
 
 class ClosedSink(_Bare, ClosedRegion):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Generator, Hashable, Iterator, Sequence
 from inspect import isawaitable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from airlock.flushing.flush import Flush
 
 __all__ = ["Positions", "Work", "arrange", "resolve"]
+
+T = TypeVar("T")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -242,12 +244,12 @@ def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handle
 def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
     """Return a call whose attempts the observers are called for."""
     observers = flush.observers
-    ends = observers.watch_ends
+    current, started, ends = here.get, observers.started, observers.watch_ends
 
     def watched(subject: Any) -> object:
-        under_way: Runs | None = here.get().running
+        under_way: Runs | None = current().running
         deliveries = (under_way or running()).deliveries()
-        observers.started(deliveries)
+        started(deliveries)
         try:
             result = call(subject)
             if result is not None and isawaitable(result):
@@ -356,23 +358,20 @@ def arrange(
     whole = range(len(wave.intents)) if positions is None else positions
     if overrides is None and len(classes) == 1:
         work = flush.works.get(next(iter(classes)))
+        subjects = wave.intents if positions is None else [wave.intents[i] for i in positions]
         if work is not None and not work.batch:
-            subjects = wave.intents if positions is None else [wave.intents[i] for i in positions]
             handed = () if work.dispatch is INLINE else whole
             return Calls(subjects, positions, work.call, None, handed)
         if work is not None and wave.uniform:
-            wave.batches.update(_cut(work, whole))
-            batches = wave.batches.values()
-            subjects = [[wave.intents[member] for member in batch] for batch in batches]
-            return Calls(subjects, list(wave.batches), work.call, None)
+            wave.batches.update((members[-1], members) for members in _cut(work, whole))
+            return Calls(list(_cut(work, subjects)), list(wave.batches), work.call, None)
     return _Arrangement(flush, wave, overrides, awaits=awaits).calls(whole)
 
 
-def _cut(work: Work, members: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+def _cut(work: Work, members: Sequence[T]) -> Iterator[Sequence[T]]:
     size = (work.binding and work.binding.size) or max(len(members), 1)
     for start in range(0, len(members), size):
-        batch = members[start : start + size]
-        yield batch[-1], batch
+        yield members[start : start + size]
 
 
 class _Arrangement:
@@ -437,7 +436,8 @@ class _Arrangement:
                 headers = binding is None or not binding.mix_headers
                 groups.setdefault((binding, wave.batch_key(i, headers=headers)), []).append(i)
         for members in groups.values():
-            yield from _cut(works[type(wave.intents[members[0]])], members)
+            for batch in _cut(works[type(wave.intents[members[0]])], members):
+                yield batch[-1], batch
 
     def _overridden(self, link: Link, cls: type[Any]) -> Handler:
         """Return the call of the intents of a class under some overrides."""
