@@ -103,4 +103,4 @@ __all__ = [
 for _name in __all__:
     if isinstance(globals()[_name], type | FunctionType):
         globals()[_name].__module__ = "airlock"  # where it is found, whatever room it is made in
-del _name, FunctionType
+del FunctionType

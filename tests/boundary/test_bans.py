@@ -25,6 +25,7 @@ from airlock import (
     RetryPolicy,
     Scope,
 )
+from airlock.errors import ScopeOrderError
 from airlock.integrations.sqlite3 import connect, on_commit
 from tests.boundary.vocabulary import AuditEntry, Broken, NotifyWarehouse, OrderPlaced, SendEmail
 
@@ -227,7 +228,7 @@ def test_a_ban_of_the_process_that_begins_during_a_flush_reaches_the_handlers_af
 
     with Boundary({OrderPlaced: place, SendEmail: mailed.append}).scope() as effects:
         effects.emit_all([OrderPlaced(1), OrderPlaced(2), OrderPlaced(3)])
-    with ThreadPoolExecutor(1) as pool, pytest.raises(airlock.errors.ScopeOrderError):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ScopeOrderError):
         pool.submit(bans[0].__exit__, None, None, None).result()
     assert mailed == [SendEmail("1")]
 

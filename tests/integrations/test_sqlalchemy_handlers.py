@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 import airlock
-from airlock import Boundary, FlushError, Report, intent
+from airlock import Boundary, FlushError, Report, Scope, intent
 from airlock.integrations.sqlalchemy import on_commit
 from tests.integrations.services import postgresql
 
@@ -89,13 +89,14 @@ def test_a_unit_of_work_serves_a_command_and_its_follow_ups(engine: Any) -> None
                 raise SurpriseError
 
     boundary = Boundary({Allocate: allocate, Allocated: lambda note: allocated.append(note.n)})
+    scopes = list[Scope]()
     with suppress(FlushError), unit_of_work() as session:
-        effects = airlock.current()
+        scopes.append(airlock.current())
         session.execute(insert(rows).values(n=100))
         for n, end in enumerate(ENDS):
             airlock.emit(Allocate(n, end))
         session.commit()
-    judge(engine, allocated, effects.report)
+    judge(engine, allocated, scopes[0].report)
 
 
 def test_so_does_an_async_one(engine: Any, url: str) -> None:
@@ -127,14 +128,15 @@ def test_so_does_an_async_one(engine: Any, url: str) -> None:
     boundary = Boundary({Allocate: allocate, Allocated: note})
 
     async def main() -> Report:
+        scopes = list[Scope]()
         with suppress(FlushError):
             async with unit_of_work() as session:
-                effects = airlock.current()
+                scopes.append(airlock.current())
                 await session.execute(insert(rows).values(n=100))
                 for n, end in enumerate(ENDS):
                     airlock.emit(Allocate(n, end))
                 await session.commit()
         await awaited.dispose()
-        return effects.report
+        return scopes[0].report
 
     judge(engine, allocated, asyncio.run(main()))

@@ -322,8 +322,9 @@ def test_what_an_interrupted_resume_left_stays_within_reach(concurrency: int) ->
 
         notes: list[int] = []
         boundary = plain(notes, fetch) if concurrency == 1 else at_once(notes, fetch)
+        effects = boundary.scope()
         with pytest.raises(FlushError) as raised:
-            async with boundary.scope() as effects:
+            async with effects:
                 effects.emit_all(map(Fetch, range(1, 5)))
         report = raised.value.report
         up.append(True)

@@ -48,11 +48,11 @@ class Journal(Protocol):
     """
 
     def begin(self, wave: Wave, positions: Sequence[int], /) -> None:
-        """Called before a handler is called for some intents."""
+        """Write down that a handler is about to be called for some intents."""
         ...
 
     def end(self, wave: Wave, positions: Sequence[int], /) -> None:
-        """Called after it; the wave has the outcomes. Not called after an interruption."""
+        """Write down what became of them, which the wave has. Not called after an interruption."""
         ...
 
 

@@ -36,7 +36,7 @@ class Override:
 
 
 def checked_overrides(overrides: Mapping[Any, Any]) -> Mapping[type[Any], Override]:
-    """Overrides by intent type.
+    """Return overrides by intent type.
 
     Raises:
         DeclarationError: a key is not an intent class.

@@ -127,8 +127,9 @@ class enclose:  # noqa: N801 - used like a function, `with airlock.enclose(...)`
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Literal[False]:
-        if self._shared and self._block.region in shared:
-            shared.remove(self._block.region)
+        region = self._block.region
+        if region is not None and region in shared:
+            shared.remove(region)
         return self._block.__exit__(kind, error, trace)
 
 

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 
 import airlock
 from airlock import AirlockError, Drop, EffectBuffer, Scope
-from airlock.errors import SettingError
+from airlock.errors import ScopeOrderError, SettingError
 from airlock.integrations.asgi import EffectsMiddleware
 from airlock.integrations.fastapi import Effects, Emits, effects_of
 from tests.integrations.asgi.vocabulary import Note, Notes, Receipt, get
@@ -246,6 +246,6 @@ async def test_nothing_escapes_the_policy_of_a_dependency_that_is_a_plain_genera
         effects.emit(Note("past the policy"))
 
     app.get("/")(aview if asynchronous else view)
-    with pytest.raises(airlock.errors.ScopeOrderError, match="async def"):
+    with pytest.raises(ScopeOrderError, match="async def"):
         await get(app, "/", raises=True)
     assert notes.log == []

@@ -54,7 +54,7 @@ def headers() -> Iterator[list[Any]]:
 @pytest.fixture
 def invoice(shop: Shop) -> Any:
     class OfATenant(shop.app.Task):  # type: ignore[name-defined,misc]  # made by the app
-        def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # as people write it
             given = options.pop("headers", None) or {}
             stamped = {**given, "tenant": getattr(LOCAL, "tenant", "public")}
             return super().apply_async(args, kwargs, headers=stamped, **options)

@@ -57,7 +57,7 @@ WATCHED = (
 
 
 def transactions_of(connection: BaseDatabaseWrapper) -> Transactions:
-    """The transactions of a connection, which is watched from the first time on."""
+    """Return the transactions of a connection, which is watched from the first time on."""
     found: Transactions | None = vars(connection).get(KEY)
     if found is not None:
         return found
@@ -105,7 +105,7 @@ class Transactions:
         self._ended: list[Callable[[], None]] = []  # not told yet
 
     def current(self, connection: BaseDatabaseWrapper) -> Segment | None:
-        """The segment of the innermost savepoint or transaction; None in autocommit mode."""
+        """Return the segment of the innermost savepoint or transaction; None in autocommit mode."""
         if connection.in_atomic_block:
             if connection.closed_in_transaction:
                 return LOST
@@ -193,7 +193,7 @@ class Transactions:
     def set_autocommit(
         self, connection: BaseDatabaseWrapper, call: Callable[..., None], *args: Any, **options: Any
     ) -> None:
-        """The end of an outermost ``atomic()``: in it, Django calls back."""
+        """Note the end of an outermost ``atomic()``: in it, Django calls back."""
         try:
             call(*args, **options)
         except BaseException as error:  # of the callback of another
@@ -210,7 +210,7 @@ class Transactions:
     def executed(
         self, connection: BaseDatabaseWrapper, execute: Callable[..., Any], sql: Any, *rest: Any
     ) -> Any:
-        """A statement, which may end the transaction although Django did not."""
+        """Note a statement, which may end the transaction although Django did not."""
         if self._levels[self._base].segment is not None:
             if in_transaction(connection):
                 self._begun = True
@@ -236,21 +236,21 @@ class Transactions:
         self._tell()
 
     def lost(self) -> None:
-        """The connection was closed, or thrown away."""
+        """Note that the connection was closed, or dropped."""
         self._over(committed=False)
         self._tell()
 
     # -- what comes of it -------------------------------------------------------------------------
 
     def _over(self, *, committed: bool) -> None:
-        """The transaction of the database is over, and no savepoint is left."""
+        """Note that the transaction of the database is over, and no savepoint is left."""
         self._end(committed=committed)
         self._levels = [Level()]
         if self._manual:  # else Django is in the midst of it
             self._tell()
 
     def _end(self, *, committed: bool) -> None:
-        """What was emitted so far has its fate."""
+        """Decide about what was emitted so far."""
         base = self._levels[self._base]
         if base.segment is not None:
             self._ended.append(base.segment.commit if committed else base.segment.roll_back)
