@@ -100,7 +100,7 @@ def test_everything_can_be_said() -> None:
         ({"NO_SCOPE": "ignore"}, "'NO_SCOPE' is 'ignore'. Choose 'raise', 'run' or 'drop'."),
         ({"NO_SCOPE": ["run"]}, "'NO_SCOPE' is ['run']"),
         ({"COMMANDS": "drop"}, "'COMMANDS' is"),
-        ({"COMMANDS": {"loaddata": "skip"}}, "says 'skip' for 'loaddata'"),
+        ({"COMMANDS": {"loaddata": "skip"}}, "has 'skip' for 'loaddata'"),
         ({"COMMANDS": {"loaddata": "plan:x"}}, "airlock run --plan FILE -- manage.py loaddata"),
         ({"SLOW": 100}, "Give a timedelta"),
     ],

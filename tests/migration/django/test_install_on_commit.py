@@ -432,7 +432,7 @@ def test_observing_names_the_sites_that_would_read_something_else(
     rows = [*observed.observations]
     assert sum(row.changed for row in rows) == changed
     assert all(HERE in row.site and row.harm == row.changed for row in rows)
-    told = f"{changed} that would have read what has changed by then"
+    told = f"{changed} that would read something else by then"
     assert (told in observed.summary()) is bool(changed)
     assert ("changed" in str(observed.observations).splitlines()[0]) is bool(changed)
 
