@@ -84,6 +84,11 @@ def test_the_page_that_teaches_the_contract_passes_it(tmp_path: Path) -> None:
 
 
 LOSES = 'taken.rename(taken.with_suffix(".job"))'
+STOPS = """\
+        stopped = []
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+        while not stopped:
+"""
 
 
 def test_an_engine_that_forks_and_gives_nothing_to_another_worker_is_found(tmp_path: Path) -> None:
@@ -92,6 +97,10 @@ def test_an_engine_that_forks_and_gives_nothing_to_another_worker_is_found(tmp_p
     assert LOSES in shown["shelf.py"]
     assert "def run(" in shown["shelf.py"]
     shelf = shown["shelf.py"].replace(LOSES, "pass").replace("def run(", "def run_here(")
+    assert "        while True:\n" in shelf
+    shelf = shelf.replace(
+        "        while True:\n", STOPS
+    )  # with no job in hand, or it would lose it
     forks = """
     def run(self, job, file):
         if pid := os.fork():
@@ -104,7 +113,7 @@ def test_an_engine_that_forks_and_gives_nothing_to_another_worker_is_found(tmp_p
     test = "class TestShelf(QueueContract):\n    patience, quiet, slow = 20, 0.2, 3"
     assert "class TestShelf(QueueContract):" in shown["test_shelf.py"]
     changed = {
-        "shelf.py": "import os\n" + shelf + forks,
+        "shelf.py": "import os\nimport signal\n" + shelf + forks,
         "test_shelf.py": shown["test_shelf.py"].replace("class TestShelf(QueueContract):", test),
     }
     ran = contract({**shown, **changed}, tmp_path)
