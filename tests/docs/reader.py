@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from docs.shown import files, written
+from docs.shown import blocks, files, written
 
-__all__ = ["DOCS", "Reader"]
+__all__ = ["DOCS", "Reader", "free_port", "post", "until"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -43,6 +48,10 @@ class Reader:
             raise LookupError(f"{self.path.name} shows no {', '.join(sorted(missing))}")
         written(shown, str(self.folder))
         return shown
+
+    def save_program(self, name: str) -> None:
+        """Save the ``python`` blocks of the page as one file, without those that it does not show."""
+        self.write(name, "\n\n".join(blocks(str(self.path))))
 
     def write(self, name: str, text: str) -> None:
         """Write a file that a page takes for granted."""
@@ -84,3 +93,58 @@ class Reader:
                 printed = self.types(line.removeprefix("$ "))
                 text += f"{line}\n" + "".join(f"{s.rstrip()}\n" for s in printed.splitlines())
         return text
+
+    @contextmanager
+    def running(self, command: str) -> Iterator[Callable[[], str]]:
+        """Run a command, such as a server, while the block does; yields what it has printed so far."""
+        log = self.folder / "output.txt"
+        with log.open("w") as output:
+            program = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.folder,
+                env=self.environ | {"PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield log.read_text
+        finally:
+            program.terminate()
+            program.wait()
+
+
+def until(holds: Callable[[], object], what: Callable[[], str]) -> None:
+    """Wait until something holds.
+
+    Args:
+        holds: asked again and again.
+        what: describes the state, for the failure.
+
+    Raises:
+        AssertionError: it does not hold after a minute.
+    """
+    deadline = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(what())
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return the number of a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def post(url: str) -> tuple[int, str]:
+    """Return status and text of the answer to a POST; a status of 0 where nobody listens."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except urllib.error.URLError:
+        return 0, ""
