@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import attrs
 
 __all__ = [
+    "UNIONS",
     "Field",
     "Unresolved",
     "bare",
@@ -31,6 +33,8 @@ __all__ = [
     "resolved",
     "substituted",
 ]
+
+UNIONS = (typing.Union, types.UnionType)
 
 
 @attrs.frozen
