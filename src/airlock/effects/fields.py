@@ -191,7 +191,7 @@ def bare(hint: Any, seen: set[Any] | None = None) -> Any:
 
 
 _MOST_NAMES = 100
-"""How many names a type may have, one for the other, before it is taken for one without end."""
+"""Number of names, one for the other, from which a type counts as one without end."""
 
 
 def is_alias(hint: Any) -> bool:

@@ -184,7 +184,7 @@ OURS: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     Options: _options,
     Intent: intents,
 }
-"""What Hypothesis makes of these, in ``st.from_type`` too."""
+"""Strategies of airlock's own types, for ``st.from_type`` too."""
 
 
 def _registered(kind: Any) -> bool:
@@ -207,15 +207,15 @@ EXACT: dict[Any, tuple[SearchStrategy[Any], SearchStrategy[Any]]] = {
     Decimal: (st.decimals(), st.decimals(allow_nan=False, allow_infinity=False)),
     dt.datetime: (st.datetimes(), MOMENTS),
 }
-"""What Hypothesis makes, and what is made in its place."""
+"""The strategy of Hypothesis, and the strategy in its place."""
 ANYTHING = st.none() | st.booleans() | st.integers() | st.text()
 HASHABLE = {
     **dict.fromkeys((abc.Sequence, abc.Collection, abc.Iterable, abc.Reversible), tuple),
     abc.Set: frozenset,
 }
-"""Which collection is made where the annotation leaves it open."""
+"""Collections that stand for abstract ones."""
 NESTED = 2
-"""How many classes may be in each other before one of them is in itself no more."""
+"""Number of nested classes from which a class is no longer nested in itself."""
 
 
 class UnknownTypeError(Exception):
