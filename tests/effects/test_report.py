@@ -383,7 +383,7 @@ def test_a_report_is_resumed_once(report: Report) -> None:
         report.resume()
     assert caught.value.report is not None
     assert caught.value.report.failed == [Notify(3)]
-    with pytest.raises(ResumeError, match="resumed before"):
+    with pytest.raises(ResumeError):
         report.resume()
 
 

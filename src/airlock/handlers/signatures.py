@@ -1,4 +1,4 @@
-"""Whether a handler, its dependencies and its intent fit: looked at when they are declared."""
+"""Signatures of handlers, dependencies and intents, checked when they are declared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the transactions of a Django connection.
+"""Outcomes of the transactions of a Django connection.
 
 Django calls back after a commit. It says nothing of a rollback, which drops the callbacks; one that
 raises costs those after it their turn; and there are callbacks in ``atomic()`` only. So the methods
@@ -286,7 +286,7 @@ class Transactions:
     # -- in a TestCase ----------------------------------------------------------------------------
 
     def _under_test(self, connection: BaseDatabaseWrapper) -> bool:
-        """Whether the code under test is in an ``atomic()`` of its own."""
+        """Return True if the code under test is in an ``atomic()`` of its own."""
         self.look(connection)
         blocks = connection.atomic_blocks
         own = [block for block in blocks if not of_test_case(block)]
@@ -307,7 +307,7 @@ class Transactions:
 
 
 def of_test_case(block: Any) -> bool:
-    """Whether an ``atomic()`` is one that a ``TestCase`` puts around its tests."""
+    """Return True if a ``TestCase`` put this ``atomic()`` around its tests."""
     return bool(block._from_testcase)  # noqa: SLF001 - what durable=True looks at in Django, too
 
 
@@ -327,5 +327,5 @@ class UnderTest(Segment):
 
 
 LOST = Segment(begun=True)
-"""Where the connection was closed in the ``atomic()``: nothing will be committed."""
+"""Segment of an ``atomic()`` in which the connection was closed: nothing will be committed."""
 LOST.roll_back()
