@@ -15,11 +15,15 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from airlock.cli import airlock
 from tests.cli.transcripts import copied, measuring, played
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
@@ -168,6 +172,41 @@ def test_nobody_is_asked_about_a_plan_with_effects_that_may_have_happened(tmp_pa
     told = typed(applying, folder, code=4)
     assert "airlock plan resume out.plan" in told
     assert "[y/N]" not in told
+
+
+def _helps(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _helps(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", list(_helps(airlock)), ids=" ".join)
+def test_help_fits_into_80_columns_in_whole_sentences(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(airlock, [*path, "--help"], env={"COLUMNS": "80"}).output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE), "a summary is cut"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_errors_are_folded_between_words(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    applying = ["plan", "apply", "out.plan", "--boundary", "shop:boundary", "--yes"]
+    told = typed(applying, folder, code=3)
+    whole = subprocess.run(
+        [sys.executable, "-m", "airlock", *applying],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stderr
+    lines = told.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert " ".join(told.split()) == " ".join(whole.split())
 
 
 def typed(

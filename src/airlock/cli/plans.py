@@ -12,7 +12,7 @@ import click
 
 from airlock.cli.applying import apply, resume
 from airlock.cli.failing import FOUND
-from airlock.cli.output import json_option, print_json
+from airlock.cli.output import Listing, json_option, print_json
 from airlock.cli.reading import FILE, loaded_from, reading
 from airlock.errors import JournalError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group()
+@click.group(cls=Listing)
 def plan() -> None:
     """Review effects that were held, and apply them."""
 
