@@ -156,7 +156,7 @@ def test_nobody_is_asked_about_what_is_refused(
     boundary = ["--boundary", "bill:boundary"]
     typed(["plan", "apply", "two.plan", *boundary, "--index", "0", "--yes"], folder)
     told = typed(["plan", "apply", "one.plan", *boundary, *option], folder, code=code)
-    assert refusal in told
+    assert refusal in " ".join(told.split())
     assert "[y/N]" not in told
 
 
@@ -170,7 +170,7 @@ def test_nobody_is_asked_about_a_plan_with_effects_that_may_have_happened(tmp_pa
     typed([*applying, "--yes"], folder)
     (folder / "dies").unlink()
     told = typed(applying, folder, code=4)
-    assert "airlock plan resume out.plan" in told
+    assert "airlock plan resume out.plan" in " ".join(told.split())
     assert "[y/N]" not in told
 
 
@@ -187,7 +187,7 @@ def _helps(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 def test_help_fits_into_80_columns_in_whole_sentences(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(airlock, [*path, "--help"], env={"COLUMNS": "80"}).output
     assert max(map(len, shown.splitlines())) <= 80
-    assert not re.search(r"\w\.\.\.$", shown, re.MULTILINE), "a summary is cut"
+    assert not re.search(r"^  .*\w\.\.\.$", shown, re.MULTILINE), "a summary is cut"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
