@@ -18,6 +18,7 @@ import termios
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -172,6 +173,23 @@ def test_nobody_is_asked_about_a_plan_with_effects_that_may_have_happened(tmp_pa
     told = typed(applying, folder, code=4)
     assert "airlock plan resume out.plan" in " ".join(told.split())
     assert "[y/N]" not in told
+
+
+def test_the_picture_in_readme_is_of_this_demo() -> None:
+    """`make picture` draws it; the demo prints what its transcript has."""
+    root = PAGE.parents[2]
+    drawn: dict[float, list[tuple[float, str]]] = {}
+    for element in ET.parse(root / "docs" / "demo.svg").iterfind(".//{*}text[@clip-path]"):
+        text = (element.text or "").replace("\N{NO-BREAK SPACE}", " ")
+        drawn.setdefault(float(element.get("y", 0)), []).append((float(element.get("x", 0)), text))
+    lines = ["".join(text for _, text in sorted(drawn[y])).rstrip() for y in sorted(drawn)]
+    shown = [line for line in lines if line]
+    transcript = Path(__file__).parent / "transcripts" / "demo.txt"
+    printed = transcript.read_text("utf-8").partition("\n\n$ ")[0]
+    assert [line.split() for line in shown] == [
+        line.split() for line in printed.splitlines() if line
+    ]
+    assert 'src="docs/demo.svg"' in (root / "README.md").read_text("utf-8")
 
 
 def _helps(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
