@@ -24,7 +24,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check test bench oldest mutation fuzz lint format clean install-demo install-dev install-bench
+.PHONY: help demo check test picture bench oldest mutation fuzz lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -39,6 +39,9 @@ check: lint ## lint, types, import contracts, the tests of the core without cove
 test: lint ## lint, types, import contracts, tests with coverage
 	$(PY) -m pytest $(BESIDE) 3 $(patsubst %,--ignore=%,$(WAITING)) --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 	$(PY) -m pytest $(BESIDE) 6 $(WAITING) --cov --cov-append --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+picture: install-dev ## draw the picture of the demo again that README.md shows
+	$(PY) -m docs.picture
 
 bench: install-bench ## run the benchmarks
 	@$(PY) -m benchmarks

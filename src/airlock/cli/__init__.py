@@ -21,19 +21,8 @@ from airlock.cli.schema import schema
 
 __all__ = ["airlock"]
 
-EPILOG = """\b
-Exit codes:
-    0  fine
-    1  something was found: problems, differences, effects or programs that failed
-    2  wrong usage, or a target that cannot be loaded
-    3  refused: nothing was applied
-    4  effects may have happened, and nobody decided what to do about them
-    5  you were asked, and answered no
-  130  interrupted
-"""
 
-
-@click.group(cls=Failing, epilog=EPILOG)
+@click.group(cls=Failing)
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="airlock-effects", prog_name="airlock")
 @click.pass_context
