@@ -86,6 +86,10 @@ nitpick_ignore = [
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 
+# The diagrams are small; mermaid.js comes from its CDN, and without it the source is shown.
+mermaid_fullscreen = False
+mermaid_height = "auto"
+
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -21,6 +21,8 @@ from sphinx.util.logging import getLogger
 from sphinx.util.nodes import make_refnode
 
 LOGGER = getLogger(__name__)
+# What pages call an object of the class.
+VARIABLES = {"boundary": "Boundary", "plan": "plan.Plan", "report": "Report", "scope": "Scope"}
 NAME = re.compile(r"@?([A-Za-z_][\w.]*)(?:\(.*\))?")
 
 
@@ -40,28 +42,36 @@ class Literals(SphinxPostTransform):
     default_priority = 5  # type: ignore[mutable-override]  # as Sphinx writes it
 
     def run(self, **_: Any) -> None:
-        if self.env.docname.startswith("reference/api/"):
+        page = self.env.docname
+        if page.startswith("reference/api/"):
             return
         objects = self.env.domains.python_domain.objects
         for literal in list(self.document.findall(nodes.literal)):
-            if isinstance(literal.parent, nodes.reference | pending_xref | nodes.title):
-                continue
-            match = NAME.fullmatch(literal.astext())
-            name = match and next(
-                (n for n in (match[1], f"airlock.{match[1]}") if n in objects), None
-            )
-            if not name or not name.startswith("airlock"):
-                continue
-            found = objects[name]
-            link = nodes.reference(
-                "",
-                "",
-                internal=True,
-                refuri=self.app.builder.get_relative_uri(self.env.docname, found.docname)
-                + f"#{found.node_id}",
-            )
-            literal.replace_self(link)
-            link += literal
+            name = _meant(literal.astext(), self.env)
+            if name and not isinstance(literal.parent, nodes.reference | nodes.title):
+                found = objects[name]
+                parent, place = literal.parent, literal.parent.index(literal)
+                link = make_refnode(
+                    self.app.builder, page, found.docname, found.node_id, literal, name
+                )
+                parent[place] = link
+
+
+def _meant(code: str, env: BuildEnvironment) -> str | None:
+    """Return the documented name that inline code is, or None: the code is not one, or could be two."""
+    match = NAME.fullmatch(code)
+    if match is None:
+        return None
+    objects = env.domains.python_domain.objects
+    name = match[1]
+    variable, dot, attribute = name.partition(".")
+    if dot and variable in VARIABLES:
+        name = f"{VARIABLES[variable]}.{attribute}"
+    for known in (name, f"airlock.{name}"):
+        if known in objects and known.startswith("airlock."):
+            return known
+    elsewhere = _classes(env).get(name, ())
+    return elsewhere[0] if len(elsewhere) == 1 else None
 
 
 def _public(
@@ -75,6 +85,16 @@ def _public(
         return None
     found = env.domains.python_domain.objects[name]
     return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, content, name)
+
+
+@cache
+def _classes(env: BuildEnvironment) -> dict[str, list[str]]:
+    """Return the documented classes by their bare names; that of a function says too little."""
+    found: dict[str, list[str]] = {}
+    for name, entry in env.domains.python_domain.objects.items():
+        if entry.objtype in {"class", "exception"}:
+            found.setdefault(name.rpartition(".")[2], []).append(name)
+    return found
 
 
 @cache
