@@ -166,7 +166,7 @@ def _docstring_names(space: dict[str, Any]) -> None:
 
 PAGES = Sybil(
     parsers=[CodeBlockParser("python", run), CodeBlockParser("text", show)],
-    patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
+    patterns=["README.md", "SECURITY.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
     document_types={".md": Page},
     setup=_begin,
     teardown=_end,
