@@ -37,6 +37,7 @@
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
     ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
+    ├── DeferredError               a handler returned Retry, Snooze or Dead, for a relay
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
@@ -77,6 +78,7 @@ __all__ = [
     "CascadeError",
     "ClosedRegionError",
     "DeclarationError",
+    "DeferredError",
     "DeliveryError",
     "DependencyError",
     "DirectCallError",
@@ -805,6 +807,24 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
+
+
+@facts
+class DeferredError(AirlockError):
+    """A handler returned ``Retry``, ``Snooze`` or ``Dead``: its intent is not done.
+
+    Attributes:
+        result: that result, on which the relay of an outbox acts.
+    """
+
+    result: Any
+
+    def __str__(self) -> str:
+        return (
+            f"its handler returned {self.result!r}, on which only the relay of an outbox acts. "
+            "Where no relay runs the handler, that is a failure like any other: raise an error "
+            "instead, or send the intent to an outbox."
+        )
 
 
 @facts

@@ -41,15 +41,17 @@ class Outcome(enum.IntEnum):
     """Its handler ran and returned."""
     HANDED_OVER = 2
     """An engine took it over."""
-    DROPPED = 3
+    RECORDED = 3
+    """It was written to an outbox, in the transaction that decides about it."""
+    DROPPED = 4
     """A policy dropped it."""
-    HELD = 4
+    HELD = 5
     """A policy holds it."""
-    MERGED = 5
+    MERGED = 6
     """Another intent stands for it."""
-    FAILED = 6
+    FAILED = 7
     """Its handler raised, or it was too deep."""
-    DISCARDED = 7
+    DISCARDED = 8
     """Thrown away with its block, its transaction or the failed attempt that emitted it."""
 
     @property
@@ -90,6 +92,7 @@ class Wave:
             of its own; None for other scopes.
         origins: what led to single intents there, by position, where that differs.
         arrived: it was handed over to this process, so that its handlers run here.
+        scheduled: whoever delivers it tries again later, so that no retry waits here.
     """
 
     def __init__(
@@ -125,6 +128,7 @@ class Wave:
         self.origins: dict[int, Causation] = {}
         self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
+        self.scheduled = False
         if classes is not None:
             self.classes = classes
         self._ids: dict[int, UUID] = {}
@@ -150,7 +154,7 @@ class Wave:
         Raises:
             PolicyError: one raised or answered nonsense; nothing is decided then.
         """
-        outcomes = bytearray(len(self.intents))
+        outcomes = bytearray(self.outcomes)  # what was refused on arrival has failed already
         deciders: dict[int, object] = {}
         merged: dict[int, int] = {}
         memory: list[tuple[list[Any], list[Any]]] = []
@@ -522,6 +526,7 @@ class Wave:
         wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
         wave.within = self.within
         wave.arrived = self.arrived
+        wave.scheduled = self.scheduled
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)
@@ -622,8 +627,9 @@ def _at(look: Callable[[int], Any], live: Any) -> Callable[[int], Any]:
 
 
 def _live(outcomes: bytearray, start: int, end: int) -> Any:
-    """Return the positions not dropped or merged."""
+    """Return the positions not dropped or merged, nor refused on arrival."""
     gone = outcomes.count(Outcome.DROPPED, start, end) + outcomes.count(Outcome.MERGED, start, end)
+    gone += outcomes.count(Outcome.FAILED, start, end)
     if not gone:
         return range(start, end)
     if gone == end - start:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.dispatch import (
+    INLINE,
+    Dispatcher,
+    Interceptor,
+    Recorder,
+    dispatch_of,
+    targets_of,
+)
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Wave
 from airlock.errors import AsyncHandlerError
@@ -50,6 +57,8 @@ class Engine:
         fail_fast: stop a flush at the first failure, unless the scope has its own.
         plan: makes a plan of what a report says is held.
         capture: makes options of what is ambient, at each emission; None for none.
+        park: stores what failed where nobody can resume it.
+        recorders: those among the dispatchers, each once.
     """
 
     handlers: dict[type[Any], Binding]
@@ -62,6 +71,13 @@ class Engine:
     fail_fast: bool
     plan: Planner
     capture: Capture | None = None
+    park: Recorder | None = None
+    recorders: tuple[Recorder, ...] = attrs.field(init=False)
+
+    @recorders.default
+    def _find_recorders(self) -> tuple[Recorder, ...]:
+        found = [one for one in targets_of(self.dispatch) if isinstance(one, Recorder)]
+        return tuple(dict.fromkeys(found))
 
     _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
 

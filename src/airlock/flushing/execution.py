@@ -28,6 +28,7 @@ from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
     ClosedRegionError,
+    DeferredError,
     HandlerCancelledError,
     OpenRegionsError,
     PartialFailure,
@@ -35,6 +36,7 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
+from airlock.handlers.results import RESULTS
 from airlock.scopes.current import here, outwards, shared
 from airlock.scopes.enclose import landing, unknown
 from airlock.scopes.tasks import cancelling
@@ -165,9 +167,12 @@ class Execution:
         for subject in self._iterator:
             try:
                 result = call(subject)
-                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
+                if result is not None:
+                    if type(result) is CoroutineType or isawaitable(result):
+                        result = yield self._awaited(call, subject, result)
+                        self._resumed()
+                    if isinstance(result, RESULTS):
+                        raise DeferredError(result)  # noqa: TRY301 - it ends the call as others do
             except BaseException as error:
                 if self._failed(call, error):
                     if self._interrupted:
@@ -178,9 +183,12 @@ class Execution:
         for subject, call in pairs:
             try:
                 result = call(subject)
-                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
+                if result is not None:
+                    if type(result) is CoroutineType or isawaitable(result):
+                        result = yield self._awaited(call, subject, result)
+                        self._resumed()
+                    if isinstance(result, RESULTS):
+                        raise DeferredError(result)  # noqa: TRY301 - it ends the call as others do
             except BaseException as error:
                 if self._failed(call, error):
                     if self._interrupted:

@@ -109,8 +109,7 @@ def _wave(scope: Scope, flat: Flat, classes: set[type[Any]] | None = None) -> Wa
             before, positions = scope.within
             wave.origin = before.origin_of(positions[-1])
     if arrival is not None:
-        wave.arrived = True
-        wave.tries = dict.fromkeys(range(len(wave.intents)), arrival - 1)
+        arrival(wave)
     return wave
 
 

@@ -54,6 +54,7 @@ class Work:
         binding: as registered; None for what is handed over.
         dispatch: where it goes.
         batch: whether it is called with lists.
+        retry: the policy of its attempts.
     """
 
     call: Handler
@@ -61,6 +62,7 @@ class Work:
     binding: Binding | None
     dispatch: Dispatcher
     batch: bool = False
+    retry: RetryPolicy | None = None
 
 
 Positions = Sequence[int] | None
@@ -109,7 +111,8 @@ def resolve(
         else:
             handler = yield from _handler(flush, cls, binding, awaits=awaits)
             if cls in needing:
-                _add_work(flush, cls, binding, handler, awaits=awaits)
+                retry = None if wave.scheduled else binding.retry
+                _add_work(flush, cls, binding, handler, retry, awaits=awaits)
     if missing:
         lacking = (f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing)
         raise UnhandledIntentError(
@@ -138,15 +141,21 @@ def _handler(
 
 
 def _add_work(
-    flush: Flush, cls: type[Any], binding: Binding, handler: Handler, *, awaits: bool
+    flush: Flush,
+    cls: type[Any],
+    binding: Binding,
+    handler: Handler,
+    retry: RetryPolicy | None,
+    *,
+    awaits: bool,
 ) -> None:
     work = flush.works.get(cls)
-    if work is not None and work.handler is handler:
+    if work is not None and work.handler is handler and work.retry is retry:
         return
     if not awaits and is_async(handler):
         raise AsyncHandlerError(binding.name, cls.__qualname__)
-    call = compose(flush, handler, binding.retry, awaits=awaits)
-    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch)
+    call = compose(flush, handler, retry, awaits=awaits)
+    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch, retry)
 
 
 def _add_handing_over(flush: Flush, cls: type[Any], dispatch: Dispatcher, *, awaits: bool) -> None:
