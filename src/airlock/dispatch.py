@@ -82,13 +82,21 @@ class Recorder(Dispatcher):
         """
         raise NotImplementedError(f"{type(self).__qualname__} does not implement record()")
 
-    def record_alone(self, deliveries: Sequence[Delivery]) -> object:
-        """Record intents in one transaction of its own. May return an awaitable, in async flushes."""
+    def record_alone(self, deliveries: Sequence[Delivery]) -> None:
+        """Record intents in one transaction of its own."""
         raise NotImplementedError(f"{type(self).__qualname__} does not implement record_alone()")
+
+    async def arecord_alone(self, deliveries: Sequence[Delivery]) -> None:
+        """Do what ``record_alone`` does, in an async flush."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement arecord_alone()")
+
+    def nudge(self) -> None:
+        """Note that a transaction has ended in which something was recorded: a relay may look."""
 
     def dispatch(self, delivery: Delivery, /) -> object:
         """Record one intent in a transaction of its own."""
-        return self.record_alone([delivery])
+        self.record_alone([delivery])
+        return None
 
     def park(self, report: Report) -> int:
         """Store what failed or is pending in a report that nobody can resume; return how many."""

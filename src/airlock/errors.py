@@ -15,6 +15,7 @@
     │   ├── ClosedRegionError       the scope or region is over, or the handler has ended
     │   ├── OpenElsewhereError      a policy is open in the scope, in another thread or context
     │   ├── EmittedInPolicyError
+    │   ├── NotRecordedError        no transaction in which the outbox could record it
     │   ├── OptionError
     │   └── RefusedError            a ``Refuse`` policy
     ├── DirectCallError             an effect function was called as if it were a plain one
@@ -99,6 +100,7 @@ __all__ = [
     "NoScopeError",
     "NoTransactionError",
     "NotAnIntentError",
+    "NotRecordedError",
     "OpenElsewhereError",
     "OpenRegionsError",
     "OptionError",
@@ -297,6 +299,10 @@ class EmittedInPolicyError(EmissionError):
             "do not make them. Emit from the domain code or from a handler (a follow-up); to turn "
             "one event into several effects register an Expands."
         )
+
+
+class NotRecordedError(Explained, EmissionError):
+    """An intent that goes to an outbox, and no transaction in which that could record it."""
 
 
 @facts

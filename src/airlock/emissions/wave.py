@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
@@ -20,16 +20,17 @@ from airlock.effects.describe import short
 from airlock.effects.options import NO_HEADERS
 from airlock.emissions.flat import Flat, Span
 from airlock.emissions.region import Region
-from airlock.emissions.segments import SEALED
+from airlock.emissions.segments import SEALED, unrecorded
 from airlock.errors import EmittedInPolicyError, PolicyError
 from airlock.policies.judge import BadVerdictsError, ask
 from airlock.policies.policy import Policy, PolicyLike, View, shown_policy
 from airlock.policies.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.release import Fate, Segment
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["Ledger", "Outcome", "Wave", "chain"]
+__all__ = ["Ledger", "Outcome", "Recording", "Wave", "chain", "holding"]
 
 
 class Outcome(enum.IntEnum):
@@ -92,6 +93,7 @@ class Wave:
             of its own; None for other scopes.
         origins: what led to single intents there, by position, where that differs.
         arrived: it was handed over to this process, so that its handlers run here.
+        recordings: what its handlers emitted and recorded in transactions of their own.
         scheduled: whoever delivers it tries again later, so that no retry waits here.
     """
 
@@ -129,6 +131,7 @@ class Wave:
         self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
         self.scheduled = False
+        self.recordings: list[Recording] = []
         if classes is not None:
             self.classes = classes
         self._ids: dict[int, UUID] = {}
@@ -433,6 +436,10 @@ class Wave:
 
     # -- running ----------------------------------------------------------------------------------
 
+    def opened(self, regions: Iterable[Region]) -> None:
+        """Note which regions around its intents the handlers of their causes have opened."""
+        self._own = {*regions}
+
     def delivered_up_to(self, position: int) -> None:
         """Note that every allowed intent before ``position`` was run."""
         self.outcomes[:position] = self.outcomes[:position].translate(_DONE)
@@ -464,6 +471,7 @@ class Wave:
         attempts = self.attempts if attempts is None else attempts
         if not attempts:
             return None
+        chooses = unrecorded if self.recordings else None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
         inside = {self.root, *(region for _, _, region in self.spans)}
@@ -473,7 +481,7 @@ class Wave:
             return around[region][2]
 
         for attempt in sorted(attempts, key=lambda region: region.cause):
-            below, shift = Flat(attempt, keeps=_decided), len(flat.intents)
+            below, shift = Flat(attempt, keeps=_decided, chooses=chooses), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
             if not below.intents:
                 continue
@@ -661,3 +669,39 @@ def _note(verdict: Verdict, i: int, live: Any, outcomes: bytearray, merged: dict
 
 def _narrowed(spans: list[Span], kept: list[int]) -> list[Span]:
     return [(bisect_left(kept, start), bisect_left(kept, end), r) for start, end, r in spans]
+
+
+# -- recorded before a COMMIT ---------------------------------------------------------------------
+
+
+class Recording:
+    """A wave that was decided, and recorded in a transaction, right before its COMMIT.
+
+    Args:
+        wave: which.
+        segment: of the transaction.
+        ledger: what policies have allowed, before the wave is decided.
+    """
+
+    def __init__(self, wave: Wave, segment: Segment, ledger: Ledger) -> None:
+        self.wave = wave
+        self.segment = segment
+        self._ledger = ledger
+        self._before = {seat: len(allowed) for seat, allowed in ledger.items()}
+
+    @property
+    def holds(self) -> bool:
+        """False if the transaction was rolled back after all."""
+        return self.segment.fate is not Fate.ROLLED_BACK
+
+    def undo(self) -> None:
+        """Take back what policies have allowed since: none of it has happened."""
+        for seat, allowed in self._ledger.items():
+            del allowed[self._before.get(seat, 0) :]
+
+
+def holding(recordings: list[Recording]) -> list[Wave]:
+    """Return the waves that were recorded, and undo those whose transactions were rolled back."""
+    while recordings and not recordings[-1].holds:
+        recordings.pop().undo()
+    return [recording.wave for recording in recordings if recording.holds]
