@@ -38,6 +38,7 @@
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
     ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
+    ├── LeaseLostError              another relay has the row that a handler acknowledges
     ├── DeferredError               a handler returned Retry, Snooze or Dead, for a relay
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
@@ -94,6 +95,7 @@ __all__ = [
     "HandlerSignatureError",
     "InDoubtError",
     "JournalError",
+    "LeaseLostError",
     "MissingExtraError",
     "NoScopeError",
     "NoTransactionError",
@@ -813,6 +815,26 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
+
+
+@facts
+class LeaseLostError(AirlockError):
+    """A handler acknowledges a row of an outbox that is no longer its relay's.
+
+    Attributes:
+        kind: of the intent.
+        id: of the intent.
+    """
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot acknowledge {self.kind!r} {self.id}: its lease has expired or it was discarded, "
+            "and another relay may be delivering it. Let this error roll the transaction back, so "
+            "that the work is not done twice; a longer lease for the relay makes it rarer."
+        )
 
 
 @facts
