@@ -98,6 +98,8 @@ __all__ = [
     "OpenElsewhereError",
     "OpenRegionsError",
     "OptionError",
+    "OutboxError",
+    "OutboxSchemaError",
     "PartialFailure",
     "PlanError",
     "PlanExpiredError",
@@ -805,6 +807,16 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
+
+
+@facts
+class OutboxError(Explained, AirlockError):
+    """An outbox cannot record or deliver."""
+
+
+@facts
+class OutboxSchemaError(OutboxError):
+    """The tables of an outbox are missing, or of another version."""
 
 
 @facts
