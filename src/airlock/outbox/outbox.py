@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from sqlalchemy import URL, Engine, create_engine
 
 from airlock.dispatch import Recorder
 from airlock.effects.registry import describe
 from airlock.emissions.delivery import Delivery
 from airlock.errors import DeclarationError
 from airlock.outbox import schema
-from airlock.outbox.database import (
-    AsyncEngineDatabase,
-    Cursor,
-    Database,
-    EngineDatabase,
-    cursor_of,
-)
+from airlock.outbox.database import Cursor, Database, cursor_of, database_of
 from airlock.outbox.entry import Failure, New, State
 from airlock.outbox.nudges import nudge
 from airlock.outbox.parking import log_parked, parked
@@ -29,6 +22,7 @@ from airlock.outbox.store import Store
 from airlock.wire.codec import Wire
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from airlock.boundary.boundary import Boundary
@@ -63,7 +57,9 @@ class Outbox(Recorder):
         >>> from airlock.outbox import Outbox
         >>> outbox = Outbox("sqlite://", standalone=True)
         >>> outbox.create()
-        >>> boundary = Boundary({}, dispatch=Route({NotifyWarehouse: outbox}, default=INLINE))
+        >>> boundary = Boundary(
+        ...     {}, dispatch=Route({NotifyWarehouse: outbox}, default=INLINE)
+        ... )
         >>> with boundary.scope() as effects:
         ...     effects.emit(NotifyWarehouse(42))
         >>> effects.report
@@ -88,28 +84,15 @@ class Outbox(Recorder):
             raise DeclarationError(f"Outbox(wire=...) takes a Wire, not {describe(wire)}.")
         if on_duplicate not in ("skip", "replace"):
             raise DeclarationError(f"Outbox(on_duplicate={on_duplicate!r}): 'skip' or 'replace'.")
-        self.database: Database = self.database_of(engine)
+        self.database = self._database(engine)
         self.queue = queue
         self.wire = Wire() if wire is None else wire
         self.store = Store(queue=queue, on_duplicate=on_duplicate, clock=clock)
         self._standalone = standalone
 
-    @staticmethod
-    def database_of(given: Any) -> Database:
-        """Return the database that the first argument names.
-
-        Raises:
-            DeclarationError: it names none.
-        """
-        if isinstance(given, str | URL):
-            return EngineDatabase(create_engine(given))
-        if isinstance(given, Engine):
-            return EngineDatabase(given)
-        if isinstance(getattr(given, "sync_engine", None), Engine):
-            return AsyncEngineDatabase(given)
-        raise DeclarationError(
-            f"Outbox takes an Engine or AsyncEngine of SQLAlchemy, or a URL, not {describe(given)}."
-        )
+    def _database(self, given: Any) -> Database:
+        """Return the database that the first argument names."""
+        return database_of(given)
 
     def __repr__(self) -> str:
         return f"<Outbox {self.queue!r}>"
@@ -124,11 +107,7 @@ class Outbox(Recorder):
     def standalone(self) -> bool:  # type: ignore[override]  # a relay records for its handlers
         return self._standalone or RELAYING.get() is not None
 
-    @overload
-    def check(self, cls: type[Any], /) -> None: ...
-    @overload
-    def check(self) -> list[str]: ...
-    def check(self, cls: type[Any] | None = None, /) -> list[str] | None:
+    def check(self, cls: type[Any] | None = None, /) -> Any:
         """Check that intents of a class have a form on the wire; without one, the tables.
 
         Returns:
@@ -209,6 +188,14 @@ class Outbox(Recorder):
     def create(self) -> None:
         """Create the tables, if they are not there."""
         self.database.run(schema.create)
+
+    def require(self) -> None:
+        """Refuse tables that are missing, or of a version that this code cannot work with.
+
+        Raises:
+            OutboxSchemaError: they are.
+        """
+        self.database.run(schema.require)
 
     # -- delivering -------------------------------------------------------------------------------
 
