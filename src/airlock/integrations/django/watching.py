@@ -102,7 +102,8 @@ class Transactions:
         self._case: Any = None  # the outermost atomic() of the code under test
         self._manual = False  # Django leaves commits to the code
         self._begun = False  # something was emitted, and the database had begun it
-        self._ended: list[Callable[[], None]] = []  # not told yet
+        self._ended: list[Callable[[], None]] = []  # to be called
+        self._committing = False  # steps run right before a commit
 
     def current(self, connection: BaseDatabaseWrapper) -> Segment | None:
         """Return the segment of the innermost savepoint or transaction; None in autocommit mode."""
@@ -144,10 +145,13 @@ class Transactions:
     def savepoint_commit(
         self, connection: BaseDatabaseWrapper, commit: Callable[[str], None], sid: str
     ) -> None:
+        at = self._position(sid)
+        if at and at <= self._base:
+            self._before_commit(connection, partial(self._undo, connection, commit, sid))
         commit(sid)
         if not in_transaction(connection):  # SQLite commits, where the savepoint was the outermost
             self._over(committed=True)
-        at = self._position(sid)
+            at = self._position(sid)
         if not at:
             return
         if at <= self._base:
@@ -170,6 +174,8 @@ class Transactions:
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
         # One that is gone ended unseen, by the driver: how, nobody can tell.
         rolls_back = aborted(connection) or (self._begun and not in_transaction(connection))
+        if not rolls_back:
+            self._before_commit(connection, connection.rollback)
         try:
             commit()
         except Exception:
@@ -194,6 +200,8 @@ class Transactions:
         self, connection: BaseDatabaseWrapper, call: Callable[..., None], *args: Any, **options: Any
     ) -> None:
         """Note the end of an outermost ``atomic()``: in it, Django calls back."""
+        if self._manual and (args or (options.get("autocommit"),))[0]:
+            self._before_commit(connection, connection.rollback)
         try:
             call(*args, **options)
         except BaseException as error:  # of the callback of another
@@ -239,6 +247,35 @@ class Transactions:
         """Note that the connection was closed, or dropped."""
         self._over(committed=False)
         self._tell()
+
+    # -- before a commit --------------------------------------------------------------------------
+
+    def _before_commit(
+        self, connection: BaseDatabaseWrapper, roll_back: Callable[[], object]
+    ) -> None:
+        """Run the steps of the transaction that is about to be committed; roll back if one raises.
+
+        Django rolls back after errors of the database only, and would commit after others.
+        """
+        segment = self._levels[self._base].segment
+        if segment is None:
+            return
+        self._committing = True
+        try:
+            segment.before_commit(connection)
+        except BaseException:
+            roll_back()
+            raise
+        finally:
+            self._committing = False
+
+    def _undo(
+        self, connection: BaseDatabaseWrapper, release: Callable[[str], None], sid: str
+    ) -> None:
+        """Roll back and release the savepoint that stands for the ``atomic()`` under test."""
+        connection.savepoint_rollback(sid)
+        release(sid)
+        del self._levels[self._position(sid) :]
 
     # -- what comes of it -------------------------------------------------------------------------
 
@@ -301,7 +338,11 @@ class Transactions:
 
     def look(self, connection: BaseDatabaseWrapper) -> None:
         """See whether the ``atomic()`` under test is over: without a savepoint, nothing tells."""
+        if self._committing:
+            return
         if self._case is not None and self._case not in connection.atomic_blocks:
+            if not connection.needs_rollback:
+                self._before_commit(connection, partial(self._end, committed=False))
             self._end(committed=not connection.needs_rollback)
             self._tell()
 
