@@ -59,6 +59,7 @@ nitpick_ignore_regex = [
 nitpick_ignore = [
     ("py:class", f"airlock.{name}")
     for name in (
+        "dispatch.Recorder",
         "emissions.buffer.BufferMark",
         "emissions.emission.Emission",
         "emissions.flat.Flat",
