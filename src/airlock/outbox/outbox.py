@@ -63,7 +63,9 @@ class Outbox(Recorder):
         >>> from airlock.outbox import Outbox
         >>> outbox = Outbox("sqlite://", standalone=True)
         >>> outbox.create()
-        >>> boundary = Boundary({}, dispatch=Route({NotifyWarehouse: outbox}, default=INLINE))
+        >>> boundary = Boundary(
+        ...     {}, dispatch=Route({NotifyWarehouse: outbox}, default=INLINE)
+        ... )
         >>> with boundary.scope() as effects:
         ...     effects.emit(NotifyWarehouse(42))
         >>> effects.report
