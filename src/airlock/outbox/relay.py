@@ -34,14 +34,15 @@ from uuid import UUID
 import attrs
 
 from airlock.boundary.boundary import Boundary
-from airlock.dispatch import INLINE, Dispatcher, Recorder, dispatch_of, targets_of
-from airlock.effects.options import Options
+from airlock.dispatch import Dispatcher
 from airlock.effects.registry import describe, spec_of, types_named
 from airlock.emissions.delivery import ACKNOWLEDGE, Delivery
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, LeaseLostError, SettingError, UnavailableError
+from airlock.outbox import schema
 from airlock.outbox.entry import Entry, New, Selection, State
+from airlock.outbox.forwarding import Result, aforward, forward, forwarding, results_of
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
@@ -59,8 +60,6 @@ __all__ = ["Drained", "Relay"]
 log = logging.getLogger("airlock.relay")
 
 T = TypeVar("T")
-
-_Result = tuple[Outcome, BaseException | None]
 
 LEASE = timedelta(seconds=30)
 RENEW = timedelta(seconds=10)
@@ -200,7 +199,7 @@ class Relay:
             )
         self.outbox = outbox
         self.boundary = boundary
-        self.target = None if forward is False else _forwarding(boundary, forward)
+        self.target = None if forward is False else forwarding(boundary, forward)
         self._limits = {} if kinds is None else _limits(boundary, kinds, handled=not forward)
         self._usual_limit = max(concurrency - 1, 1)
         self._lease, self._renew, self._poll = lease, renew, poll
@@ -301,7 +300,7 @@ class Relay:
     # -- the loop ---------------------------------------------------------------------------------
 
     def _work(self, io: _Direct) -> None:
-        io.transact(self.outbox.require)
+        io.transact(schema.require)
         with ExitStack() as stack:
             if self.health is not None:
                 stack.enter_context(self.health.served())
@@ -559,7 +558,7 @@ class Relay:
         if envelopes:
             recorded = list[Any]()
             report = self._flushed(io, chunk, entries, envelopes, recorded)
-            results = report if isinstance(report, list) else _results(report)
+            results = report if isinstance(report, list) else results_of(report)
             self._judge(settlement, entries, envelopes, results)
             if isinstance(report, Report):
                 settlement.follow_ups = self._follow_ups(report, envelopes, recorded)
@@ -572,7 +571,7 @@ class Relay:
         entries: Sequence[Entry],
         envelopes: Sequence[Envelope],
         recorded: list[Any],
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         by_id = {envelope.id: entry for envelope, entry in zip(envelopes, entries, strict=True)}
 
         def acknowledge(id_: UUID, connection: object) -> None:
@@ -590,15 +589,17 @@ class Relay:
         settlement: _Settlement,
         entries: Sequence[Entry],
         envelopes: Sequence[Envelope],
-        results: Sequence[_Result],
+        results: Sequence[Result],
     ) -> None:
         """Note what becomes of each row, by the outcome of its intent."""
         for entry, envelope, (outcome, error) in zip(entries, envelopes, results, strict=True):
             if error is not None:
                 limit = self._attempts_of(type(envelope.intent))
                 self._failed(settlement, entry, error, limit)
-            elif outcome is Outcome.PENDING:
+            elif outcome is Outcome.PENDING and self._stopping:
                 settlement.unstarted.append(entry.seq)
+            elif outcome is Outcome.PENDING:
+                settlement.again[entry.seq] = Again(OUTAGE, None, burn=False)
             else:
                 settlement.done.append(entry)
 
@@ -688,7 +689,7 @@ class Relay:
                 settlement.dead[seq] = step
         acknowledged |= {seq for seq in by_handlers if seq not in left}
         if again:
-            store.retry_at(c, token, again)
+            store.retry_at(c, token, [(seq, *to) for seq, to in again.items()])
         if settlement.dead:
             store.bury(c, token, [(seq, to.failure) for seq, to in settlement.dead.items()])
         if settlement.unstarted:
@@ -810,7 +811,7 @@ class Relay:
         return await _in_thread(partial(self._drain, io, until))
 
     def _drain(self, io: _Direct, until: datetime | None) -> Drained:
-        io.transact(self.outbox.require)
+        io.transact(schema.require)
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise _wrong("until", f"is {until!r}", "Give a datetime with a time zone")
         usual, self._total = self._store, Drained()
@@ -862,11 +863,11 @@ class _Direct:
 
     def deliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         """Run the handlers of envelopes, or forward them."""
         target = self._relay.target
         if target is not None:
-            return [_forward(target, envelope) for envelope in envelopes]
+            return [forward(target, envelope) for envelope in envelopes]
         try:
             return self._relay.boundary.deliver_all(envelopes, attempts=attempts)
         except BaseException as error:  # noqa: BLE001 - a handler's, in a thread of the pool
@@ -886,17 +887,17 @@ class _InLoop(_Direct):
 
     def deliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         if not self._is_async:
             return super().deliver(envelopes, attempts)
         return self._awaited(self._adeliver(envelopes, attempts))
 
     async def _adeliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         target = self._relay.target
         if target is not None:
-            return [await _aforward(target, envelope) for envelope in envelopes]
+            return [await aforward(target, envelope) for envelope in envelopes]
         try:
             return await self._relay.boundary.adeliver_all(envelopes, attempts=attempts)
         except BaseException as error:  # noqa: BLE001 - as above; the loop goes on
@@ -928,21 +929,6 @@ def _report_of(error: BaseException) -> Report:
     return report
 
 
-def _results(report: Report) -> list[_Result]:
-    """Return the outcome of each intent that arrived, and the error if it is to be tried again."""
-    wave = report.waves[0]
-    results = list[_Result]()
-    for at, code in enumerate(wave.outcomes):
-        outcome, error = Outcome(code), wave.errors.get(at)
-        if outcome is Outcome.HELD:
-            error = AirlockError(
-                f"the policy {wave.deciders.get(at)!r} holds it, and what a relay delivers is in no "
-                "plan: hold it where it is emitted."
-            )
-        results.append((outcome, error))
-    return results
-
-
 def _root(delivery: Delivery, roots: set[UUID]) -> UUID:
     """Return the id of the intent that arrived, and whose handling has led to a follow-up."""
     here: Delivery | None = delivery
@@ -951,80 +937,14 @@ def _root(delivery: Delivery, roots: set[UUID]) -> UUID:
     return delivery.id if here is None else here.id
 
 
-def _place(entry: Entry) -> str | None:
-    return None if entry.error is None else entry.error.place
+def _place(entry: Entry) -> str:
+    return "" if entry.error is None else entry.error.place
 
 
 _ROLLED_BACK = (
     "its handler has acknowledged it in a transaction that was not committed: commit that, or raise "
     "the error that kept the handler from it."
 )
-
-
-# -- forwarding -----------------------------------------------------------------------------------
-
-
-def _forward(target: Boundary, envelope: Envelope) -> _Result:
-    """Hand an intent over, and return once the engine has confirmed that it has it."""
-    scope = target.scope(independent=True, cause=envelope.causation)
-    try:
-        with scope:
-            scope.emit(envelope.intent, _forwarded_options(target, envelope))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the row stays
-        return _forwarded(scope.report, error)
-    return _forwarded(scope.report, None)
-
-
-async def _aforward(target: Boundary, envelope: Envelope) -> _Result:
-    """Do what ``_forward`` does, for a dispatcher whose hand-over is to be awaited."""
-    scope = target.scope(independent=True, cause=envelope.causation)
-    try:
-        async with scope:
-            scope.emit(envelope.intent, _forwarded_options(target, envelope))
-    except Exception as error:  # noqa: BLE001 - as above
-        return _forwarded(scope.report, error)
-    return _forwarded(scope.report, None)
-
-
-def _forwarded_options(target: Boundary, envelope: Envelope) -> Options:
-    """Return the options that are left: the delay is over, and keys hold as long as the row is here."""
-    dispatcher = dispatch_of(target.dispatch, type(envelope.intent))
-    return attrs.evolve(
-        envelope.options,
-        delay=None,
-        dedupe_key=None,
-        ordering_key=envelope.options.ordering_key
-        if "ordering_key" in dispatcher.options
-        else None,
-    )
-
-
-def _forwarded(report: Report, error: Exception | None) -> _Result:
-    if error is None:
-        return _results(report)[0]
-    own = report.waves[0].errors.get(0) if report.waves else None
-    return Outcome.FAILED, own or error
-
-
-def _forwarding(boundary: Boundary, forward: bool | Dispatcher) -> Boundary:  # noqa: FBT001 - a setting
-    """Return a boundary that hands everything over."""
-    if isinstance(forward, Dispatcher):
-        return Boundary({}, dispatch=forward)
-    if forward is not True:
-        raise _wrong("forward", f"is {describe(forward)}", "Give True, or a Dispatcher")
-    found = [
-        one
-        for one in dict.fromkeys(targets_of(boundary.dispatch))
-        if one is not INLINE and not isinstance(one, Recorder)
-    ]
-    if len(found) != 1:
-        names = ", ".join(map(repr, found)) or "none"
-        raise _wrong(
-            "forward",
-            f"is True, and the boundary dispatches to {names} beside its outboxes",
-            "Give the dispatcher to forward to",
-        )
-    return Boundary({}, dispatch=found[0])
 
 
 # -- settings -------------------------------------------------------------------------------------
