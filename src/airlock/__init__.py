@@ -22,6 +22,7 @@ from airlock.errors import (
     PartialFailure,
 )
 from airlock.handlers.providers import Expands, Handles, HandlesBatch
+from airlock.handlers.results import Dead, Retry, Snooze
 from airlock.handlers.retry import RetryPolicy
 from airlock.observers import Log, Observer
 from airlock.policies.builtin import Allow, Dedupe, Drop, Hold, Limit, OncePerChain, Refuse
@@ -49,6 +50,7 @@ __all__ = [
     "Boundary",
     "Check",
     "Context",
+    "Dead",
     "Dedupe",
     "Delivery",
     "Dispatcher",
@@ -77,10 +79,12 @@ __all__ = [
     "Release",
     "Report",
     "ReportEntry",
+    "Retry",
     "RetryPolicy",
     "Route",
     "Scope",
     "Segment",
+    "Snooze",
     "Verdict",
     "View",
     "asdict",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airlock.effects.function import EffectFunction
 from airlock.effects.registry import describe, spec_of
 from airlock.emissions.delivery import Delivery
 from airlock.errors import DeclarationError
 
+if TYPE_CHECKING:
+    from airlock.emissions.report import Report
+
 __all__ = [
     "INLINE",
     "Dispatcher",
     "Inline",
     "Interceptor",
+    "Recorder",
     "Route",
 ]
 
@@ -47,6 +51,60 @@ class Dispatcher:
     def dispatch(self, delivery: Delivery, /) -> object:
         """Hand one intent over. May return an awaitable, in async flushes."""
         raise NotImplementedError(f"{type(self).__qualname__} does not implement dispatch()")
+
+
+class Recorder(Dispatcher):
+    """Base of a dispatcher that records intents in the transaction that decides about them.
+
+    In a scope whose release has a transaction, ``record`` is called right before its COMMIT, on its
+    connection; elsewhere ``record_alone`` at the flush.
+
+    Attributes:
+        standalone: it may record in a transaction of its own, for scopes that have none.
+    """
+
+    standalone: bool = False
+
+    @property
+    def identity(self) -> Hashable:
+        """The database that it records in: equal for the same one, however it is reached."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement identity")
+
+    def record(self, deliveries: Sequence[Delivery], connection: Any) -> None:
+        """Record intents in the open transaction of a connection.
+
+        Args:
+            deliveries: of the intents.
+            connection: as the release has it, of the database and in the transaction.
+
+        Raises:
+            Exception: the COMMIT must not happen.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement record()")
+
+    def record_alone(self, deliveries: Sequence[Delivery]) -> None:
+        """Record intents in one transaction of its own."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement record_alone()")
+
+    async def arecord_alone(self, deliveries: Sequence[Delivery]) -> None:
+        """Do what ``record_alone`` does, in an async flush."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement arecord_alone()")
+
+    def nudge(self) -> None:
+        """Note that a transaction has ended in which something was recorded: a relay may look."""
+
+    def dispatch(self, delivery: Delivery, /) -> object:
+        """Record one intent in a transaction of its own."""
+        self.record_alone([delivery])
+        return None
+
+    def park(self, report: Report) -> int:
+        """Store what failed or is pending in a report that nobody can resume; return how many."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement park()")
+
+    async def apark(self, report: Report) -> int:
+        """Do what ``park`` does, in a coroutine."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement apark()")
 
 
 class Inline(Dispatcher):
@@ -102,6 +160,12 @@ class Route(Dispatcher):
         return dispatch_of(self._default, cls)
 
     @property
+    def targets(self) -> Iterator[Dispatcher]:
+        """The dispatchers that it sends to, those of routes in it too."""
+        for to in (*self._routes.values(), self._default):
+            yield from targets_of(to)
+
+    @property
     def routed(self) -> tuple[type[Any], ...]:
         """The intent classes it names."""
         return tuple(self._routes)
@@ -120,3 +184,11 @@ def check_dispatcher(what: str, dispatch: object) -> None:
 def dispatch_of(dispatch: Dispatcher, cls: type[Any]) -> Dispatcher:
     """Return the dispatcher that carries ``cls``, through routes."""
     return dispatch.of(cls) if isinstance(dispatch, Route) else dispatch
+
+
+def targets_of(dispatch: Dispatcher) -> Iterator[Dispatcher]:
+    """Yield the dispatchers that one stands for: of a route, all that it sends to."""
+    if isinstance(dispatch, Route):
+        yield from dispatch.targets
+    else:
+        yield dispatch

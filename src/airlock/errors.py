@@ -15,6 +15,7 @@
     │   ├── ClosedRegionError       the scope or region is over, or the handler has ended
     │   ├── OpenElsewhereError      a policy is open in the scope, in another thread or context
     │   ├── EmittedInPolicyError
+    │   ├── NotRecordedError        no transaction in which the outbox could record it
     │   ├── OptionError
     │   └── RefusedError            a ``Refuse`` policy
     ├── DirectCallError             an effect function was called as if it were a plain one
@@ -37,6 +38,8 @@
     ├── UnavailableError            the broker of a dispatch cannot be reached; intents are pending
     ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
+    ├── LeaseLostError              another relay has the row that a handler acknowledges
+    ├── DeferredError               a handler returned Retry, Snooze or Dead, for a relay
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
     ├── DeliveryError               ``delivery()`` where there is none
@@ -77,6 +80,7 @@ __all__ = [
     "CascadeError",
     "ClosedRegionError",
     "DeclarationError",
+    "DeferredError",
     "DeliveryError",
     "DependencyError",
     "DirectCallError",
@@ -91,10 +95,12 @@ __all__ = [
     "HandlerSignatureError",
     "InDoubtError",
     "JournalError",
+    "LeaseLostError",
     "MissingExtraError",
     "NoScopeError",
     "NoTransactionError",
     "NotAnIntentError",
+    "NotRecordedError",
     "OpenElsewhereError",
     "OpenRegionsError",
     "OptionError",
@@ -293,6 +299,10 @@ class EmittedInPolicyError(EmissionError):
             "do not make them. Emit from the domain code or from a handler (a follow-up); to turn "
             "one event into several effects register an Expands."
         )
+
+
+class NotRecordedError(Explained, EmissionError):
+    """An intent that goes to an outbox, and no transaction in which that could record it."""
 
 
 @facts
@@ -805,6 +815,44 @@ class FlushError(AirlockError, ExceptionGroup[Exception]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, list(self.exceptions))
+
+
+@facts
+class LeaseLostError(AirlockError):
+    """A handler acknowledges a row of an outbox that is no longer its relay's.
+
+    Attributes:
+        kind: of the intent.
+        id: of the intent.
+    """
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot acknowledge {self.kind!r} {self.id}: its lease has expired or it was discarded, "
+            "and another relay may be delivering it. Let this error roll the transaction back, so "
+            "that the work is not done twice; a longer lease for the relay makes it rarer."
+        )
+
+
+@facts
+class DeferredError(AirlockError):
+    """A handler returned ``Retry``, ``Snooze`` or ``Dead``: its intent is not done.
+
+    Attributes:
+        result: that result, on which the relay of an outbox acts.
+    """
+
+    result: Any
+
+    def __str__(self) -> str:
+        return (
+            f"its handler returned {self.result!r}, on which only the relay of an outbox acts. "
+            "Where no relay runs the handler, that is a failure like any other: raise an error "
+            "instead, or send the intent to an outbox."
+        )
 
 
 @facts

@@ -44,6 +44,9 @@ class Fate(enum.Enum):
     JOINED = "its commit was left to a transaction around it that was still open"
 
 
+Step = Callable[["Segment", object], None]
+"""What is done inside a transaction before its COMMIT: called with its segment and connection."""
+
 UNDECIDED = (Fate.IN_DOUBT, Fate.JOINED)
 """Fates after which nobody knows whether what was emitted may escape."""
 
@@ -74,6 +77,7 @@ class Segment:
         self._inside: WeakSet[Segment] | None = None
         self._fate = Fate.OPEN if begun or parent is not None else Fate.WAITING
         self._when_ended: list[Callable[[], None]] = []
+        self._steps: dict[Step, None] | None = None
         self._lock = threading.Lock()
         if parent is not None:
             parent._adopt(self)  # noqa: SLF001 - one of its own kind
@@ -138,6 +142,27 @@ class Segment:
         """Note that the commit was interrupted: intents stay pending, for somebody to decide."""
         self._end(Fate.IN_DOUBT)
 
+    def enlist(self, step: Step) -> None:
+        """Have a step run inside the transaction, right before its COMMIT; once, if it is given again."""
+        root = self.transaction
+        if root._steps is None:  # noqa: SLF001 - one of its own kind
+            root._steps = {}  # noqa: SLF001 - as above
+        root._steps[step] = None  # noqa: SLF001 - as above
+
+    def before_commit(self, connection: object) -> None:
+        """Run the steps of the transaction: called by a release right before each COMMIT, inside of it.
+
+        Args:
+            connection: the native connection, on which the steps may write.
+
+        Raises:
+            Exception: what a step raised. The COMMIT must not happen: the release rolls back.
+        """
+        root = self.transaction
+        for step in [*(root._steps or ())]:  # noqa: SLF001 - one of its own kind
+            root.wrote = True
+            step(root, connection)
+
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Call back once, after the commit or the rollback; at once if that has happened."""
         with self._lock:
@@ -182,6 +207,10 @@ class Release(Protocol):
         Where none is open, a segment that waits for the next one to begin; or None, where each
         statement commits by itself: then the block decides, as it does if none begins. Called at
         each emission; the same object as long as nothing begins or ends.
+
+        One that has a method ``identity()`` can record in an outbox: it returns the database whose
+        transactions decide, as ``Recorder.identity`` does, and calls ``Segment.before_commit``
+        right before each COMMIT.
         """
         ...
 

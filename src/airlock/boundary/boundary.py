@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from airlock.boundary import deliver as arrival
 from airlock.boundary.check import Check, conflicts, current, fields, misfits, named, undefined
 from airlock.boundary.scoped import scoped
-from airlock.dispatch import INLINE, Dispatcher, Interceptor, check_dispatcher, dispatch_of
+from airlock.dispatch import (
+    INLINE,
+    Dispatcher,
+    Interceptor,
+    Recorder,
+    check_dispatcher,
+    dispatch_of,
+)
 from airlock.effects.causation import NO_CAUSE, Causation
 from airlock.effects.options import NO_HEADERS, headers_of
 from airlock.effects.registry import declared, describe
@@ -60,6 +67,8 @@ class Boundary:
             everything is attempted.
         max_depth: how many handlers may stand between a block and a follow-up.
         concurrency: how many handlers an async flush runs at once.
+        park: an outbox that stores what failed, or was left pending, where nobody can resume it: a
+            request or a task that is over, a flush that a late commit set off, or an interrupted one.
 
     Raises:
         DuplicateHandlerError: two handlers for one intent type.
@@ -85,6 +94,7 @@ class Boundary:
         fail_fast: bool = False,
         max_depth: int = 50,
         concurrency: int = 1,
+        park: Recorder | None = None,
     ) -> None:
         for name, value in (("max_depth", max_depth), ("concurrency", concurrency)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -92,6 +102,10 @@ class Boundary:
                     f"Boundary({name}={value!r}): give an int from 1 (there is always one handler)."
                 )
         check_dispatcher("Boundary(dispatch=...)", dispatch)
+        if park is not None and not isinstance(park, Recorder):
+            raise DeclarationError(
+                f"Boundary(park=...) takes an Outbox, not {describe(park)}: what failed must be stored."
+            )
         for interceptor in interceptors:
             if not callable(interceptor) or inspect.isclass(interceptor):
                 raise DeclarationError(
@@ -114,6 +128,7 @@ class Boundary:
             fail_fast,
             _plan,
             capture,
+            park,
         )
 
     # -- scopes -----------------------------------------------------------------------------------
@@ -251,6 +266,41 @@ class Boundary:
         """Do what ``deliver`` does, where handlers are async."""
         return await arrival.adeliver(self._engine, envelope, attempt, on_flush_error)
 
+    def deliver_all(self, envelopes: Sequence[Envelope], *, attempts: Sequence[int]) -> Report:
+        """Run the handlers of many intents that arrived at this process, in one flush.
+
+        Each has its own id, headers and causes. No ``RetryPolicy`` waits for its next attempt here:
+        whoever calls tries again later. An intent that failed is in the report with its error, and
+        raises nothing; if nothing could run, because of the wiring or a policy, all have failed.
+
+        Args:
+            envelopes: of the intents.
+            attempts: for each, which try this is, from 1.
+
+        Returns:
+            What became of them, ``report.waves[0]`` in the order of the envelopes, and of their
+            follow-ups.
+
+        Raises:
+            BaseException: an interruption; its attribute ``report`` has what became of all.
+            DeclarationError: an argument makes no sense.
+
+        Example:
+            >>> from airlock.wire import Envelope
+            >>> envelopes = [Envelope(NotifyWarehouse(42)), Envelope(NotifyWarehouse(43))]
+            >>> boundary.deliver_all(envelopes, attempts=[1, 1])
+            NotifyWarehouse(order_id=42)
+            NotifyWarehouse(order_id=43)
+            <Report: 2 delivered>
+        """
+        return arrival.deliver_all(self._engine, envelopes, attempts)
+
+    async def adeliver_all(
+        self, envelopes: Sequence[Envelope], *, attempts: Sequence[int]
+    ) -> Report:
+        """Do what ``deliver_all`` does, where handlers are async."""
+        return await arrival.adeliver_all(self._engine, envelopes, attempts)
+
     # -- plans ------------------------------------------------------------------------------------
 
     def apply(
@@ -338,6 +388,12 @@ class Boundary:
     def dispatch(self) -> Dispatcher:
         """The dispatcher that its effects are delivered by."""
         return self._engine.dispatch
+
+    @property
+    def outboxes(self) -> tuple[Recorder, ...]:
+        """The outboxes among its dispatchers, and the one it parks in, each once."""
+        parks = () if self._engine.park is None else (self._engine.park,)
+        return tuple(dict.fromkeys((*self._engine.recorders, *parks)))
 
     # -- checking ---------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from airlock.effects.causation import Ancestor, Causation, digest
 from airlock.effects.options import Options
 from airlock.effects.registry import spec_of
 from airlock.emissions.wave import Outcome, Wave, chain
+from airlock.errors import DeliveryError
 from airlock.policies.builtin import OncePerChain, chain_policies
 from airlock.policies.policy import PolicyLike
 
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
-__all__ = ["Delivery"]
+__all__ = ["ACKNOWLEDGE", "Delivery"]
+
+ACKNOWLEDGE: ContextVar[Callable[[UUID, object], None] | None] = ContextVar(
+    "airlock_acknowledge", default=None
+)
+"""Deletes the row of an intent by its id, on a connection; set by a relay while it delivers."""
 
 _NO_OPTIONS = Options()
 
@@ -106,8 +113,50 @@ class Delivery:
         """The time after the release at which to deliver, at the earliest."""
         return self.options.delay
 
+    def acknowledge(self, session: Any) -> None:
+        """Acknowledge this delivery in a transaction of the handler, in which its work is done too.
+
+        The row of the intent is deleted on that session's connection: if the transaction commits,
+        the work is done and never delivered again; if it is rolled back, or the process is killed,
+        neither has happened. That is *effectively once*. What the handler emits to the outbox
+        belongs into that transaction too: emit it in a scope of its own,
+        ``boundary.scope(release=on_commit(session), independent=True)``.
+
+        Args:
+            session: a SQLAlchemy ``Session`` or ``Connection``, a ``sqlite3.Connection``, or a
+                Django connection, of the outbox's database.
+
+        Raises:
+            LeaseLostError: the row is no longer this relay's: let the transaction be rolled back.
+            DeliveryError: no relay delivers this.
+            SettingError: the session is of another database.
+
+        Example:
+            >>> def reward(intent, session):
+            ...     with session.begin():
+            ...         session.add(Reward(intent.customer_id))
+            ...         airlock.delivery().acknowledge(session)
+        """
+        acknowledge = ACKNOWLEDGE.get()
+        if acknowledge is None or not self.arrived:
+            raise DeliveryError(
+                "no relay of an outbox delivers this, so there is nothing to acknowledge: it was "
+                "emitted in this process, or has arrived by a queue. Send its intent to an outbox."
+            )
+        acknowledge(self.id, _connection_of(session))
+
+    async def aacknowledge(self, session: Any) -> None:
+        """Do what ``acknowledge`` does, for an ``AsyncSession`` or ``AsyncConnection``."""
+        await session.run_sync(self.acknowledge)
+
     def __repr__(self) -> str:
         return f"<Delivery of {self.intent!r}, attempt {self.attempt}>"
+
+
+def _connection_of(session: Any) -> object:
+    """Return the connection of a SQLAlchemy session; a connection is one already."""
+    connection = getattr(session, "connection", None)
+    return connection() if callable(connection) and hasattr(session, "get_bind") else session
 
 
 def _ancestor(cause: Any, policies: Iterable[OncePerChain]) -> Ancestor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ Span = tuple[int, int, Region]
 """``(start, end, region)``: the region's intents, and its children's, in the flat sequence."""
 Step = tuple[Region, int, int, Iterator[tuple[int, Region]], object]
 """A region to walk: where it starts, how far it is, its children to come, what threw it away."""
+Stretches = Iterable[tuple[int, int]]
 Keeps = Callable[[object], object]
 """What decided against a segment, or None if its intents are kept."""
 
@@ -31,6 +32,7 @@ class Flat:
         since: leave out what was there at this mark.
         keeps: given a segment, what decided against it (a rollback), or None.
         belongs: whether a region's own intents are wanted; None for all.
+        chooses: the stretches that are wanted of a region's own, from a start to an end; None for all.
 
     Attributes:
         intents: in order, a nested region's where it opened. May be ``root`` itself: do not change.
@@ -39,10 +41,12 @@ class Flat:
         emissions: by index, only where recorded.
         discarded: what was thrown away, with the reason.
         open: regions below the root whose blocks have not ended.
+        places: with ``chooses``, where the intents stand: ``(region, start, end)``.
     """
 
     __slots__ = (
         "_belongs",
+        "_chooses",
         "_keeps",
         "_since",
         "discarded",
@@ -50,6 +54,7 @@ class Flat:
         "intents",
         "open",
         "options",
+        "places",
         "spans",
     )
 
@@ -60,6 +65,7 @@ class Flat:
         since: Mark | None = None,
         keeps: Keeps | None = None,
         belongs: Callable[[Region], bool] | None = None,
+        chooses: Callable[[Region, int, int], Stretches] | None = None,
     ) -> None:
         self.options: dict[int, Options] = {}
         self.emissions: dict[int, Emission] = {}
@@ -69,9 +75,11 @@ class Flat:
         self._since = since or {}
         self._keeps = keeps
         self._belongs = belongs
+        self._chooses = chooses
+        self.places: list[tuple[Region, int, int]] = []
         self.intents: list[Any] = []
         asides = root.options or root.stamps or root.emissions or root.discarded is not None
-        if root.children or asides or since or belongs:
+        if root.children or asides or since or belongs or chooses:
             self._walk(root)
         else:
             self.intents = root
@@ -106,6 +114,13 @@ class Flat:
         """Take the region's own intents from ``start`` to ``end``: kept, or discarded."""
         if self._belongs is not None and not self._belongs(region):
             return
+        if self._chooses is None:
+            self._take_all(region, start, end, against)
+            return
+        for low, high in self._chooses(region, start, end):
+            self._take_all(region, low, high, against)
+
+    def _take_all(self, region: Region, start: int, end: int, against: object) -> None:
         if region.stamps is None and against is None:
             self._copy(region, start, end)
             return
@@ -124,6 +139,8 @@ class Flat:
 
     def _copy(self, region: Region, start: int, end: int) -> None:
         shift = len(self.intents) - start
+        if self._chooses is not None:
+            self.places.append((region, start, end))
         if region.options:
             self.options.update(_shifted(region.options, start, end, shift))
         if region.emissions:

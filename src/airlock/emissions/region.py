@@ -14,7 +14,7 @@ each state is a class, so that appending tests no flag::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airlock.effects.options import NO_HEADERS, Options
 from airlock.effects.place import Place, caller, opened
@@ -25,9 +25,30 @@ from airlock.policies.recorder import Recorder, recorders_of
 if TYPE_CHECKING:
     from airlock.policies.policy import PolicyLike
 
-__all__ = ["ClosedRegion", "Guard", "GuardedRegion", "Mark", "Region", "is_over", "marked"]
+__all__ = [
+    "ClosedRegion",
+    "Guard",
+    "GuardedRegion",
+    "Mark",
+    "Outlet",
+    "Region",
+    "is_over",
+    "marked",
+]
 
 Guard = Callable[[Any], None]
+
+
+class Outlet(Protocol):
+    """The way to the outboxes of a boundary, for its regions."""
+
+    def check(self, region: Region, intent: Any, /) -> None:
+        """Refuse an emission that cannot be recorded."""
+        ...
+
+    def enlist(self, region: Region, segment: Any, /) -> None:
+        """Have what is emitted in a region recorded before the COMMIT of its transaction."""
+        ...
 
 
 class Region(list[Any]):
@@ -47,6 +68,8 @@ class Region(list[Any]):
         seen: the classes emitted here or in the regions that share a flat sequence with it.
         segment: names the innermost transaction or savepoint, at each emission.
         capture: makes options of what is ambient, at each emission.
+        outlet: of a boundary that has outboxes.
+        recorded: the transaction in which an intent was decided before its COMMIT, by position.
         encloses: its enclosures hold for every boundary.
         children: ``(position it opened at, region)``.
         options: by position, only where given.
@@ -79,10 +102,12 @@ class Region(list[Any]):
         "landings",
         "options",
         "outer",
+        "outlet",
         "overrides",
         "place",
         "policies",
         "reached",
+        "recorded",
         "recorders",
         "running",
         "scope",
@@ -113,6 +138,7 @@ class Region(list[Any]):
         guards: tuple[Guard, ...] = (),
         segment: Callable[[], object] | None = None,
         capture: Callable[[], Options | None] | None = None,
+        outlet: Outlet | None = None,
         encloses: bool = False,
         place: Place | str | None = None,
     ) -> None:
@@ -149,7 +175,9 @@ class Region(list[Any]):
         self.segment = segment
         self.capture: Callable[[], Options | None] | None
         self.capture = capture if up is None else capture or up.capture
-        guarded = bool(self.guards or self.recorders)
+        self.outlet: Outlet | None = outlet if up is None else outlet or up.outlet
+        self.recorded: dict[int, Any] | None = None
+        guarded = bool(self.guards or self.recorders or self.outlet)
         guarded = guarded or segment is not None or self.capture is not None
         if guarded and type(self) is Region:
             self.__class__ = GuardedRegion  # pyright: ignore[reportAttributeAccessIssue]  # a state
@@ -228,6 +256,8 @@ class GuardedRegion(Region):
     def append(self, intent: Any, /) -> None:
         for guard in self.guards:
             guard(intent)
+        if self.outlet is not None:
+            self.outlet.check(self, intent)
         captured = None if self.capture is None else self.capture()
         self.stamp()
         list.append(self, intent)
@@ -236,16 +266,15 @@ class GuardedRegion(Region):
         self._record(len(self) - 1)
 
     def extend(self, intents: Any, /) -> None:
-        if self.capture is not None:
-            for intent in intents:
-                for guard in self.guards:
-                    guard(intent)
-            for intent in intents:
-                self.append(intent)
-            return
         for intent in intents:  # all are judged before the first is taken
             for guard in self.guards:
                 guard(intent)
+            if self.outlet is not None:
+                self.outlet.check(self, intent)
+        if self.capture is not None:
+            for intent in intents:
+                self.append(intent)
+            return
         if intents:  # else a scope would wait for the end of a transaction, for nothing
             self.stamp()
         start = len(self)
@@ -273,6 +302,8 @@ class GuardedRegion(Region):
                 if segment is not None:
                     self.sites = self.sites or {}
                     self.sites[len(self)] = caller()
+                    if self.outlet is not None:
+                        self.outlet.enlist(self, segment)
 
 
 class ClosedRegion(Region):

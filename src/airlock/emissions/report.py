@@ -90,6 +90,11 @@ class Report:
         return self._with(Outcome.HANDED_OVER)
 
     @property
+    def recorded(self) -> list[Any]:
+        """Intents that were written to an outbox."""
+        return self._with(Outcome.RECORDED)
+
+    @property
     def dropped(self) -> list[Any]:
         """Intents that a policy dropped."""
         return self._with(Outcome.DROPPED)

@@ -78,6 +78,25 @@ def unended(root: Region) -> list[Segment]:
     return [segment for segment in found if segment.fate is Fate.OPEN]
 
 
+def unrecorded(region: Region, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of a region's own intents that were not decided before a COMMIT.
+
+    What was, in a transaction that was rolled back after all, is among them.
+    """
+    recorded = region.recorded
+    if recorded is None:
+        yield start, end
+        return
+    low = start
+    for at in range(start, end):
+        if at in recorded and recorded[at].fate is not Fate.ROLLED_BACK:
+            if low < at:
+                yield low, at
+            low = at + 1
+    if low < end:
+        yield low, end
+
+
 def described(root: Region, wanted: Callable[[object], bool]) -> str:
     """Return the intents below a region whose stamps are wanted, for messages, with their lines.
 

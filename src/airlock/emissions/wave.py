@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
@@ -20,16 +20,17 @@ from airlock.effects.describe import short
 from airlock.effects.options import NO_HEADERS
 from airlock.emissions.flat import Flat, Span
 from airlock.emissions.region import Region
-from airlock.emissions.segments import SEALED
+from airlock.emissions.segments import SEALED, unrecorded
 from airlock.errors import EmittedInPolicyError, PolicyError
 from airlock.policies.judge import BadVerdictsError, ask
 from airlock.policies.policy import Policy, PolicyLike, View, shown_policy
 from airlock.policies.verdict import ALLOW, DROP, HOLD, Verdict
+from airlock.release import Fate, Segment
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["Ledger", "Outcome", "Wave", "chain"]
+__all__ = ["Ledger", "Outcome", "Recording", "Wave", "chain", "holding"]
 
 
 class Outcome(enum.IntEnum):
@@ -41,15 +42,17 @@ class Outcome(enum.IntEnum):
     """Its handler ran and returned."""
     HANDED_OVER = 2
     """An engine took it over."""
-    DROPPED = 3
+    RECORDED = 3
+    """It was written to an outbox, in the transaction that decides about it."""
+    DROPPED = 4
     """A policy dropped it."""
-    HELD = 4
+    HELD = 5
     """A policy holds it."""
-    MERGED = 5
+    MERGED = 6
     """Another intent stands for it."""
-    FAILED = 6
+    FAILED = 7
     """Its handler raised, or it was too deep."""
-    DISCARDED = 7
+    DISCARDED = 8
     """Thrown away with its block, its transaction or the failed attempt that emitted it."""
 
     @property
@@ -90,6 +93,8 @@ class Wave:
             of its own; None for other scopes.
         origins: what led to single intents there, by position, where that differs.
         arrived: it was handed over to this process, so that its handlers run here.
+        recordings: what its handlers emitted and recorded in transactions of their own.
+        scheduled: whoever delivers it tries again later, so that no retry waits here.
     """
 
     def __init__(
@@ -125,6 +130,8 @@ class Wave:
         self.origins: dict[int, Causation] = {}
         self.within: tuple[Wave, tuple[int, ...]] | None = None if parent is None else parent.within
         self.arrived = False
+        self.scheduled = False
+        self.recordings: list[Recording] = []
         if classes is not None:
             self.classes = classes
         self._ids: dict[int, UUID] = {}
@@ -150,7 +157,7 @@ class Wave:
         Raises:
             PolicyError: one raised or answered nonsense; nothing is decided then.
         """
-        outcomes = bytearray(len(self.intents))
+        outcomes = bytearray(self.outcomes)  # what was refused on arrival has failed already
         deciders: dict[int, object] = {}
         merged: dict[int, int] = {}
         memory: list[tuple[list[Any], list[Any]]] = []
@@ -429,6 +436,10 @@ class Wave:
 
     # -- running ----------------------------------------------------------------------------------
 
+    def opened(self, regions: Iterable[Region]) -> None:
+        """Note which regions around its intents the handlers of their causes have opened."""
+        self._own = {*regions}
+
     def delivered_up_to(self, position: int) -> None:
         """Note that every allowed intent before ``position`` was run."""
         self.outcomes[:position] = self.outcomes[:position].translate(_DONE)
@@ -460,6 +471,7 @@ class Wave:
         attempts = self.attempts if attempts is None else attempts
         if not attempts:
             return None
+        chooses = unrecorded if self.recordings else None
         flat = Flat(Region("wave"))
         flat.intents, causes = [], list[int]()
         inside = {self.root, *(region for _, _, region in self.spans)}
@@ -469,7 +481,7 @@ class Wave:
             return around[region][2]
 
         for attempt in sorted(attempts, key=lambda region: region.cause):
-            below, shift = Flat(attempt, keeps=_decided), len(flat.intents)
+            below, shift = Flat(attempt, keeps=_decided, chooses=chooses), len(flat.intents)
             self.discarded += [(i, r, attempt.cause) for i, r in below.discarded]
             if not below.intents:
                 continue
@@ -522,6 +534,7 @@ class Wave:
         wave.origins = {place[i]: o for i, o in self.origins.items() if i in place}
         wave.within = self.within
         wave.arrived = self.arrived
+        wave.scheduled = self.scheduled
         wave.decided = self.decided
         wave.tries = {place[i]: n for i, n in self.tries.items() if i in place}
         wave._before = (self, again)
@@ -622,8 +635,9 @@ def _at(look: Callable[[int], Any], live: Any) -> Callable[[int], Any]:
 
 
 def _live(outcomes: bytearray, start: int, end: int) -> Any:
-    """Return the positions not dropped or merged."""
+    """Return the positions not dropped or merged, nor refused on arrival."""
     gone = outcomes.count(Outcome.DROPPED, start, end) + outcomes.count(Outcome.MERGED, start, end)
+    gone += outcomes.count(Outcome.FAILED, start, end)
     if not gone:
         return range(start, end)
     if gone == end - start:
@@ -655,3 +669,39 @@ def _note(verdict: Verdict, i: int, live: Any, outcomes: bytearray, merged: dict
 
 def _narrowed(spans: list[Span], kept: list[int]) -> list[Span]:
     return [(bisect_left(kept, start), bisect_left(kept, end), r) for start, end, r in spans]
+
+
+# -- recorded before a COMMIT ---------------------------------------------------------------------
+
+
+class Recording:
+    """A wave that was decided, and recorded in a transaction, right before its COMMIT.
+
+    Args:
+        wave: which.
+        segment: of the transaction.
+        ledger: what policies have allowed, before the wave is decided.
+    """
+
+    def __init__(self, wave: Wave, segment: Segment, ledger: Ledger) -> None:
+        self.wave = wave
+        self.segment = segment
+        self._ledger = ledger
+        self._before = {seat: len(allowed) for seat, allowed in ledger.items()}
+
+    @property
+    def holds(self) -> bool:
+        """False if the transaction was rolled back after all."""
+        return self.segment.fate is not Fate.ROLLED_BACK
+
+    def undo(self) -> None:
+        """Take back what policies have allowed since: none of it has happened."""
+        for seat, allowed in self._ledger.items():
+            del allowed[self._before.get(seat, 0) :]
+
+
+def holding(recordings: list[Recording]) -> list[Wave]:
+    """Return the waves that were recorded, and undo those whose transactions were rolled back."""
+    while recordings and not recordings[-1].holds:
+        recordings.pop().undo()
+    return [recording.wave for recording in recordings if recording.holds]

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from airlock.dispatch import INLINE, Dispatcher, Interceptor, dispatch_of
+from airlock.dispatch import (
+    INLINE,
+    Dispatcher,
+    Interceptor,
+    Recorder,
+    dispatch_of,
+    targets_of,
+)
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Wave
 from airlock.errors import AsyncHandlerError
 from airlock.flushing.flush import Flush
 from airlock.flushing.gather import gather
+from airlock.flushing.recording import Recording
 from airlock.handlers.overrides import checked_overrides
 from airlock.handlers.table import Binding
 from airlock.observers import Observers
@@ -50,6 +58,9 @@ class Engine:
         fail_fast: stop a flush at the first failure, unless the scope has its own.
         plan: makes a plan of what a report says is held.
         capture: makes options of what is ambient, at each emission; None for none.
+        park: stores what failed where nobody can resume it.
+        recorders: those among the dispatchers, each once.
+        outlet: records in them, right before commits; None if there are none.
     """
 
     handlers: dict[type[Any], Binding]
@@ -62,6 +73,19 @@ class Engine:
     fail_fast: bool
     plan: Planner
     capture: Capture | None = None
+    park: Recorder | None = None
+    recorders: tuple[Recorder, ...] = attrs.field(init=False)
+
+    outlet: Recording | None = attrs.field(init=False)
+
+    @recorders.default
+    def _find_recorders(self) -> tuple[Recorder, ...]:
+        found = [one for one in targets_of(self.dispatch) if isinstance(one, Recorder)]
+        return tuple(dict.fromkeys(found))
+
+    @outlet.default
+    def _open_outlet(self) -> Recording | None:
+        return Recording(self) if self.recorders else None
 
     _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
 
@@ -81,13 +105,14 @@ class Engine:
         return INLINE if wave.arrived else dispatch_of(self.dispatch, cls)
 
     def check_sync(self, intents: Iterable[Any]) -> None:
-        """Refuse intents whose handlers must be awaited.
+        """Refuse intents whose handlers must be awaited here.
 
         Raises:
             AsyncHandlerError: the handler of one is async.
         """
         for cls in set(map(type, intents)):
-            binding = self.binding(cls)
+            handed = self.dispatch is not INLINE and dispatch_of(self.dispatch, cls) is not INLINE
+            binding = None if handed else self.binding(cls)
             if binding is not None and binding.awaited():
                 raise AsyncHandlerError(binding.name, cls.__qualname__, True)  # noqa: FBT003 - a fact
 
@@ -130,10 +155,12 @@ class Engine:
             scope.flushed()
 
     def _flush(self, scope: Scope) -> Flush:
-        report = Report(self)
+        recordings = scope.recordings
+        report = Report(self, None if recordings is None else recordings.ledger)
         wave = gather(scope, report)
         report.fail_fast, report.observers = scope.options.fail_fast, scope.observers
-        return Flush(self, report, [wave], problems=scope.problems)
+        waves = [wave] if wave.intents or not report.waves else []
+        return Flush(self, report, waves, problems=scope.problems)
 
     def resume(self, before: Report, waves: Sequence[Wave]) -> Report:
         """Run what a report has left: for ``report.resume()``."""

@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from airlock.dispatch import Recorder
 from airlock.effects.options import NO_HEADERS
 from airlock.effects.registry import located
 from airlock.emissions.delivery import Delivery
 from airlock.emissions.flat import Flat
 from airlock.emissions.region import ClosedRegion, Region
 from airlock.emissions.segments import begun, end_attempt, left_open, seals
-from airlock.emissions.wave import Outcome, Wave
+from airlock.emissions.wave import Ledger, Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
     ClosedRegionError,
+    DeferredError,
     HandlerCancelledError,
     OpenRegionsError,
     PartialFailure,
@@ -35,6 +37,7 @@ from airlock.errors import (
     UnavailableError,
 )
 from airlock.handlers.providers import Handler
+from airlock.handlers.results import RESULTS
 from airlock.scopes.current import here, outwards, shared
 from airlock.scopes.enclose import landing, unknown
 from airlock.scopes.tasks import cancelling
@@ -117,6 +120,7 @@ class Execution:
         self._calls = calls
         self._positions = calls.positions
         self._handed = frozenset(calls.handed)
+        self._recorded = _recorded(flush, wave, calls.handed) if calls.handed else frozenset[int]()
         self._awaits = awaits
         self._apart = apart
         self._count = len(calls.subjects)
@@ -165,9 +169,12 @@ class Execution:
         for subject in self._iterator:
             try:
                 result = call(subject)
-                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
+                if result is not None:
+                    if type(result) is CoroutineType or isawaitable(result):
+                        result = yield self._awaited(call, subject, result)
+                        self._resumed()
+                    if isinstance(result, RESULTS):
+                        raise DeferredError(result)  # noqa: TRY301 - it ends the call as others do
             except BaseException as error:
                 if self._failed(call, error):
                     if self._interrupted:
@@ -178,9 +185,12 @@ class Execution:
         for subject, call in pairs:
             try:
                 result = call(subject)
-                if result is not None and (type(result) is CoroutineType or isawaitable(result)):
-                    yield self._awaited(call, subject, result)
-                    self._resumed()
+                if result is not None:
+                    if type(result) is CoroutineType or isawaitable(result):
+                        result = yield self._awaited(call, subject, result)
+                        self._resumed()
+                    if isinstance(result, RESULTS):
+                        raise DeferredError(result)  # noqa: TRY301 - it ends the call as others do
             except BaseException as error:
                 if self._failed(call, error):
                     if self._interrupted:
@@ -202,6 +212,7 @@ class Execution:
             yield subject, call
             self._end_attempt()
             done = Outcome.HANDED_OVER if position in self._handed else Outcome.DELIVERED
+            done = Outcome.RECORDED if position in self._recorded else done
             for member in members:
                 if wave.outcomes[member] == Outcome.PENDING and member not in self._undone:
                     wave.outcomes[member] = done
@@ -321,7 +332,8 @@ class Execution:
         wave.delivered_up_to(end)
         for position in self._handed:
             if wave.outcomes[position] == Outcome.DELIVERED:
-                wave.outcomes[position] = Outcome.HANDED_OVER
+                recorded = position in self._recorded
+                wave.outcomes[position] = Outcome.RECORDED if recorded else Outcome.HANDED_OVER
         for position in self._undone:
             wave.outcomes[position] = Outcome.PENDING
         if reached < self._count:
@@ -352,7 +364,10 @@ class Execution:
         if not wave.batches or position not in wave.batches:
             tries = wave.tries.get(position, 0) + 1
             return (Delivery(wave, position, tries, position not in self._handed),)
-        return tuple(Delivery(wave, i, wave.tries.get(i, 0) + 1) for i in wave.batches[position])
+        inline = position not in self._handed
+        return tuple(
+            Delivery(wave, i, wave.tries.get(i, 0) + 1, inline) for i in wave.batches[position]
+        )
 
     def handled(self, cause: int) -> tuple[Wave, tuple[int, ...]] | None:
         """Return the wave and the positions of the call at ``cause``, or of that under way.
@@ -363,6 +378,11 @@ class Execution:
         if position in self._handed:
             return None
         return self._wave, tuple(self._members(position))
+
+    @property
+    def under_way(self) -> tuple[Wave, Ledger]:
+        """The wave that it runs, and what the policies of its flush have allowed."""
+        return self._wave, self._flush.report.ledger
 
     def home(self, cause: int) -> Region:
         """Return the region of the intent at ``cause``, or of that whose handler is running."""
@@ -514,6 +534,12 @@ class Execution:
         self._at, self._region = -1, attempts[-1] if more else None
 
 
+def _recorded(flush: Flush, wave: Wave, handed: Sequence[int]) -> frozenset[int]:
+    """Return the positions, of those that are handed over, which a recorder takes."""
+    recording = {cls for cls, work in flush.works.items() if isinstance(work.dispatch, Recorder)}
+    return frozenset(at for at in handed if type(wave.intents[at]) in recording)
+
+
 def _remove_last(attempts: list[Region], region: Region) -> None:
     """Remove a region that is at the end, or near it where calls run at once."""
     at = len(attempts) - 1
@@ -547,9 +573,11 @@ class _Bare(Region):
     kind: Any = "handler"
     landings: Any = None
     options: Any = None
+    outlet: Any = None
     overrides: Any = None
     place: Any = None
     policies: Any = ()
+    recorded: Any = None
     recorders: Any = ()
     segment: Any = None
     stamps: Any = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airlock.dispatch import Dispatcher
 from airlock.effects.describe import short
 from airlock.emissions.report import Report
-from airlock.emissions.wave import Outcome, Wave
+from airlock.emissions.wave import Outcome, Wave, holding
 from airlock.errors import (
     AirlockError,
     CascadeError,
@@ -98,7 +98,7 @@ class Flush:
         self.down: list[tuple[Handler, UnavailableError]] = []
         self._queue = deque(waves)
         self._running: Wave | None = None
-        self._judged = False
+        self._judged = bool(report.waves)  # what was recorded before, or is stranded
         self._ran = False
         self._problems = problems
         self._refusals: list[Exception] = []
@@ -201,6 +201,7 @@ class Flush:
 
     def _follow(self, wave: Wave) -> None:
         """Queue the follow-ups of a wave that ran."""
+        self.report.waves += holding(wave.recordings) if wave.recordings else ()
         following = wave.follow_ups() if self.journal is None else None
         wave.discarded.sort(key=itemgetter(2))  # by cause, whichever attempt was over first
         if following is not None:

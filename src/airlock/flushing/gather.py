@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from weakref import ref
 
 from airlock.effects.causation import NO_CAUSE
-from airlock.emissions.flat import Flat
+from airlock.emissions.flat import Flat, Span
 from airlock.emissions.region import Region
 from airlock.emissions.report import Report
-from airlock.emissions.segments import below, described, has_fate, stranded_only, stranding
+from airlock.emissions.segments import (
+    below,
+    described,
+    has_fate,
+    stranded_only,
+    stranding,
+    unrecorded,
+)
 from airlock.emissions.wave import Wave, chain
 from airlock.errors import NoTransactionError, OpenRegionsError
 from airlock.release import Fate
@@ -20,7 +27,7 @@ from airlock.scopes.current import guards_of, shared
 from airlock.scopes.enclose import process_policies
 from airlock.scopes.scope import WAITING, Scope
 
-__all__ = ["gather"]
+__all__ = ["above", "enclose", "gather", "wave_of"]
 
 _UNDECIDED = {
     Fate.IN_DOUBT: (
@@ -49,29 +56,39 @@ def gather(scope: Scope, report: Report) -> Wave:
     scope.check_flushable()
     root = scope.region
     if shared:
-        _enclose(root)
-    flat = Flat(root, keeps=stranding)
+        enclose(root)
+    chooses = None if scope.recordings is None else unrecorded
+    flat = Flat(root, keeps=stranding, chooses=chooses)
     if flat.open:
         scope.problems += (_abandon(scope, flat.open),)
-        flat = Flat(root, keeps=stranding)
-    # Regions of a scope of the same boundary around an independent one hold for it too.
-    above = () if root.up is None else [one for one in chain(root.up) if one.contextual]
-    flat.spans += [(0, len(flat.intents), region) for region in above] if above else ()
+        flat = Flat(root, keeps=stranding, chooses=chooses)
+    flat.spans += above(root, flat)
     scope.flushing(report)
     report.scope = ref(scope)
+    if scope.recordings is not None:
+        report.waves += scope.recordings.waves()
     if not flat.discarded:
-        return _wave(scope, flat, root.seen)
+        return wave_of(scope, flat, root.seen if chooses is None else None)
     report.thrown_away = [(i, why) for i, why in flat.discarded if not isinstance(why, Fate)]
     if len(report.thrown_away) < len(flat.discarded):
         # What nobody has decided about is a wave of its own that is not run: pending, for a resume.
-        rest = Flat(root, keeps=stranded_only)
-        rest.spans += [(0, len(rest.intents), region) for region in above]
-        report.waves.append(_wave(scope, rest))
+        rest = Flat(root, keeps=stranded_only, chooses=chooses)
+        rest.spans += above(root, rest)
+        report.waves.append(wave_of(scope, rest))
         scope.problems += tuple(_stranded(scope, flat))
-    return _wave(scope, flat)
+    return wave_of(scope, flat)
 
 
-def _enclose(root: Region) -> None:
+def above(root: Region, flat: Flat) -> Sequence[Span]:
+    """Return the spans of the regions around one, which hold for all of its intents.
+
+    Those of a scope of the same boundary around an independent one do, too.
+    """
+    size = len(flat.intents)
+    return () if root.up is None else [(0, size, one) for one in chain(root.up) if one.contextual]
+
+
+def enclose(root: Region) -> None:
     """Put enclosures of the process around a scope that have begun since it was opened."""
     known = [policy for around in chain(root) for policy in around.enclosures]
     found = process_policies(known)
@@ -99,7 +116,8 @@ def _abandon(scope: Scope, regions: list[Region]) -> OpenRegionsError:
     return error
 
 
-def _wave(scope: Scope, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
+def wave_of(scope: Scope, flat: Flat, classes: set[type[Any]] | None = None) -> Wave:
+    """Return the first wave of a scope."""
     wave = Wave(0, scope.region, flat, classes=classes)
     cause, arrival = scope.options.cause, scope.options.arrival
     wave.origin = cause
@@ -109,8 +127,7 @@ def _wave(scope: Scope, flat: Flat, classes: set[type[Any]] | None = None) -> Wa
             before, positions = scope.within
             wave.origin = before.origin_of(positions[-1])
     if arrival is not None:
-        wave.arrived = True
-        wave.tries = dict.fromkeys(range(len(wave.intents)), arrival - 1)
+        arrival(wave)
     return wave
 
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from airlock.dispatch import INLINE, Dispatcher
+from airlock.dispatch import INLINE, Dispatcher, Recorder
 from airlock.effects.place import shown
 from airlock.effects.registry import located, spec_of
 from airlock.emissions.delivery import Delivery
 from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
+    NotRecordedError,
     PartialFailure,
     UnhandledIntentError,
     UnsupportedOptionError,
@@ -53,7 +54,8 @@ class Work:
         handler: as resolved; None for what is handed over.
         binding: as registered; None for what is handed over.
         dispatch: where it goes.
-        batch: whether it is called with lists.
+        batch: whether it is called with lists, as batch handlers and recorders are.
+        retry: the policy of its attempts.
     """
 
     call: Handler
@@ -61,6 +63,7 @@ class Work:
     binding: Binding | None
     dispatch: Dispatcher
     batch: bool = False
+    retry: RetryPolicy | None = None
 
 
 Positions = Sequence[int] | None
@@ -109,7 +112,8 @@ def resolve(
         else:
             handler = yield from _handler(flush, cls, binding, awaits=awaits)
             if cls in needing:
-                _add_work(flush, cls, binding, handler, awaits=awaits)
+                retry = None if wave.scheduled else binding.retry
+                _add_work(flush, cls, binding, handler, retry, awaits=awaits)
     if missing:
         lacking = (f"{c.__qualname__} (declared at {shown(spec_of(c).place)})" for c in missing)
         raise UnhandledIntentError(
@@ -138,24 +142,53 @@ def _handler(
 
 
 def _add_work(
-    flush: Flush, cls: type[Any], binding: Binding, handler: Handler, *, awaits: bool
+    flush: Flush,
+    cls: type[Any],
+    binding: Binding,
+    handler: Handler,
+    retry: RetryPolicy | None,
+    *,
+    awaits: bool,
 ) -> None:
     work = flush.works.get(cls)
-    if work is not None and work.handler is handler:
+    if work is not None and work.handler is handler and work.retry is retry:
         return
     if not awaits and is_async(handler):
         raise AsyncHandlerError(binding.name, cls.__qualname__)
-    call = compose(flush, handler, binding.retry, awaits=awaits)
-    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch)
+    call = compose(flush, handler, retry, awaits=awaits)
+    flush.works[cls] = Work(call, handler, binding, INLINE, binding.batch, retry)
 
 
 def _add_handing_over(flush: Flush, cls: type[Any], dispatch: Dispatcher, *, awaits: bool) -> None:
     dispatch.check(cls)
-    _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
+    bulk = isinstance(dispatch, Recorder)
+    if isinstance(dispatch, Recorder):
+        _check_standalone(flush, cls, dispatch)
+    else:
+        _check_fit(dispatch.dispatch, cls, repr(dispatch), awaits=awaits)
     call = flush.handing_over.get(dispatch)
     if call is None:
         call = flush.handing_over[dispatch] = _handing_over(flush, dispatch, awaits=awaits)
-    flush.works[cls] = Work(call, None, None, dispatch)
+    flush.works[cls] = Work(call, None, None, dispatch, bulk)
+
+
+def _check_standalone(flush: Flush, cls: type[Any], recorder: Recorder) -> None:
+    """Refuse what reached the flush, and was to be recorded in a transaction that never was.
+
+    A plan that is applied is durable by itself: what it holds may be recorded alone.
+
+    Raises:
+        NotRecordedError: it was.
+    """
+    if not recorder.standalone and flush.journal is None:
+        raise NotRecordedError(
+            cls.__qualname__,
+            f"goes to {recorder!r}, which records in the transaction around an emission, and its scope "
+            "ends without one that was committed",
+            "Begin and commit one in the block: with the session, or the connection, that the scope's "
+            "release is of. Or let the outbox record in a transaction of its own: "
+            "Outbox(..., standalone=True).",
+        )
 
 
 def _order(cls: type[Any]) -> str:
@@ -231,14 +264,23 @@ def compose(flush: Flush, handler: Handler, retry: RetryPolicy | None, *, awaits
 
 
 def _handing_over(flush: Flush, dispatch: Dispatcher, *, awaits: bool) -> Handler:
-    """Return what hands an intent over."""
+    """Return what hands an intent over; to a recorder, all that a wave has for it."""
+    handler: Any = dispatch.dispatch
 
     def hand_over(_: Any) -> object:
         return dispatch.dispatch(running().deliveries()[-1])
 
-    if not flush.observers.watch_attempts:
-        return hand_over
-    return _watched(flush, hand_over, dispatch.dispatch, awaits=awaits)
+    if isinstance(dispatch, Recorder):
+        handler = dispatch.arecord_alone if awaits else dispatch.record_alone
+
+        def hand_over(_: Any) -> object:
+            return handler(running().deliveries())
+
+    return (
+        _watched(flush, hand_over, handler, awaits=awaits)
+        if flush.observers.watch_attempts
+        else hand_over
+    )
 
 
 def _watched(flush: Flush, call: Handler, handler: Handler, *, awaits: bool) -> Handler:
@@ -362,9 +404,10 @@ def arrange(
         if work is not None and not work.batch:
             handed = () if work.dispatch is INLINE else whole
             return Calls(subjects, positions, work.call, None, handed)
-        if work is not None and wave.uniform:
+        if work is not None and (wave.uniform or work.binding is None):
             wave.batches.update((members[-1], members) for members in _cut(work, whole))
-            return Calls(list(_cut(work, subjects)), list(wave.batches), work.call, None)
+            handed = () if work.dispatch is INLINE else whole
+            return Calls(list(_cut(work, subjects)), list(wave.batches), work.call, None, handed)
     return _Arrangement(flush, wave, overrides, awaits=awaits).calls(whole)
 
 
@@ -416,8 +459,8 @@ class _Arrangement:
                     if i not in wave.batches:
                         continue  # it is called with the last member
                     subject = [wave.intents[member] for member in wave.batches[i]]
-                elif work.dispatch is not INLINE:
-                    handed.append(i)
+                if work.dispatch is not INLINE:
+                    handed += wave.batches.get(i, (i,))
             subjects.append(subject)
             places.append(i)
             each.append(call)
@@ -433,8 +476,10 @@ class _Arrangement:
             cls = type(wave.intents[i])
             if cls in batching and (self._overrides is None or self._overrides.of(i) is None):
                 binding = works[cls].binding
-                headers = binding is None or not binding.mix_headers
-                groups.setdefault((binding, wave.batch_key(i, headers=headers)), []).append(i)
+                key: Hashable = works[cls].dispatch
+                if binding is not None:
+                    key = (binding, wave.batch_key(i, headers=not binding.mix_headers))
+                groups.setdefault(key, []).append(i)
         for members in groups.values():
             for batch in _cut(works[type(wave.intents[members[0]])], members):
                 yield batch[-1], batch

@@ -6,7 +6,7 @@ the program died.
 
 ::
 
-    (nothing) ──begin──► running ──end──► delivered | handed over | failed
+    (nothing) ──begin──► running ──end──► delivered | handed over | recorded | failed
     emitted ──judge──► allowed ──begin──► ...
                    └─► dropped | held | merged          (follow-ups only)
 """
@@ -25,7 +25,7 @@ from airlock.errors import JournalError
 
 __all__ = ["DONE", "FollowUp", "JournalFile"]
 
-DONE = ("delivered", "handed over")
+DONE = ("delivered", "handed over", "recorded")
 """The states of what never runs again."""
 
 _FORMAT = 1
@@ -39,7 +39,10 @@ _TABLES = (
         line BLOB                    -- of a follow-up, the entry
     )
     """,
-    "CREATE INDEX unfinished ON effects (state, number) WHERE state NOT IN ('delivered', 'handed over')",
+    """
+    CREATE INDEX unfinished ON effects (state, number)
+        WHERE state NOT IN ('delivered', 'handed over', 'recorded')
+    """,
 )
 
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -145,7 +148,7 @@ class JournalFile:
             return {
                 number
                 for (number,) in self._database.execute(
-                    "SELECT number FROM effects WHERE number BETWEEN ? AND ? AND state IN (?, ?)",
+                    "SELECT number FROM effects WHERE number BETWEEN ? AND ? AND state IN (?, ?, ?)",
                     (first, last, *DONE),
                 )
             }
@@ -153,7 +156,7 @@ class JournalFile:
     def count_done(self, size: int) -> int:
         """Count the effects of the plan itself that never run again."""
         with self._translating_errors():
-            query = "SELECT count(*) FROM effects WHERE number < ? AND state IN (?, ?)"
+            query = "SELECT count(*) FROM effects WHERE number < ? AND state IN (?, ?, ?)"
             return int(self._one(query, size, *DONE))
 
     def follow_ups(self, states: Sequence[str], after: int, limit: int) -> list[tuple[int, bytes]]:

@@ -21,6 +21,11 @@ class Recorder(Policy):
     exclusive: ClassVar[bool] = False
     """True if it takes care of all that it records; two such recorders ignore each other's."""
 
+    @property
+    def swallows(self) -> bool:
+        """True if nothing that it records is delivered."""
+        return self.exclusive
+
     def wants(self, _: Any, /) -> bool:
         """Return True if the emission of an intent is to be recorded: all, unless overridden."""
         return True

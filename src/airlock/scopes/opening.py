@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -51,8 +51,8 @@ class ScopeOptions:
         fail_fast: None for that of the boundary.
         observers: called after those of the boundary.
         cause: what led here in other processes.
-        arrival: which attempt this is, of an intent that was handed over to this process; None for
-            any other scope.
+        arrival: notes in the wave with what intents arrived that were handed over to this process;
+            None for any other scope.
 
     Raises:
         DeclarationError: a value makes no sense.
@@ -66,7 +66,7 @@ class ScopeOptions:
     fail_fast: bool | None = None
     observers: tuple[Observer, ...] = ()
     cause: Causation = NO_CAUSE
-    arrival: int | None = None
+    arrival: Callable[[Wave], None] | None = None
 
     def __attrs_post_init__(self) -> None:
         # Not a validator for each field, which would be called for each scope that has none of them.

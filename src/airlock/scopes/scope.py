@@ -26,8 +26,9 @@ from airlock.emissions.segments import (
     end_block,
     throw_undecided,
     unended,
+    unrecorded,
 )
-from airlock.emissions.wave import Wave, chain
+from airlock.emissions.wave import Ledger, Recording, Wave, chain, holding
 from airlock.errors import (
     EmittedInPolicyError,
     NoScopeError,
@@ -106,6 +107,25 @@ class State(enum.Enum):
 NEW, OPEN, CLOSED, WAITING, FLUSHING, FLUSHED, DISCARDED, CAPTURED = State
 
 
+class Recordings:
+    """What a scope has recorded before commits.
+
+    Attributes:
+        ledger: what policies have allowed so far.
+        all: one for each transaction.
+    """
+
+    __slots__ = ("all", "ledger")
+
+    def __init__(self) -> None:
+        self.ledger: Ledger = {}
+        self.all: list[Recording] = []
+
+    def waves(self) -> list[Wave]:
+        """Return those whose transactions were not rolled back after all."""
+        return holding(self.all)
+
+
 class Scope(EffectBuffer):
     """An ``EffectBuffer`` with policies and a lifetime. Made by ``boundary.scope(...)``.
 
@@ -137,6 +157,7 @@ class Scope(EffectBuffer):
         "observers",
         "options",
         "problems",
+        "recordings",
         "release",
         "state",
         "within",
@@ -153,6 +174,8 @@ class Scope(EffectBuffer):
         self.state = NEW
         # Errors that the flush raises at its end, whatever else happens.
         self.problems: tuple[Exception, ...] = ()
+        # What was recorded before commits, with what policies have allowed in that.
+        self.recordings: Recordings | None = None
         # The wave and the positions of what the handler runs for that opens it as one of its own.
         self.within: tuple[Wave, tuple[int, ...]] | None = None
         self._outermost: Scope | None = None  # of a nested one
@@ -210,6 +233,7 @@ class Scope(EffectBuffer):
             guards=guards_of((*policies, *around), "scope", place) if policies or around else (),
             segment=segment,
             capture=self.engine.capture,
+            outlet=self.engine.outlet,
             place=place,
         )
         if captured and enclosing is not None:
@@ -520,7 +544,12 @@ class Scope(EffectBuffer):
         self.state = DISCARDED
         if not captured:
             self._report = self.engine.new_report()
-            self._report.thrown_away = Flat(self.region, keeps=decided_against).discarded
+            chooses = None
+            if self.recordings is not None:
+                chooses = unrecorded
+                self._report.waves += self.recordings.waves()
+            flat = Flat(self.region, keeps=decided_against, chooses=chooses)
+            self._report.thrown_away = flat.discarded
             self.engine.note_discarded(self)
 
     __enter__ = enter

@@ -227,7 +227,7 @@ class _Contract:
             cause = error.exceptions[0] if isinstance(error, FlushError) else error
             raise Broken(f"{self._whose()} raised {cause!r} for\n  {value!r}") from error
         entry = scope.report.entries[0]
-        if entry.outcome not in (Outcome.DELIVERED, Outcome.HANDED_OVER):
+        if entry.outcome not in (Outcome.DELIVERED, Outcome.HANDED_OVER, Outcome.RECORDED):
             problem = f"was not called: the outcome is {entry.outcome.word}, by {entry.by!r}"
             raise Broken(f"{self._whose()} {problem}, for\n  {value!r}")
 

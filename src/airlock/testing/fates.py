@@ -68,6 +68,8 @@ def _withheld(emission: Emission) -> str:
     fate = None if segment is None else segment.fate
     if fate in UNDECIDED:
         return f"not delivered: {fate.value}"
+    if fate is Segments.ROLLED_BACK:  # it may have been recorded before the COMMIT failed
+        return "discarded by rollback"
     if emission.wave is not None:
         return ""
     reason = _against(emission)

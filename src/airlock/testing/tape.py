@@ -38,6 +38,10 @@ class Tape(Recorder):
 
     exclusive = True
 
+    @property
+    def swallows(self) -> bool:
+        return not self.allows
+
     def __init__(self, *, allows: bool) -> None:
         self.allows = allows
         self.place: Place | None = None

@@ -92,7 +92,7 @@ class BufferedCall:
 def _describe_unsent(entry: ReportEntry) -> tuple[str, str] | None:
     by = "" if entry.by is None else f" by {entry.by!r}"
     match entry.outcome:
-        case Outcome.DELIVERED | Outcome.HANDED_OVER:
+        case Outcome.DELIVERED | Outcome.HANDED_OVER | Outcome.RECORDED:
             return None
         case Outcome.MERGED:
             return f"was not sent: {entry.by!r} stands for it", "Ask for the result of that"
