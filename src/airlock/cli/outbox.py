@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -94,26 +94,35 @@ def status(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None
     found = chosen(arguments, queue)
     store = found.outbox.store
     counted = found.outbox.database.run(store.status)
-    paused = sorted(found.outbox.database.run(store.paused))
     states = ("pending", "scheduled", "retrying", "leased", "dead")
-    oldest = counted.oldest_due
     if as_json:
         print_json(
             {
                 "queue": store.queue,
                 **{state: getattr(counted, state) for state in states},
-                "oldest_due": None if oldest is None else oldest.total_seconds(),
-                "paused": [kind or None for kind in paused],
-                "kinds": dict(counted.kinds),
+                "oldest": None if counted.oldest is None else counted.oldest.total_seconds(),
+                "paused": [kind or None for kind in sorted(counted.paused)],
+                "kinds": {
+                    kind: {"pending": pending, "dead": dead}
+                    for kind, (pending, dead) in sorted(counted.kinds.items())
+                },
             }
         )
         return
-    click.echo(", ".join(f"{getattr(counted, state):,} {state}" for state in states))
-    if oldest is not None:
-        click.echo(f"the oldest that is due waits for {format_duration(oldest)}")
-    if paused:
-        click.echo("paused: " + ", ".join(kind or "everything" for kind in paused))
-    table(("kind", "effects"), [(kind, f"{many:,}") for kind, many in counted.kinds.items()])
+    parts = ", ".join(
+        f"{getattr(counted, state):,} {state}" for state in states[1:-1] if getattr(counted, state)
+    )
+    click.echo(
+        f"{counted.pending:,} pending{f' ({parts})' if parts else ''}, {counted.dead:,} dead"
+    )
+    if counted.oldest is not None:
+        click.echo(f"the oldest that is due has waited for {format_duration(counted.oldest)}")
+    if counted.paused:
+        click.echo(_listed(counted.paused))
+    table(
+        ("kind", "pending", "dead"),
+        [(kind, f"{of[0]:,}", f"{of[1]:,}") for kind, of in sorted(counted.kinds.items())],
+    )
 
 
 @outbox.command(name="list")
@@ -132,7 +141,7 @@ def list_(
     found = chosen(arguments, queue, ids=True)
     selection = about(found, **options)
     store, database = found.outbox.store, found.outbox.database
-    entries = database.run(lambda c: store.select(c, selection, limit, 0))
+    entries = database.run(lambda c: store.select(c, selection, limit=limit))
     if as_json:
         print_json([_facts(found, entry) for entry in entries])
         return
@@ -172,8 +181,8 @@ def _named(found: Chosen) -> Sequence[Entry]:
     if not found.ids:
         raise Failure("no id is given: `airlock outbox list` shows them.")
     store = found.outbox.store
-    selection = Selection(queue=store.queue, ids=found.ids)
-    entries = found.outbox.database.run(lambda c: store.select(c, selection, len(found.ids), 0))
+    selection = Selection(ids=found.ids)
+    entries = found.outbox.database.run(lambda c: store.select(c, selection, limit=len(found.ids)))
     missing = sorted(map(str, set(found.ids).difference(entry.id for entry in entries)))
     if missing:
         raise Failure(
@@ -353,12 +362,9 @@ def _chunks(found: Chosen, selection: Selection, number: int) -> Sequence[Select
     from airlock.outbox import Selection  # noqa: PLC0415 - an extra
 
     store = found.outbox.store
-    entries = found.outbox.database.run(lambda c: store.select(c, selection, number, 0))
+    entries = found.outbox.database.run(lambda c: store.select(c, selection, limit=number))
     ids = [entry.id for entry in entries]
-    return [
-        Selection(queue=store.queue, ids=tuple(ids[at : at + CHUNK]))
-        for at in range(0, len(ids), CHUNK)
-    ]
+    return [Selection(ids=tuple(ids[at : at + CHUNK])) for at in range(0, len(ids), CHUNK)]
 
 
 def _confirm(question: str) -> None:
@@ -413,15 +419,18 @@ def resume(
     """Let relays deliver again: everything, or some kinds."""
     found = chosen(arguments, queue)
     store, database = found.outbox.store, found.outbox.database
-    for kind in kinds or database.run(store.paused):
+    for kind in kinds or ("",):
         database.run(lambda c, kind=kind: store.resume(c, kind))
     _paused(found, as_json=as_json)
 
 
 def _paused(found: Chosen, *, as_json: bool) -> None:
-    paused = sorted(found.outbox.database.run(found.outbox.store.paused))
+    paused = found.outbox.database.run(found.outbox.store.paused)
     if as_json:
-        print_json({"paused": [kind or None for kind in paused]})
+        print_json({"paused": [kind or None for kind in sorted(paused)]})
     else:
-        listed = ", ".join(kind or "everything" for kind in paused)
-        click.echo(f"paused: {listed}" if paused else "nothing is paused")
+        click.echo(_listed(paused) if paused else "nothing is paused")
+
+
+def _listed(paused: Collection[str]) -> str:
+    return "paused: " + ", ".join(kind or "everything" for kind in sorted(paused))

@@ -129,11 +129,10 @@ def about(
     from airlock.outbox.entry import State  # noqa: PLC0415
 
     return Selection(
-        kinds=kinds or None,
-        queue=found.outbox.store.queue,
-        states=(State.DEAD,) if dead else None,
+        kinds=kinds,
+        states=(State.DEAD,) if dead else (),
         failed=failed,
         older_than=older_than,
         error=error,
-        ids=found.ids or None,
+        ids=found.ids,
     )

@@ -177,7 +177,9 @@ class Relay:
         health: str | int | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(boundary, Boundary):
-            raise _wrong("boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers")
+            raise _wrong(
+                "boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers"
+            )
         numbers = {
             "batch": batch,
             "concurrency": concurrency,
@@ -208,7 +210,11 @@ class Relay:
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self._store: Store = outbox.store
         patience = max(3 * poll.total_seconds(), lease.total_seconds())
-        self.health = None if health is None else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
+        self.health = (
+            None
+            if health is None
+            else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
+        )
         self._metrics = Metrics(self._store.queue)
         # The loop's own; others reach it through _events, which is safe in signal handlers too.
         self._events: SimpleQueue[_Chunk | None] = SimpleQueue()
@@ -328,7 +334,9 @@ class Relay:
                 _log(logging.WARNING, "claim failed", exc_info=error, tries=failures)
             self._start(io, pool)
             self._beat(ok=not failures)
-            waits = self._poll.total_seconds() * (1 if failures < 2 else min(2 ** (failures - 1), 30))
+            waits = self._poll.total_seconds() * (
+                1 if failures < 2 else min(2 ** (failures - 1), 30)
+            )
             self._wait(0 if more and self._free() > 0 else waits)
 
     def _free(self) -> int:
@@ -356,7 +364,11 @@ class Relay:
         return is_suspect or len(entries) == limit
 
     def _claimed(
-        self, limit: int, busy: Sequence[str], looks: bool, c: Cursor  # noqa: FBT001 - of a partial
+        self,
+        limit: int,
+        busy: Sequence[str],
+        looks: bool,
+        c: Cursor,  # noqa: FBT001 - of a partial
     ) -> tuple[list[Entry], bool]:
         if looks:
             suspect = self._store.claim_suspect(
@@ -365,9 +377,7 @@ class Relay:
             if suspect is not None:
                 return [suspect], True
         return (
-            self._store.claim(
-                c, limit=limit, lease=self._lease, worker=self.worker, without=busy
-            ),
+            self._store.claim(c, limit=limit, lease=self._lease, worker=self.worker, without=busy),
             False,
         )
 
@@ -710,14 +720,14 @@ class Relay:
                 "Give a session of the outbox's database, or let the relay acknowledge",
             )
         chunk.own[entry.id] = entry.seq
-        if entry.seq not in self._store.acknowledge(cursor_of(connection), chunk.token, [entry.seq]):
+        if entry.seq not in self._store.acknowledge(
+            cursor_of(connection), chunk.token, [entry.seq]
+        ):
             del chunk.own[entry.id]
             chunk.lost.add(entry.seq)
             raise LeaseLostError(entry.kind, str(entry.id))
 
-    def _note(
-        self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None
-    ) -> None:
+    def _note(self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None) -> None:
         """Log and count what became of a chunk."""
         kind, by_seq = chunk.kind, {entry.seq: entry for entry in chunk.entries}
         if acknowledged is None:
@@ -733,7 +743,13 @@ class Relay:
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             seconds = round(step.after.total_seconds(), 3)
             error = settlement.errors.get(seq) if step.burn else None
-            _log(level, "failed" if step.burn else "later", exc_info=error, again_in=seconds, **fields)
+            _log(
+                level,
+                "failed" if step.burn else "later",
+                exc_info=error,
+                again_in=seconds,
+                **fields,
+            )
         for seq, bury in settlement.dead.items():
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             error = settlement.errors.get(seq)
@@ -977,7 +993,9 @@ def _forwarded_options(target: Boundary, envelope: Envelope) -> Options:
         envelope.options,
         delay=None,
         dedupe_key=None,
-        ordering_key=envelope.options.ordering_key if "ordering_key" in dispatcher.options else None,
+        ordering_key=envelope.options.ordering_key
+        if "ordering_key" in dispatcher.options
+        else None,
     )
 
 
@@ -1057,7 +1075,12 @@ def _log(
     if log.isEnabledFor(level):
         shown = "".join(f" {name}={value}" for name, value in fields.items())
         log.log(
-            level, "%s%s", event, shown, exc_info=exc_info, extra={"airlock": {"event": event, **fields}}
+            level,
+            "%s%s",
+            event,
+            shown,
+            exc_info=exc_info,
+            extra={"airlock": {"event": event, **fields}},
         )
 
 
