@@ -61,7 +61,8 @@ def _tables(found: Chosen, what: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": VERSION})
     else:
-        click.echo(f"{what}: version {VERSION}, {found.outbox!r}")
+        where: Any = found.outbox.identity
+        click.echo(f"{what}, of version {VERSION}, in {' '.join(map(str, where))}")
 
 
 @outbox.command()
