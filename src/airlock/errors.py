@@ -104,6 +104,8 @@ __all__ = [
     "OpenElsewhereError",
     "OpenRegionsError",
     "OptionError",
+    "OutboxError",
+    "OutboxSchemaError",
     "PartialFailure",
     "PlanError",
     "PlanExpiredError",
@@ -853,6 +855,16 @@ class DeferredError(AirlockError):
             "Where no relay runs the handler, that is a failure like any other: raise an error "
             "instead, or send the intent to an outbox."
         )
+
+
+@facts
+class OutboxError(Explained, AirlockError):
+    """An outbox cannot record or deliver."""
+
+
+@facts
+class OutboxSchemaError(OutboxError):
+    """The tables of an outbox are missing, or of another version."""
 
 
 @facts
