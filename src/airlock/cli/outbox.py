@@ -95,35 +95,30 @@ def status(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None
     found = chosen(arguments, queue)
     store = found.outbox.store
     counted = found.outbox.database.run(store.status)
-    states = ("pending", "scheduled", "retrying", "leased", "dead")
+    names = ("due", "scheduled", "leased", "dead", "retrying")
     if as_json:
         print_json(
             {
                 "queue": store.queue,
-                **{state: getattr(counted, state) for state in states},
-                "oldest": None if counted.oldest is None else counted.oldest.total_seconds(),
+                **{name: getattr(counted, name) for name in names},
+                "oldest_due": counted.oldest_due.total_seconds(),
                 "paused": [kind or None for kind in sorted(counted.paused)],
                 "kinds": {
-                    kind: {"pending": pending, "dead": dead}
-                    for kind, (pending, dead) in sorted(counted.kinds.items())
+                    kind: {name: getattr(counts, name) for name in names}
+                    for kind, counts in sorted(counted.kinds.items())
                 },
             }
         )
         return
-    parts = ", ".join(
-        f"{getattr(counted, state):,} {state}" for state in states[1:-1] if getattr(counted, state)
+    rows = [*sorted(counted.kinds.items()), ("all", counted)]
+    table(
+        ("kind", *names),
+        [(kind, *(f"{getattr(counts, name):,}" for name in names)) for kind, counts in rows],
     )
-    click.echo(
-        f"{counted.pending:,} pending{f' ({parts})' if parts else ''}, {counted.dead:,} dead"
-    )
-    if counted.oldest is not None:
-        click.echo(f"the oldest that is due has waited for {format_duration(counted.oldest)}")
+    if counted.due:
+        click.echo(f"the oldest that is due has waited for {format_duration(counted.oldest_due)}")
     if counted.paused:
         click.echo(_listed(counted.paused))
-    table(
-        ("kind", "pending", "dead"),
-        [(kind, f"{of[0]:,}", f"{of[1]:,}") for kind, of in sorted(counted.kinds.items())],
-    )
 
 
 @outbox.command(name="list")

@@ -129,10 +129,10 @@ def about(
     from airlock.outbox.entry import State  # noqa: PLC0415
 
     return Selection(
-        kinds=kinds,
-        states=(State.DEAD,) if dead else (),
+        kinds=kinds or None,
+        states=(State.DEAD,) if dead else None,
         failed=failed,
         older_than=older_than,
         error=error,
-        ids=found.ids,
+        ids=found.ids or None,
     )
