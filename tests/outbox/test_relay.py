@@ -87,8 +87,24 @@ def test_what_cannot_be_decoded_and_what_is_unknown_waits_and_the_rest_is_delive
     bad = place.new(Work(1))
     rows = [
         New(bad.id, "tests.work", 1, b"{", None, None, None),
-        New(place.new(Work(1)).id, "tests.gone", 1, known.replace(b"tests.work", b"tests.gone"), None, None, None),
-        New(place.new(Work(1)).id, "tests.work", 9, known.replace(b'"version":1', b'"version":9'), None, None, None),
+        New(
+            place.new(Work(1)).id,
+            "tests.gone",
+            1,
+            known.replace(b"tests.work", b"tests.gone"),
+            None,
+            None,
+            None,
+        ),
+        New(
+            place.new(Work(1)).id,
+            "tests.work",
+            9,
+            known.replace(b'"version":1', b'"version":9'),
+            None,
+            None,
+            None,
+        ),
         good,
     ]
     place.outbox.database.run(lambda c: place.outbox.store.insert(c, rows))
@@ -102,7 +118,9 @@ def test_what_cannot_be_decoded_and_what_is_unknown_waits_and_the_rest_is_delive
 def test_what_kills_its_worker_is_dead_in_the_end_and_its_mates_are_delivered(place: Place) -> None:
     place.record(*(Work(n, "die" if n == 4 else "note") for n in range(10)))
     for _ in range(3):
-        place.start("max_crashes=2", "lease=1", "renew=0.25").wait(120) if place_alive(place) else None
+        place.start("max_crashes=2", "lease=1", "renew=0.25").wait(120) if place_alive(
+            place
+        ) else None
     place.start("max_crashes=2", "lease=1", "renew=0.25")
     place.wait(lambda: [row.state for row in place.rows()] == [State.DEAD])
     (row,) = place.rows()

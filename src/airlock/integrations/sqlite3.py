@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from threading import RLock
 from types import TracebackType
@@ -108,6 +108,12 @@ class OnCommit:
 
     def segment(self) -> Segment:
         return self.connection.transactions.innermost
+
+    def identity(self) -> Hashable | None:
+        """Return the database whose transactions decide."""
+        from airlock.outbox.database import identity_of  # noqa: PLC0415 - only where one records
+
+        return identity_of(self.connection)
 
 
 class Connection(sqlite3.Connection):
@@ -287,6 +293,7 @@ class Transactions:
         self._ended: list[Callable[[], None]] = []  # not reported yet
         self._lock = RLock()  # a connection may be shared by threads
         self._depth = 0
+        self._by_savepoint = False  # the transaction was begun by a savepoint
 
     def run(
         self,
@@ -342,6 +349,7 @@ class Transactions:
                 self._ended.append(transaction.close if is_open is None else transaction.roll_back)
         if is_open and not self._open:  # sqlite3 may have begun another one after the commit
             self._begin()
+            self._by_savepoint = verb == "savepoint"
         if name is not None and self._open:
             self._savepoint(verb, name)
 
@@ -353,6 +361,8 @@ class Transactions:
         *args: *Args,
     ) -> None:
         self.look(connection)  # an error while rows were fetched may have rolled back
+        if self._open and self._commits(statement):
+            self._prepare(connection)
         try:
             call(*args)
         except Exception:
@@ -365,6 +375,27 @@ class Transactions:
             raise
         self.look(connection, *control(statement))
         self._executed(statement)
+
+    def _commits(self, statement: str) -> bool:
+        """Return True if a statement commits the open transaction."""
+        verb, name = control(statement)
+        # A savepoint outside of a transaction begins one, which its release commits.
+        if verb == "release" and self._by_savepoint:
+            named = [at for at, (known, _) in enumerate(self._open) if at and known == name]
+            return named == [1]
+        return verb == "commit"
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Run the steps of the transaction before its COMMIT; if one fails, roll back."""
+        try:
+            self.innermost.transaction.before_commit(connection)
+        except BaseException:
+            if autocommit(connection) is True:
+                sqlite3.Cursor(connection).execute("ROLLBACK")
+            else:
+                sqlite3.Connection.rollback(connection)
+            self.look(connection, "rollback")
+            raise
 
     def _executed(self, statement: str) -> None:
         """Note that the open transaction may have written, unless it was a read."""

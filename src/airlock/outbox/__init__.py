@@ -10,6 +10,7 @@ except ImportError:
     raise MissingExtraError(__name__, "SQLAlchemy 2", "sqlalchemy") from None
 
 from airlock.outbox.entry import Counts, Entry, Failure, New, Selection, State, Status
+from airlock.outbox.outbox import Outbox
 from airlock.outbox.schema import metadata, tables
 from airlock.outbox.store import Store
 
@@ -18,6 +19,7 @@ __all__ = [
     "Entry",
     "Failure",
     "New",
+    "Outbox",
     "Selection",
     "State",
     "Status",

@@ -29,7 +29,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import attrs
 
@@ -41,7 +41,7 @@ from airlock.emissions.delivery import ACKNOWLEDGE, Delivery
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, LeaseLostError, SettingError, UnavailableError
-from airlock.outbox.entry import Entry, New, Selection, State, Status
+from airlock.outbox.entry import Entry, New, Selection, State
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged

@@ -17,9 +17,16 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 
 import attrs
 from sqlalchemy import event, select
-from sqlalchemy.engine import Connection, Engine, ExceptionContext, ExecutionContext
+from sqlalchemy.engine import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    ExecutionContext,
+    NestedTransaction,
+)
 
 from airlock.integrations.sqlalchemy.statements import only_reads
+from airlock.release import Segment
 
 __all__ = ["Commit", "distrust", "watch"]
 
@@ -31,6 +38,8 @@ class Commit:
     Args:
         connection: which one; it is not kept alive.
         nested: whether the session has no more than a savepoint there, and sends none.
+        segment: of the transaction, in which outboxes record; None if they record elsewhere.
+        savepoint: that of the session, if it has no more.
 
     Attributes:
         wrote: a statement was executed that is not known to be a read.
@@ -38,6 +47,8 @@ class Commit:
 
     connection: ref[Connection]
     nested: bool
+    segment: Segment | None = None
+    savepoint: ref[NestedTransaction] | None = None
     wrote: bool = False
     sent: bool = False
     refused: bool = False
@@ -67,13 +78,26 @@ FAILED: WeakSet[Connection] = WeakSet()
 """Connections on which a statement failed, in any transaction."""
 
 
-def watch(connection: Connection) -> Commit:
-    """Watch a new transaction: note failing statements, and what they make of its COMMIT."""
+def watch(connection: Connection, segment: Segment | None = None) -> Commit:
+    """Watch a new transaction: note failing statements, and what they make of its COMMIT.
+
+    Args:
+        connection: which begins it.
+        segment: of the transaction; its steps are run in it before it is committed.
+    """
     if not event.contains(connection.engine, "commit", check):
         event.listen(connection.engine, "commit", check)
+        event.listen(connection.engine, "prepare_twophase", prepare)
+        event.listen(connection.engine, "release_savepoint", release)
         event.listen(connection.engine, "commit_twophase", send)
         event.listen(connection.engine, "before_cursor_execute", executes)
-    commit = COMMITS[connection] = Commit(ref(connection), connection.in_nested_transaction())
+    savepoint = connection.get_nested_transaction()
+    commit = COMMITS[connection] = Commit(
+        ref(connection),
+        savepoint is not None,
+        segment,
+        None if savepoint is None else ref(savepoint),
+    )
     return commit
 
 
@@ -113,10 +137,28 @@ def note(context: ExceptionContext) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Find out whether the COMMIT that follows will roll back without an error.
+    """Make ready for the COMMIT that follows."""
+    prepare(connection)
+    send(connection)
+
+
+def release(connection: Connection, *_: object) -> None:
+    """Have outboxes record before a savepoint is released that is all that a session has."""
+    commit = COMMITS.get(connection)
+    if commit is None or commit.savepoint is None or commit.segment is None:
+        return
+    if connection.get_nested_transaction() is commit.savepoint():
+        commit.segment.before_commit(connection)
+
+
+def prepare(connection: Connection, *_: object) -> None:
+    """Find out whether the COMMIT that follows will roll back without an error; else record.
 
     PostgreSQL does that where a statement failed in the transaction, outside of a savepoint, and
     the error was caught. No other statement succeeds there, so one is tried.
+
+    Raises:
+        Exception: an outbox could not record; the COMMIT is not sent then.
     """
     commit = COMMITS.get(connection)
     if commit is not None and connection in FAILED:
@@ -126,7 +168,8 @@ def check(connection: Connection) -> None:
             commit.refused = True
         else:
             FAILED.discard(connection)
-    send(connection)
+    if commit is not None and commit.segment is not None and not commit.refused:
+        commit.segment.before_commit(connection)
 
 
 def send(connection: Connection, *_: object) -> None:

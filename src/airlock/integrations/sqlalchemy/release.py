@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -105,3 +106,7 @@ class OnCommit:
 
     def segment(self) -> Segment:
         return self.transactions.current()
+
+    def identity(self) -> Hashable | None:
+        """Return the database whose transactions decide."""
+        return self.transactions.identity()

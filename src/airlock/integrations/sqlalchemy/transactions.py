@@ -18,7 +18,7 @@ another transaction, or in none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from weakref import finalize, ref
 
 import attrs
@@ -27,6 +27,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, SessionTransaction
 
 from airlock.integrations.sqlalchemy.commits import Commit, distrust, watch
+from airlock.integrations.sqlalchemy.identities import identity_of
 from airlock.release import Fate, Segment
 
 __all__ = ["Transactions", "transactions_of"]
@@ -121,7 +122,7 @@ class Transactions:
         self.follow()
         root = session.get_transaction()
         for connection in connections(root) if root else ():
-            self._commits.append(watch(connection))
+            self._commits.append(watch(connection, self._recording(connection)))
             distrust(self._commits[-1], connection)
         if self._commits and all(commit.over for commit in self._commits):
             self.after_commit(session)  # a hook of that is where it is first listened to
@@ -135,6 +136,18 @@ class Transactions:
             self._look(session)
         self._root.used = True
         return self._open[-1].segment if self._open else self._root
+
+    def identity(self) -> Hashable | None:
+        """Return the database that the session is bound to; None if it has none, or autocommits."""
+        session = self.session()
+        bind = None if session is None else session.bind
+        return None if bind is None else identity_of(bind)
+
+    def _recording(self, connection: Connection) -> Segment | None:
+        """Return the segment of the transaction, if a connection is that of the session's own bind."""
+        session = self.session()
+        bind = None if session is None else session.bind
+        return self._root if bind is not None and bind.engine is connection.engine else None
 
     def follow(self) -> None:
         """Catch up with events that were missed, as a hook failed or the session was dropped."""
@@ -162,7 +175,7 @@ class Transactions:
         self, _: Session, transaction: SessionTransaction, connection: Connection
     ) -> None:
         if transaction.parent is None:
-            self._commits.append(watch(connection))
+            self._commits.append(watch(connection, self._recording(connection)))
 
     def before_commit(self, session: Session) -> None:
         if not session.in_nested_transaction():
