@@ -24,7 +24,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check test bench oldest mutation fuzz lint format clean install-demo install-dev install-bench
+.PHONY: help demo check test bench oldest mutation fuzz soak lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -53,6 +53,10 @@ mutation: install-dev ## change the core in one place at a time, and see a test 
 
 fuzz: install-dev ## decode a million payloads that are not quite right (a minute)
 	@$(PY) -m tests.wire.fuzz
+
+soak: install-dev ## kill relays of the outbox at random, for minutes (SECONDS=300)
+	@$(PY) -m tests.outbox.soak $(or $(SECONDS),300) postgresql
+	@$(PY) -m tests.outbox.soak $(or $(SECONDS),300) sqlite
 
 lint: install-dev ## style, types, import contracts
 	$(PY) -m ruff check .

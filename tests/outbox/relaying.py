@@ -70,13 +70,13 @@ class Place:
         envelope = Envelope(intent, Options(**options))
         given = envelope.options
         return New(
-            envelope.id,
-            envelope.kind,
-            envelope.version,
-            self.outbox.wire.encode(envelope),
-            given.ordering_key,
-            given.dedupe_key,
-            given.delay,
+            id=envelope.id,
+            kind=envelope.kind,
+            version=envelope.version,
+            envelope=self.outbox.wire.encode(envelope),
+            ordering_key=given.ordering_key,
+            dedupe_key=given.dedupe_key,
+            delay=given.delay,
         )
 
     def rows(self) -> list[Entry]:

@@ -34,14 +34,18 @@ from uuid import UUID
 import attrs
 
 from airlock.boundary.boundary import Boundary
-from airlock.dispatch import INLINE, Dispatcher, Recorder, dispatch_of, targets_of
-from airlock.effects.options import Options
+from airlock.dispatch import Dispatcher
 from airlock.effects.registry import describe, spec_of, types_named
 from airlock.emissions.delivery import ACKNOWLEDGE, Delivery
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, LeaseLostError, SettingError, UnavailableError
+<<<<<<< HEAD
 from airlock.outbox.entry import Entry, New, Selection, State
+=======
+from airlock.outbox.entry import Entry, New, Selection, State, Status
+from airlock.outbox.forwarding import Result, aforward, forward, forwarding, results_of
+>>>>>>> relay
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
@@ -59,8 +63,6 @@ __all__ = ["Drained", "Relay"]
 log = logging.getLogger("airlock.relay")
 
 T = TypeVar("T")
-
-_Result = tuple[Outcome, BaseException | None]
 
 LEASE = timedelta(seconds=30)
 RENEW = timedelta(seconds=10)
@@ -200,7 +202,7 @@ class Relay:
             )
         self.outbox = outbox
         self.boundary = boundary
-        self.target = None if forward is False else _forwarding(boundary, forward)
+        self.target = None if forward is False else forwarding(boundary, forward)
         self._limits = {} if kinds is None else _limits(boundary, kinds, handled=not forward)
         self._usual_limit = max(concurrency - 1, 1)
         self._lease, self._renew, self._poll = lease, renew, poll
@@ -559,7 +561,7 @@ class Relay:
         if envelopes:
             recorded = list[Any]()
             report = self._flushed(io, chunk, entries, envelopes, recorded)
-            results = report if isinstance(report, list) else _results(report)
+            results = report if isinstance(report, list) else results_of(report)
             self._judge(settlement, entries, envelopes, results)
             if isinstance(report, Report):
                 settlement.follow_ups = self._follow_ups(report, envelopes, recorded)
@@ -572,7 +574,7 @@ class Relay:
         entries: Sequence[Entry],
         envelopes: Sequence[Envelope],
         recorded: list[Any],
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         by_id = {envelope.id: entry for envelope, entry in zip(envelopes, entries, strict=True)}
 
         def acknowledge(id_: UUID, connection: object) -> None:
@@ -590,7 +592,7 @@ class Relay:
         settlement: _Settlement,
         entries: Sequence[Entry],
         envelopes: Sequence[Envelope],
-        results: Sequence[_Result],
+        results: Sequence[Result],
     ) -> None:
         """Note what becomes of each row, by the outcome of its intent."""
         for entry, envelope, (outcome, error) in zip(entries, envelopes, results, strict=True):
@@ -862,11 +864,11 @@ class _Direct:
 
     def deliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         """Run the handlers of envelopes, or forward them."""
         target = self._relay.target
         if target is not None:
-            return [_forward(target, envelope) for envelope in envelopes]
+            return [forward(target, envelope) for envelope in envelopes]
         try:
             return self._relay.boundary.deliver_all(envelopes, attempts=attempts)
         except BaseException as error:  # noqa: BLE001 - a handler's, in a thread of the pool
@@ -886,17 +888,17 @@ class _InLoop(_Direct):
 
     def deliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         if not self._is_async:
             return super().deliver(envelopes, attempts)
         return self._awaited(self._adeliver(envelopes, attempts))
 
     async def _adeliver(
         self, envelopes: Sequence[Envelope], attempts: Sequence[int]
-    ) -> Report | list[_Result]:
+    ) -> Report | list[Result]:
         target = self._relay.target
         if target is not None:
-            return [await _aforward(target, envelope) for envelope in envelopes]
+            return [await aforward(target, envelope) for envelope in envelopes]
         try:
             return await self._relay.boundary.adeliver_all(envelopes, attempts=attempts)
         except BaseException as error:  # noqa: BLE001 - as above; the loop goes on
@@ -928,21 +930,6 @@ def _report_of(error: BaseException) -> Report:
     return report
 
 
-def _results(report: Report) -> list[_Result]:
-    """Return the outcome of each intent that arrived, and the error if it is to be tried again."""
-    wave = report.waves[0]
-    results = list[_Result]()
-    for at, code in enumerate(wave.outcomes):
-        outcome, error = Outcome(code), wave.errors.get(at)
-        if outcome is Outcome.HELD:
-            error = AirlockError(
-                f"the policy {wave.deciders.get(at)!r} holds it, and what a relay delivers is in no "
-                "plan: hold it where it is emitted."
-            )
-        results.append((outcome, error))
-    return results
-
-
 def _root(delivery: Delivery, roots: set[UUID]) -> UUID:
     """Return the id of the intent that arrived, and whose handling has led to a follow-up."""
     here: Delivery | None = delivery
@@ -951,8 +938,8 @@ def _root(delivery: Delivery, roots: set[UUID]) -> UUID:
     return delivery.id if here is None else here.id
 
 
-def _place(entry: Entry) -> str | None:
-    return None if entry.error is None else entry.error.place
+def _place(entry: Entry) -> str:
+    return "" if entry.error is None else entry.error.place
 
 
 _ROLLED_BACK = (
@@ -961,6 +948,7 @@ _ROLLED_BACK = (
 )
 
 
+<<<<<<< HEAD
 # -- forwarding -----------------------------------------------------------------------------------
 
 
@@ -1027,6 +1015,8 @@ def _forwarding(boundary: Boundary, forward: bool | Dispatcher) -> Boundary:  # 
     return Boundary({}, dispatch=found[0])
 
 
+=======
+>>>>>>> relay
 # -- settings -------------------------------------------------------------------------------------
 
 

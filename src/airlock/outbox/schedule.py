@@ -56,7 +56,7 @@ def after_error(
     *,
     attempt: int,
     max_attempts: int,
-    place: str | None = None,
+    place: str = "",
     chance: Callable[[], float] = random,
 ) -> Step:
     """Return the next step after an error.
@@ -73,7 +73,7 @@ def after_error(
         ...     OSError("no route"), attempt=3, max_attempts=12, chance=lambda: 0.5
         ... )
         >>> step.after, step.failure.type
-        (datetime.timedelta(seconds=8), 'OSError')
+        (datetime.timedelta(seconds=8), 'builtins.OSError')
     """
     failure = Failure.of(error, place)
     if isinstance(error, CancelledError):  # the relay is stopping: the handler is not to blame
@@ -81,10 +81,11 @@ def after_error(
     if isinstance(error, DeferredError):
         match error.result:
             case Dead(reason):
-                return Bury(attrs.evolve(failure, type="Dead", message=reason, traceback=""))
+                return Bury(Failure(type="airlock.Dead", message=reason, place=place))
             case Snooze(after):
                 return Again(after, None, burn=False)
             case Retry(after) if attempt < max_attempts:
+                failure = Failure(type="airlock.Retry", message=repr(error.result), place=place)
                 return Again(after, failure, burn=True)
     if attempt >= max_attempts:
         return Bury(failure)
@@ -92,7 +93,7 @@ def after_error(
     return Again(pause(attempt, first, chance), failure, burn=True)
 
 
-def after_crashes(claims: int, max_crashes: int, place: str | None = None) -> Bury | None:
+def after_crashes(claims: int, max_crashes: int, place: str = "") -> Bury | None:
     """Return that a row is dead if it ended its worker too often; None if it may run.
 
     Args:
@@ -109,7 +110,7 @@ def after_crashes(claims: int, max_crashes: int, place: str | None = None) -> Bu
     message = (
         f"the worker ended {claims - 1} times while it delivered this, and never got to a result"
     )
-    return Bury(Failure("WorkerCrashed", message, "", place))
+    return Bury(Failure(type="airlock.WorkerCrashed", message=message, place=place))
 
 
 def pause(
