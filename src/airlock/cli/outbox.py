@@ -38,7 +38,7 @@ def outbox() -> None:
 @json_option
 def init(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None:  # noqa: FBT001 - an option
     """Create the tables of the outbox, where they are missing."""
-    found = chosen(arguments, queue)
+    found = chosen(arguments, queue, made=False)
     found.outbox.create()
     _tables(found, "the tables are there", as_json=as_json)
 
@@ -50,7 +50,7 @@ def migrate(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> Non
     """Bring the tables of the outbox to the version of this release."""
     from airlock.outbox import schema  # noqa: PLC0415 - an extra
 
-    found = chosen(arguments, queue)
+    found = chosen(arguments, queue, made=False)
     found.outbox.database.run(schema.migrate)
     _tables(found, "the tables are up to date", as_json=as_json)
 
@@ -70,7 +70,7 @@ def _tables(found: Chosen, what: str, *, as_json: bool) -> None:
 @json_option
 def check(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None:  # noqa: FBT001 - an option
     """Compare the tables with those that this release needs. Exits with 1 if they differ."""
-    found = chosen(arguments, queue)
+    found = chosen(arguments, queue, made=False)
     problems = found.outbox.check()
     if as_json:
         print_json({"ok": not problems, "problems": list(problems)})

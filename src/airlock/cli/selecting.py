@@ -14,6 +14,7 @@ import click
 from airlock.cli.durations import duration
 from airlock.cli.failing import Failure
 from airlock.cli.targets import boundary_of
+from airlock.errors import AirlockError
 
 if TYPE_CHECKING:
     from airlock import Boundary
@@ -48,16 +49,20 @@ def outbox_options(
     return add
 
 
-def chosen(arguments: tuple[str, ...], queue: str | None, *, ids: bool = False) -> Chosen:
+def chosen(
+    arguments: tuple[str, ...], queue: str | None, *, ids: bool = False, made: bool = True
+) -> Chosen:
     """Return the outbox that arguments name.
 
     Args:
         arguments: the target, unless the environment variable has it; then ids.
         queue: of the outbox, if the boundary has several.
         ids: whether ids may follow.
+        made: whether its tables must be there.
 
     Raises:
-        Failure: there is no such outbox, or an argument is no id.
+        Failure: there is no such outbox, its database cannot be reached, or an argument is no id.
+        OutboxSchemaError: its tables are missing, or of another version.
     """
     named = bool(arguments) and ":" in arguments[0]
     target = arguments[0] if named else os.environ.get(VARIABLE)
@@ -69,7 +74,26 @@ def chosen(arguments: tuple[str, ...], queue: str | None, *, ids: bool = False) 
     if rest and not ids:
         raise Failure(f"{rest[0]!r} is one argument too many: a boundary is named module:name.")
     boundary = boundary_of(target)
-    return Chosen(target, boundary, _one(target, boundary, queue), tuple(map(_id, rest)))
+    found = Chosen(target, boundary, _one(target, boundary, queue), tuple(map(_id, rest)))
+    _reach(found, made=made)
+    return found
+
+
+def _reach(found: Chosen, *, made: bool) -> None:
+    """Refuse an outbox whose database cannot be reached, or lacks the tables where it must not."""
+    try:
+        if made:
+            found.outbox.require()
+        else:
+            found.outbox.database.run(lambda c: c.execute("SELECT 1"))
+    except AirlockError:
+        raise
+    except Exception as error:  # the driver's, SQLAlchemy's or Django's
+        where: Any = found.outbox.identity
+        raise Failure(
+            f"the database of the outbox, {' '.join(map(str, where))}, cannot be used: "
+            f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        ) from error
 
 
 def _one(target: str, boundary: Boundary, queue: str | None) -> Outbox:
@@ -77,7 +101,7 @@ def _one(target: str, boundary: Boundary, queue: str | None) -> Outbox:
     if not found:
         raise Failure(
             f"{target} has no outbox. Give it one: Boundary(..., dispatch=Route({{SendEmail: "
-            "Outbox(engine)}}, default=INLINE)), or Boundary(..., park=Outbox(engine))."
+            "Outbox(engine)}, default=INLINE)), or Boundary(..., park=Outbox(engine))."
         )
     queues = [one.store.queue for one in found]
     if queue is None and len(found) > 1:

@@ -11,6 +11,7 @@ except ImportError:
 
 from airlock.outbox.entry import Counts, Entry, Failure, New, Selection, State, Status
 from airlock.outbox.outbox import Outbox
+from airlock.outbox.relay import Relay
 from airlock.outbox.schema import metadata, tables
 from airlock.outbox.store import Store
 
@@ -20,6 +21,7 @@ __all__ = [
     "Failure",
     "New",
     "Outbox",
+    "Relay",
     "Selection",
     "State",
     "Status",

@@ -29,7 +29,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import attrs
 
@@ -40,12 +40,8 @@ from airlock.emissions.delivery import ACKNOWLEDGE, Delivery
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, LeaseLostError, SettingError, UnavailableError
-<<<<<<< HEAD
-from airlock.outbox.entry import Entry, New, Selection, State
-=======
 from airlock.outbox.entry import Entry, New, Selection, State, Status
 from airlock.outbox.forwarding import Result, aforward, forward, forwarding, results_of
->>>>>>> relay
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
@@ -179,9 +175,7 @@ class Relay:
         health: str | int | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(boundary, Boundary):
-            raise _wrong(
-                "boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers"
-            )
+            raise _wrong("boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers")
         numbers = {
             "batch": batch,
             "concurrency": concurrency,
@@ -212,11 +206,7 @@ class Relay:
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self._store: Store = outbox.store
         patience = max(3 * poll.total_seconds(), lease.total_seconds())
-        self.health = (
-            None
-            if health is None
-            else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
-        )
+        self.health = None if health is None else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
         self._metrics = Metrics(self._store.queue)
         # The loop's own; others reach it through _events, which is safe in signal handlers too.
         self._events: SimpleQueue[_Chunk | None] = SimpleQueue()
@@ -336,9 +326,7 @@ class Relay:
                 _log(logging.WARNING, "claim failed", exc_info=error, tries=failures)
             self._start(io, pool)
             self._beat(ok=not failures)
-            waits = self._poll.total_seconds() * (
-                1 if failures < 2 else min(2 ** (failures - 1), 30)
-            )
+            waits = self._poll.total_seconds() * (1 if failures < 2 else min(2 ** (failures - 1), 30))
             self._wait(0 if more and self._free() > 0 else waits)
 
     def _free(self) -> int:
@@ -366,11 +354,7 @@ class Relay:
         return is_suspect or len(entries) == limit
 
     def _claimed(
-        self,
-        limit: int,
-        busy: Sequence[str],
-        looks: bool,
-        c: Cursor,  # noqa: FBT001 - of a partial
+        self, limit: int, busy: Sequence[str], looks: bool, c: Cursor  # noqa: FBT001 - of a partial
     ) -> tuple[list[Entry], bool]:
         if looks:
             suspect = self._store.claim_suspect(
@@ -379,7 +363,9 @@ class Relay:
             if suspect is not None:
                 return [suspect], True
         return (
-            self._store.claim(c, limit=limit, lease=self._lease, worker=self.worker, without=busy),
+            self._store.claim(
+                c, limit=limit, lease=self._lease, worker=self.worker, without=busy
+            ),
             False,
         )
 
@@ -722,14 +708,14 @@ class Relay:
                 "Give a session of the outbox's database, or let the relay acknowledge",
             )
         chunk.own[entry.id] = entry.seq
-        if entry.seq not in self._store.acknowledge(
-            cursor_of(connection), chunk.token, [entry.seq]
-        ):
+        if entry.seq not in self._store.acknowledge(cursor_of(connection), chunk.token, [entry.seq]):
             del chunk.own[entry.id]
             chunk.lost.add(entry.seq)
             raise LeaseLostError(entry.kind, str(entry.id))
 
-    def _note(self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None) -> None:
+    def _note(
+        self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None
+    ) -> None:
         """Log and count what became of a chunk."""
         kind, by_seq = chunk.kind, {entry.seq: entry for entry in chunk.entries}
         if acknowledged is None:
@@ -745,13 +731,7 @@ class Relay:
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             seconds = round(step.after.total_seconds(), 3)
             error = settlement.errors.get(seq) if step.burn else None
-            _log(
-                level,
-                "failed" if step.burn else "later",
-                exc_info=error,
-                again_in=seconds,
-                **fields,
-            )
+            _log(level, "failed" if step.burn else "later", exc_info=error, again_in=seconds, **fields)
         for seq, bury in settlement.dead.items():
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             error = settlement.errors.get(seq)
@@ -948,75 +928,6 @@ _ROLLED_BACK = (
 )
 
 
-<<<<<<< HEAD
-# -- forwarding -----------------------------------------------------------------------------------
-
-
-def _forward(target: Boundary, envelope: Envelope) -> _Result:
-    """Hand an intent over, and return once the engine has confirmed that it has it."""
-    scope = target.scope(independent=True, cause=envelope.causation)
-    try:
-        with scope:
-            scope.emit(envelope.intent, _forwarded_options(target, envelope))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the row stays
-        return _forwarded(scope.report, error)
-    return _forwarded(scope.report, None)
-
-
-async def _aforward(target: Boundary, envelope: Envelope) -> _Result:
-    """Do what ``_forward`` does, for a dispatcher whose hand-over is to be awaited."""
-    scope = target.scope(independent=True, cause=envelope.causation)
-    try:
-        async with scope:
-            scope.emit(envelope.intent, _forwarded_options(target, envelope))
-    except Exception as error:  # noqa: BLE001 - as above
-        return _forwarded(scope.report, error)
-    return _forwarded(scope.report, None)
-
-
-def _forwarded_options(target: Boundary, envelope: Envelope) -> Options:
-    """Return the options that are left: the delay is over, and keys hold as long as the row is here."""
-    dispatcher = dispatch_of(target.dispatch, type(envelope.intent))
-    return attrs.evolve(
-        envelope.options,
-        delay=None,
-        dedupe_key=None,
-        ordering_key=envelope.options.ordering_key
-        if "ordering_key" in dispatcher.options
-        else None,
-    )
-
-
-def _forwarded(report: Report, error: Exception | None) -> _Result:
-    if error is None:
-        return _results(report)[0]
-    own = report.waves[0].errors.get(0) if report.waves else None
-    return Outcome.FAILED, own or error
-
-
-def _forwarding(boundary: Boundary, forward: bool | Dispatcher) -> Boundary:  # noqa: FBT001 - a setting
-    """Return a boundary that hands everything over."""
-    if isinstance(forward, Dispatcher):
-        return Boundary({}, dispatch=forward)
-    if forward is not True:
-        raise _wrong("forward", f"is {describe(forward)}", "Give True, or a Dispatcher")
-    found = [
-        one
-        for one in dict.fromkeys(targets_of(boundary.dispatch))
-        if one is not INLINE and not isinstance(one, Recorder)
-    ]
-    if len(found) != 1:
-        names = ", ".join(map(repr, found)) or "none"
-        raise _wrong(
-            "forward",
-            f"is True, and the boundary dispatches to {names} beside its outboxes",
-            "Give the dispatcher to forward to",
-        )
-    return Boundary({}, dispatch=found[0])
-
-
-=======
->>>>>>> relay
 # -- settings -------------------------------------------------------------------------------------
 
 
@@ -1065,12 +976,7 @@ def _log(
     if log.isEnabledFor(level):
         shown = "".join(f" {name}={value}" for name, value in fields.items())
         log.log(
-            level,
-            "%s%s",
-            event,
-            shown,
-            exc_info=exc_info,
-            extra={"airlock": {"event": event, **fields}},
+            level, "%s%s", event, shown, exc_info=exc_info, extra={"airlock": {"event": event, **fields}}
         )
 
 
