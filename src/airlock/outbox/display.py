@@ -37,7 +37,7 @@ def payload_of(entry: Entry, wire: Wire) -> Payload:
 
     Example:
         >>> payload_of(entry, outbox.wire).text  # doctest: +SKIP
-        "SendEmail(order_id=42, to=***)"
+        "SendEmail(order_id=42, to=<hidden>)"
     """
     try:
         envelope = wire.decode(entry.envelope)

@@ -46,6 +46,7 @@ from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
 from airlock.outbox.recording import RELAYING
+from airlock.outbox.schema import require
 from airlock.outbox.schedule import Again, Bury, after_crashes, after_error
 from airlock.outbox.store import Store
 from airlock.wire.envelope import Envelope
@@ -293,7 +294,7 @@ class Relay:
     # -- the loop ---------------------------------------------------------------------------------
 
     def _work(self, io: _Direct) -> None:
-        io.transact(self.outbox.require)
+        io.transact(require)
         with ExitStack() as stack:
             if self.health is not None:
                 stack.enter_context(self.health.served())
@@ -792,7 +793,7 @@ class Relay:
         return await _in_thread(partial(self._drain, io, until))
 
     def _drain(self, io: _Direct, until: datetime | None) -> Drained:
-        io.transact(self.outbox.require)
+        io.transact(require)
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise _wrong("until", f"is {until!r}", "Give a datetime with a time zone")
         usual, self._total = self._store, Drained()
