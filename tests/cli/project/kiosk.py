@@ -1,7 +1,8 @@
-"""An outbox in SQLite; one of its handlers needs paper, and one gives up."""
+"""An outbox; one of its handlers needs paper, and one gives up."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -42,8 +43,10 @@ def charge(intent: Charge) -> Dead:
 
 
 outbox = Outbox(
-    create_engine("sqlite:///kiosk.sqlite"),
+    create_engine(os.environ.get("KIOSK", "sqlite:///kiosk.sqlite")),
     wire=Wire(cipher=AesGcm(b"0123456789abcdef0123456789abcdef")),
     standalone=True,
 )
 boundary = Boundary({Print: print_out, SendReceipt: send, Charge: charge}, dispatch=outbox)
+
+two = Boundary({}, dispatch=outbox, park=Outbox("sqlite:///kiosk.sqlite", queue="parked"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from airlock import Options
 from kiosk import Charge, Print, SendReceipt, boundary
+
+from airlock import Options
 
 with boundary.scope(headers={"till": "north"}) as effects:
     effects.emit(Print(7), Options(id=UUID(int=1)))
