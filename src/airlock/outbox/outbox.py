@@ -89,6 +89,7 @@ class Outbox(Recorder):
         self.wire = Wire() if wire is None else wire
         self.store = Store(queue=queue, on_duplicate=on_duplicate, clock=clock)
         self._standalone = standalone
+        self._required = False
 
     def _database(self, given: Any) -> Database:
         """Return the database that the first argument names."""
@@ -155,7 +156,14 @@ class Outbox(Recorder):
         nudge(self.identity)
 
     def _insert(self, cursor: Cursor, news: Sequence[New]) -> None:
+        self._require(cursor)
         self.store.insert(cursor, news)
+
+    def _require(self, cursor: Cursor) -> None:
+        """Refuse tables that do not fit, before the first row: after that nobody looks again."""
+        if not self._required:
+            schema.require(cursor)
+            self._required = True
 
     # -- parking ----------------------------------------------------------------------------------
 
@@ -179,6 +187,7 @@ class Outbox(Recorder):
         return len(those)
 
     def _bury(self, cursor: Cursor, those: list[tuple[New, Failure]]) -> None:
+        self._require(cursor)
         news = [attrs.evolve(new, chosen=True, dedupe_key=None) for new, _ in those]
         failures = [failure for _, failure in those]
         self.store.insert(cursor, news, state=State.DEAD, failures=failures)
