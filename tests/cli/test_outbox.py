@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from airlock.outbox import schema
 from airlock.outbox.database import cursor_of
 from tests.cli.test_commands import CONSOLE, typed
 from tests.cli.transcripts import copied, played
+from tests.integrations.services import postgresql
 
-URL = os.environ.get("AIRLOCK_POSTGRES_URL")
+USUAL: Mapping[str, str] = {}
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "find-and-run-a-failed-effect.md"
 
 
@@ -35,7 +37,9 @@ def test_what_the_page_shows_is_true(tmp_path: Path) -> None:
     assert found == PAGE.read_text("utf-8")
 
 
-def airlock(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+def airlock(
+    folder: Path, *arguments: str, code: int = 0, environment: Mapping[str, str] = USUAL
+) -> str:
     """What a command prints."""
     ended = subprocess.run(
         [sys.executable, "-m", "airlock", *arguments],
@@ -49,9 +53,9 @@ def airlock(folder: Path, *arguments: str, code: int = 0, **environment: str) ->
     return ended.stdout + ended.stderr
 
 
-def sold(folder: Path, **environment: str) -> Path:
+def sold(folder: Path, environment: Mapping[str, str] = USUAL) -> Path:
     """A folder whose outbox has three effects."""
-    airlock(copied(folder), "outbox", "init", "kiosk:boundary", **environment)
+    airlock(copied(folder), "outbox", "init", "kiosk:boundary", environment=environment)
     sell = [sys.executable, "sell.py"]
     subprocess.run(sell, cwd=folder, env=os.environ | environment, check=True)
     return folder
@@ -76,8 +80,8 @@ def test_on_a_terminal_many_are_counted_and_asked_about(tmp_path: Path) -> None:
 def test_one_by_its_id_is_not_asked_about(tmp_path: Path) -> None:
     folder, one = sold(tmp_path), "00000000-0000-0000-0000-000000000001"
     environment = {"AIRLOCK_BOUNDARY": "kiosk:boundary"}
-    assert airlock(folder, "outbox", "discard", one, **environment) == "1 discarded\n"
-    assert one not in airlock(folder, "outbox", "list", **environment)
+    assert airlock(folder, "outbox", "discard", one, environment=environment) == "1 discarded\n"
+    assert one not in airlock(folder, "outbox", "list", environment=environment)
 
 
 def test_what_cannot_be_read_is_shown_by_its_kind_and_the_reason(tmp_path: Path) -> None:
@@ -123,24 +127,25 @@ def test_a_relay_ends_at_sigterm(tmp_path: Path) -> None:
     assert "kiosk.print" not in airlock(folder, "outbox", "status", "kiosk:boundary")
 
 
-@pytest.mark.skipif(URL is None, reason="AIRLOCK_POSTGRES_URL names no PostgreSQL")
 def test_on_postgresql_it_is_the_same(tmp_path: Path) -> None:
-    environment = {"KIOSK": re.sub("^postgresql:", "postgresql+psycopg:", str(URL))}
+    environment = {"KIOSK": re.sub("^postgresql:", "postgresql+psycopg:", postgresql())}
     engine = create_engine(environment["KIOSK"])
     with engine.begin() as connection:
         schema.drop(cursor_of(connection))
     try:
-        folder = sold(tmp_path, **environment)
-        assert "complete" in airlock(folder, "outbox", "check", "kiosk:boundary", **environment)
-        relayed = airlock(folder, "relay", "kiosk:boundary", "--once", **environment)
+        folder = sold(tmp_path, environment=environment)
+        assert "complete" in airlock(
+            folder, "outbox", "check", "kiosk:boundary", environment=environment
+        )
+        relayed = airlock(folder, "relay", "kiosk:boundary", "--once", environment=environment)
         assert relayed.endswith("1 delivered, 1 failed, 1 dead\n")
         options = ("kiosk:boundary", "--error", "blocked", "--json")
-        (dead,) = json.loads(airlock(folder, "outbox", "list", *options, **environment))
+        (dead,) = json.loads(airlock(folder, "outbox", "list", *options, environment=environment))
         assert (dead["effect"], dead["state"]) == ("Charge(number=7)", "dead")
         pruned = airlock(
             folder,
             *("outbox", "prune", "kiosk:boundary", "--older-than", "0s", "--yes"),
-            **environment,
+            environment=environment,
         )
         assert pruned == "1 pruned\n"
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airlock import Boundary
 from airlock.integrations.sqlite3 import Connection, on_commit
-from airlock.outbox import Outbox
+from airlock.outbox import Outbox, Relay
 from airlock.outbox.relay import Drained
 from examples.orders import store
 from examples.orders.baskets import read_orders
@@ -30,7 +30,7 @@ def sell_and_die(orders: list[Order], boundary: Boundary, db: Connection) -> Non
 
 
 def after_the_restart(outbox: Outbox, boundary: Boundary) -> Drained:
-    return outbox.drain(boundary)  # `airlock relay` does the same, and goes on
+    return Relay(outbox, boundary).drain()  # `airlock relay` does the same, and goes on
 
 
 def play(shop: Shop, screen: Screen) -> Tally:

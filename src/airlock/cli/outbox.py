@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from airlock.cli.output import json_option, print_json, table
 from airlock.cli.selecting import Chosen, about, chosen, outbox_options, selecting
 
 if TYPE_CHECKING:
-    from airlock.outbox import Entry, Selection
+    from airlock.outbox import Entry, Selection, Store
 
 __all__ = ["outbox"]
 
@@ -318,7 +319,7 @@ def prune(
 def _act(
     verb: str,
     done_word: str,
-    action_of: Callable[[Any], Callable[[Any, Any], int]],
+    action_of: Callable[[Store], Callable[..., int]],
     *,
     arguments: tuple[str, ...],
     queue: str | None,
@@ -344,7 +345,7 @@ def _act(
     action, done = action_of(store), 0
     with reporting(None, f"{done_word[:-2]}ing") as report:
         for ids in _chunks(found, selection, number):
-            done += database.run(lambda c, ids=ids: action(c, ids))
+            done += database.run(partial(action, selection=ids))
             report(done, number)
     _tell(done_word, done, as_json=as_json)
 
@@ -400,7 +401,7 @@ def pause(
     found = chosen(arguments, queue)
     store = found.outbox.store
     for kind in kinds or ("",):
-        found.outbox.database.run(lambda c, kind=kind: store.pause(c, kind))
+        found.outbox.database.run(partial(store.pause, kind=kind))
     _paused(found, as_json=as_json)
 
 
@@ -416,7 +417,7 @@ def resume(
     found = chosen(arguments, queue)
     store, database = found.outbox.store, found.outbox.database
     for kind in kinds or ("",):
-        database.run(lambda c, kind=kind: store.resume(c, kind))
+        database.run(partial(store.resume, kind=kind))
     _paused(found, as_json=as_json)
 
 
