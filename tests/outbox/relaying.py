@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,7 +90,14 @@ class Place:
         """Start a relay; its settings as ``name=value``."""
         with (self.folder / "output").open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.outbox.relay_worker", self.url, self.folder, *settings],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.outbox.relay_worker",
+                    self.url,
+                    self.folder,
+                    *settings,
+                ],
                 stdout=output,
                 stderr=output,
                 cwd=Path(__file__).parents[2],

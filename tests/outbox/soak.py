@@ -39,7 +39,7 @@ class Soaked:
 
 def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
     """Record and kill for a while, then let all be delivered, and check the invariant."""
-    chance = random.Random(seed)  # noqa: S311 - a reproducible one
+    chance = random.Random(seed)
     boundary = boundary_of(place.outbox, place.folder)
     committed = set[int]()
     number = rolled_back = crashes = 0
@@ -79,7 +79,7 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
 
 
 def main(seconds: str, database: str = "postgresql", seed: str | None = None) -> None:
-    number = random.randrange(1 << 32) if seed is None else int(seed)  # noqa: S311 - as above
+    number = random.randrange(1 << 32) if seed is None else int(seed)
     print(f"soaking for {seconds} s on {database}, seed {number}")
     with tempfile.TemporaryDirectory() as folder, place_in(database, Path(folder)) as place:
         relays = 1 if database == "sqlite" else 3

@@ -88,9 +88,10 @@ def test_a_failure_is_tried_again_with_growing_pauses_until_it_is_dead(place: Pl
 
 
 def test_a_retry_policy_has_its_own_number_of_attempts(place: Place) -> None:
+    from dependency_injector import containers
+
     from airlock import RetryPolicy
     from airlock.handlers.providers import Handles
-    from dependency_injector import containers
 
     handle = Handler(*(OSError("no") for _ in range(12)))
 

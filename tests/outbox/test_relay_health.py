@@ -36,7 +36,7 @@ def test_a_port_answers_200_while_the_database_is_reached_and_503_afterwards() -
         while True:
             health.beat({}, ok=False)
             try:
-                with urlopen(url):  # noqa: S310 - http
+                with urlopen(url):
                     time.sleep(0.05)
             except HTTPError as error:
                 with error:
@@ -50,7 +50,7 @@ def _alive(health: Health, url: str) -> Health:
     while True:
         health.beat({"queue": "default"}, ok=True)
         try:
-            with urlopen(url) as answer:  # noqa: S310 - http
+            with urlopen(url) as answer:
                 assert answer.headers["Content-Type"] == "application/json"
                 assert json.load(answer)["queue"] == "default"
                 return health

@@ -15,7 +15,9 @@ from airlock.outbox.schedule import Again, Bury, after_crashes, after_error, pau
 
 
 def after(error: BaseException, attempt: int = 1) -> Again | Bury:
-    return after_error(error, attempt=attempt, max_attempts=12, place="shop.py:3", chance=lambda: 0.5)
+    return after_error(
+        error, attempt=attempt, max_attempts=12, place="shop.py:3", chance=lambda: 0.5
+    )
 
 
 def test_pauses_double_up_to_an_hour() -> None:
@@ -55,7 +57,7 @@ def test_results_of_handlers_decide() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [WireError("shop.gone", 1, "$.kind", "is not declared"), UnhandledIntentError(("Gone",))],
+    [WireError("shop.gone", 1, "$.kind", "is not declared"), UnhandledIntentError(("Gone",), ())],
 )
 def test_what_is_unknown_waits_for_a_release(error: Exception) -> None:
     step = after(error)

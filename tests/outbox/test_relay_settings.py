@@ -26,12 +26,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"lease": timedelta(seconds=15), "renew": timedelta(seconds=10)}, "lease is 15 s"),
-        ({"lease": 30}, "lease is 30"),
-        ({"concurrency": 0}, "concurrency is 0"),
-        ({"concurrency": True}, "concurrency is True"),
-        ({"batch": -1}, "batch is -1"),
-        ({"poll": timedelta(0)}, "poll is"),
+        ({"lease": timedelta(seconds=15), "renew": timedelta(seconds=10)}, "is 15 s"),
+        ({"lease": 30}, "is 30"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": True}, "concurrency"),
+        ({"batch": -1}, "batch"),
+        ({"poll": timedelta(0)}, "poll"),
         ({"kinds": {Work: 0}}, "is 0"),
         ({"kinds": {Fast: 1}}, "'tests.fast', for which the boundary has no handler"),
         ({"kinds": {"tests.nothing": 1}}, "'tests.nothing', for which"),

@@ -11,12 +11,13 @@ except ImportError:
 
 from airlock.outbox.entry import Counts, Entry, Failure, New, Selection, State, Status
 from airlock.outbox.outbox import Outbox
-from airlock.outbox.relay import Relay
+from airlock.outbox.relay import Drained, Relay
 from airlock.outbox.schema import metadata, tables
 from airlock.outbox.store import Store
 
 __all__ = [
     "Counts",
+    "Drained",
     "Entry",
     "Failure",
     "New",

@@ -10,7 +10,7 @@ from airlock.effects.options import Options
 from airlock.effects.registry import describe
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
-from airlock.errors import AirlockError, SettingError
+from airlock.errors import AirlockError, FlushError, SettingError
 from airlock.wire.envelope import Envelope
 
 __all__ = ["Result", "aforward", "forward", "forwarding", "results_of"]
@@ -48,7 +48,9 @@ def _forwarded_options(target: Boundary, envelope: Envelope) -> Options:
         envelope.options,
         delay=None,
         dedupe_key=None,
-        ordering_key=envelope.options.ordering_key if "ordering_key" in dispatcher.options else None,
+        ordering_key=envelope.options.ordering_key
+        if "ordering_key" in dispatcher.options
+        else None,
     )
 
 
@@ -56,6 +58,8 @@ def _forwarded(report: Report, error: Exception | None) -> Result:
     if error is None:
         return results_of(report)[0]
     own = report.waves[0].errors.get(0) if report.waves else None
+    if own is None and isinstance(error, FlushError):  # the broker is down, and the intent pending
+        own = error.exceptions[0]
     return Outcome.FAILED, own or error
 
 

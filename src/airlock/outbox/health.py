@@ -82,7 +82,7 @@ class Health:
         health = self
 
         class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_GET(self) -> None:
                 state = health.state()
                 body = json.dumps(state).encode() + b"\n"
                 self.send_response(200 if state["ok"] else 503)

@@ -52,7 +52,7 @@ def listening(outbox: Outbox, wake: Callable[[], object]) -> Iterator[None]:
                     while not ended.is_set():
                         for _ in connection.notifies(timeout=0.5, stop_after=1):
                             wake()
-            except Exception:  # noqa: BLE001 - polling goes on meanwhile
+            except Exception:
                 log.warning("cannot listen; rows are found by polling", exc_info=True)
                 ended.wait(_RECONNECT)
 
@@ -89,7 +89,7 @@ def notifying(outbox: Outbox) -> Iterator[None]:
                             wanted.clear()  # before: a commit meanwhile is notified of next
                             connection.execute(f"NOTIFY {CHANNEL}")
                             ended.wait(_PAUSE)
-            except Exception:  # noqa: BLE001 - relays poll
+            except Exception:
                 log.warning("cannot notify relays; they find rows by polling", exc_info=True)
                 ended.wait(_RECONNECT)
 
@@ -109,13 +109,17 @@ def _thread(function: Callable[[], None], name: str, ended: Event) -> Iterator[N
 
 
 def _connecting(outbox: Outbox, what: str, setting: str) -> Callable[[], Any]:
-    url = outbox.database.url
-    if url is None or not url.startswith("postgresql"):
+    engine = getattr(outbox.database, "engine", None)
+    if engine is None or engine.url.get_backend_name() != "postgresql":
         raise SettingError(
-            what, setting, "needs PostgreSQL, and the outbox is elsewhere", "Leave it out: relays poll"
+            what,
+            setting,
+            "needs PostgreSQL, and the outbox is elsewhere",
+            "Leave it out: relays poll",
         )
     try:
         import psycopg  # noqa: PLC0415 - only for who wants it
     except ImportError:
         raise MissingExtraError("NOTIFY", "psycopg", "postgresql") from None
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     return lambda: psycopg.connect(url, autocommit=True)

@@ -29,7 +29,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import attrs
 
@@ -40,13 +40,13 @@ from airlock.emissions.delivery import ACKNOWLEDGE, Delivery
 from airlock.emissions.report import Report
 from airlock.emissions.wave import Outcome
 from airlock.errors import AirlockError, LeaseLostError, SettingError, UnavailableError
-from airlock.outbox.entry import Entry, New, Selection, State, Status
+from airlock.outbox import schema
+from airlock.outbox.entry import Entry, New, Selection, State
 from airlock.outbox.forwarding import Result, aforward, forward, forwarding, results_of
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
 from airlock.outbox.recording import RELAYING
-from airlock.outbox.schema import require
 from airlock.outbox.schedule import Again, Bury, after_crashes, after_error
 from airlock.outbox.store import Store
 from airlock.wire.envelope import Envelope
@@ -176,7 +176,9 @@ class Relay:
         health: str | int | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(boundary, Boundary):
-            raise _wrong("boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers")
+            raise _wrong(
+                "boundary", f"is {describe(boundary)}", "Give the Boundary with the handlers"
+            )
         numbers = {
             "batch": batch,
             "concurrency": concurrency,
@@ -207,7 +209,11 @@ class Relay:
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self._store: Store = outbox.store
         patience = max(3 * poll.total_seconds(), lease.total_seconds())
-        self.health = None if health is None else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
+        self.health = (
+            None
+            if health is None
+            else Health(os.fspath(health) if not isinstance(health, int) else health, patience)
+        )
         self._metrics = Metrics(self._store.queue)
         # The loop's own; others reach it through _events, which is safe in signal handlers too.
         self._events: SimpleQueue[_Chunk | None] = SimpleQueue()
@@ -294,7 +300,7 @@ class Relay:
     # -- the loop ---------------------------------------------------------------------------------
 
     def _work(self, io: _Direct) -> None:
-        io.transact(require)
+        io.transact(schema.require)
         with ExitStack() as stack:
             if self.health is not None:
                 stack.enter_context(self.health.served())
@@ -327,7 +333,9 @@ class Relay:
                 _log(logging.WARNING, "claim failed", exc_info=error, tries=failures)
             self._start(io, pool)
             self._beat(ok=not failures)
-            waits = self._poll.total_seconds() * (1 if failures < 2 else min(2 ** (failures - 1), 30))
+            waits = self._poll.total_seconds() * (
+                1 if failures < 2 else min(2 ** (failures - 1), 30)
+            )
             self._wait(0 if more and self._free() > 0 else waits)
 
     def _free(self) -> int:
@@ -355,7 +363,11 @@ class Relay:
         return is_suspect or len(entries) == limit
 
     def _claimed(
-        self, limit: int, busy: Sequence[str], looks: bool, c: Cursor  # noqa: FBT001 - of a partial
+        self,
+        limit: int,
+        busy: Sequence[str],
+        looks: bool,
+        c: Cursor,  # noqa: FBT001 - of a partial
     ) -> tuple[list[Entry], bool]:
         if looks:
             suspect = self._store.claim_suspect(
@@ -364,9 +376,7 @@ class Relay:
             if suspect is not None:
                 return [suspect], True
         return (
-            self._store.claim(
-                c, limit=limit, lease=self._lease, worker=self.worker, without=busy
-            ),
+            self._store.claim(c, limit=limit, lease=self._lease, worker=self.worker, without=busy),
             False,
         )
 
@@ -586,8 +596,10 @@ class Relay:
             if error is not None:
                 limit = self._attempts_of(type(envelope.intent))
                 self._failed(settlement, entry, error, limit)
-            elif outcome is Outcome.PENDING:
+            elif outcome is Outcome.PENDING and self._stopping:
                 settlement.unstarted.append(entry.seq)
+            elif outcome is Outcome.PENDING:
+                settlement.again[entry.seq] = Again(OUTAGE, None, burn=False)
             else:
                 settlement.done.append(entry)
 
@@ -677,7 +689,7 @@ class Relay:
                 settlement.dead[seq] = step
         acknowledged |= {seq for seq in by_handlers if seq not in left}
         if again:
-            store.retry_at(c, token, again)
+            store.retry_at(c, token, [(seq, *to) for seq, to in again.items()])
         if settlement.dead:
             store.bury(c, token, [(seq, to.failure) for seq, to in settlement.dead.items()])
         if settlement.unstarted:
@@ -709,14 +721,14 @@ class Relay:
                 "Give a session of the outbox's database, or let the relay acknowledge",
             )
         chunk.own[entry.id] = entry.seq
-        if entry.seq not in self._store.acknowledge(cursor_of(connection), chunk.token, [entry.seq]):
+        if entry.seq not in self._store.acknowledge(
+            cursor_of(connection), chunk.token, [entry.seq]
+        ):
             del chunk.own[entry.id]
             chunk.lost.add(entry.seq)
             raise LeaseLostError(entry.kind, str(entry.id))
 
-    def _note(
-        self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None
-    ) -> None:
+    def _note(self, chunk: _Chunk, settlement: _Settlement, acknowledged: set[int] | None) -> None:
         """Log and count what became of a chunk."""
         kind, by_seq = chunk.kind, {entry.seq: entry for entry in chunk.entries}
         if acknowledged is None:
@@ -732,7 +744,13 @@ class Relay:
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             seconds = round(step.after.total_seconds(), 3)
             error = settlement.errors.get(seq) if step.burn else None
-            _log(level, "failed" if step.burn else "later", exc_info=error, again_in=seconds, **fields)
+            _log(
+                level,
+                "failed" if step.burn else "later",
+                exc_info=error,
+                again_in=seconds,
+                **fields,
+            )
         for seq, bury in settlement.dead.items():
             fields = {"kind": kind, "id": str(by_seq[seq].id), "attempt": by_seq[seq].attempts + 1}
             error = settlement.errors.get(seq)
@@ -793,7 +811,7 @@ class Relay:
         return await _in_thread(partial(self._drain, io, until))
 
     def _drain(self, io: _Direct, until: datetime | None) -> Drained:
-        io.transact(require)
+        io.transact(schema.require)
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise _wrong("until", f"is {until!r}", "Give a datetime with a time zone")
         usual, self._total = self._store, Drained()
@@ -977,7 +995,12 @@ def _log(
     if log.isEnabledFor(level):
         shown = "".join(f" {name}={value}" for name, value in fields.items())
         log.log(
-            level, "%s%s", event, shown, exc_info=exc_info, extra={"airlock": {"event": event, **fields}}
+            level,
+            "%s%s",
+            event,
+            shown,
+            exc_info=exc_info,
+            extra={"airlock": {"event": event, **fields}},
         )
 
 

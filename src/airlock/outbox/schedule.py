@@ -69,7 +69,9 @@ def after_error(
         chance: returns a number from 0 to 1, for the jitter.
 
     Example:
-        >>> step = after_error(OSError("no route"), attempt=3, max_attempts=12, chance=lambda: 0.5)
+        >>> step = after_error(
+        ...     OSError("no route"), attempt=3, max_attempts=12, chance=lambda: 0.5
+        ... )
         >>> step.after, step.failure.type
         (datetime.timedelta(seconds=8), 'builtins.OSError')
     """
