@@ -14,8 +14,10 @@ from airlock.cli.failing import Failing
 from airlock.cli.graph import graph
 from airlock.cli.handlers import handlers
 from airlock.cli.intents import intents
+from airlock.cli.outbox import outbox
 from airlock.cli.plans import plan
 from airlock.cli.refusing import refuse_effects
+from airlock.cli.relay import relay
 from airlock.cli.run import run
 from airlock.cli.schema import schema
 
@@ -39,9 +41,21 @@ def airlock(context: click.Context, traceback: bool) -> None:  # noqa: ARG001, F
 _RUN_EFFECTS = ("run", "demo")
 """Commands that do not only look: one holds all effects of a program, one has effects of its own.
 
-`plan apply` and `plan resume` allow effects once everything is loaded.
+`plan apply`, `plan resume` and `relay` allow effects once everything is loaded.
 """
 
 
-for command in (check, intents, handlers, graph, schema, plan, run, demo, completion):
+for command in (
+    check,
+    intents,
+    handlers,
+    graph,
+    schema,
+    plan,
+    outbox,
+    relay,
+    run,
+    demo,
+    completion,
+):
     airlock.add_command(command)
