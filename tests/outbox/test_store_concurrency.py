@@ -43,7 +43,9 @@ def acknowledge(database: EngineDatabase, store: Store, claimed: list[Entry]) ->
 def drain(database: EngineDatabase, store: Store, worker: str, limit: int) -> list[Entry]:
     """Claim and acknowledge until nothing is left, and return what was claimed."""
     found = list[Entry]()
+    deadline = time.monotonic() + 60
     while database.run(store.count):
+        assert time.monotonic() < deadline, "rows are left that nobody acknowledges"
         claimed = database.run(lambda c: store.claim(c, limit=limit, lease=LEASE, worker=worker))
         acknowledge(database, store, claimed)
         found += claimed
@@ -72,8 +74,11 @@ def test_the_rows_of_a_key_are_delivered_one_after_the_other(engine: Engine) -> 
     order = list[tuple[str, int]]()
     lock = threading.Lock()
 
+    deadline = time.monotonic() + 60
+
     def work(worker: str) -> None:
         while database.run(store.count):
+            assert time.monotonic() < deadline, "rows are left that nobody acknowledges"
             claimed = database.run(lambda c: store.claim(c, limit=3, lease=LEASE, worker=worker))
             with lock:
                 order.extend((entry.ordering_key or "", entry.seq) for entry in claimed)
