@@ -124,6 +124,7 @@ def test_it_takes_one_insert(shop: Shop) -> None:
 
 
 def test_a_second_transaction_of_an_outbox_executes_nothing_but_the_insert(shop: Shop) -> None:
+    found = list[str]()
     for n in (1, 2):
         with Session(shop.engine) as session, shop.scope(session) as effects:
             shop.work(session, n)
