@@ -764,7 +764,7 @@ class ApplyError(AirlockError, ExceptionGroup[Exception]):
         super().__init__(message, errors)
 
     applied: Applied | None
-    """What was done; None in a copy that was pickled."""
+    """Counts of what was done; None in a copy that was pickled."""
 
     def __str__(self) -> str:
         return f"{super().__str__()}. Everything else was attempted; to go on, call apply again"

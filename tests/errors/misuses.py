@@ -407,7 +407,41 @@ def enqueue_of_a_raw_function() -> None:
         loose.enqueue(notify, 7)
 
 
+@raises(FieldError)
+def private_parameter_of_an_effect() -> None:
+    @effect
+    def remind(_order_id: int) -> None: ...
+
+
+@raises(FieldError)
+def list_as_a_parameter_of_an_effect() -> None:
+    @effect
+    def remind(order_ids: list[int]) -> None: ...
+
+
 # -- emitting -------------------------------------------------------------------------------------
+
+
+@raises(NotAnIntentError)
+def emit_of_two_at_once() -> None:
+    with shop().scope():
+        loose.emit(NotifyWarehouse(7), NotifyWarehouse(8))
+
+
+@raises(NotAnIntentError)
+def emit_of_a_list() -> None:
+    with shop().scope() as effects:
+        loose_effects: Any = effects
+        loose_effects.emit([NotifyWarehouse(7), NotifyWarehouse(8)])
+
+
+@raises(DeclarationError)
+def scope_as_a_decorator() -> None:
+    decorator: Any = shop().scope()
+
+    def remind() -> None: ...
+
+    decorator(remind)
 
 
 @raises(NotAnIntentError)
@@ -783,6 +817,28 @@ def handler_that_cannot_be_called() -> None:
 def handler_class_without_call() -> None:
     class Notifier:
         pass
+
+    loose.Handles(NotifyWarehouse, Notifier)
+
+
+@raises(HandlerSignatureError)
+def handler_without_arguments() -> None:
+    def remind() -> None: ...
+
+    loose.Boundary({NotifyWarehouse: remind})
+
+
+@raises(HandlerSignatureError)
+def batch_handler_without_arguments() -> None:
+    def remind() -> None: ...
+
+    loose.HandlesBatch(NotifyWarehouse, remind)
+
+
+@raises(HandlerSignatureError)
+def handler_class_that_takes_no_intent() -> None:
+    class Notifier:
+        def __call__(self) -> None: ...
 
     loose.Handles(NotifyWarehouse, Notifier)
 
@@ -1349,17 +1405,37 @@ def call_of_a_task_that_is_none() -> None:
     CallTask(notify)  # type: ignore[arg-type]
 
 
-@raises(UnreleasedResultError)
-def result_of_a_task_that_was_not_sent() -> None:
+def _receipt() -> Any:
     from celery import Celery
 
+    app: Any = Celery("misuses", set_as_current=False)
+    return app.task(notify, name="misuses.receipt")
+
+
+@raises(NotAnIntentError)
+def enqueue_of_a_task() -> None:
+    with shop().scope():
+        loose.enqueue(_receipt(), 7)
+
+
+@raises(NotAnIntentError)
+def emit_of_a_signature() -> None:
+    with shop().scope():
+        loose.emit(_receipt().s(7))
+
+
+@raises(DeclarationError)
+def effect_on_a_task() -> None:
+    effect(_receipt())
+
+
+@raises(UnreleasedResultError)
+def result_of_a_task_that_was_not_sent() -> None:
     from airlock.integrations.celery import CallTask
     from airlock.migration.celery.results import BufferedCall
 
-    app: Any = Celery("misuses", set_as_current=False)
-    receipt = app.task(notify, name="misuses.receipt")
     with shop().scope() as effects:
-        BufferedCall(CallTask(receipt.s(7)), effects).check()
+        BufferedCall(CallTask(_receipt().s(7)), effects).check()
 
 
 # -- outboxes -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock.boundary import deliver as arrival
-from airlock.boundary.check import Check, conflicts, current, fields, misfits, named, undefined
+from airlock.boundary.check import Check, conflicts, current, fields, misfits, undefined
 from airlock.boundary.scoped import scoped
 from airlock.dispatch import (
     INLINE,
@@ -19,6 +19,7 @@ from airlock.dispatch import (
     dispatch_of,
 )
 from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.describe import format_class
 from airlock.effects.options import NO_HEADERS, headers_of
 from airlock.effects.registry import declared, describe
 from airlock.emissions.report import Report
@@ -435,9 +436,9 @@ class Boundary:
             if not any(engine.binding(c) is binding for c in wanted)
         ]
         return Check(
-            unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
+            unhandled=tuple(f"no handler for {format_class(cls)}" for cls in unhandled),
             unused=tuple(
-                f"{b.name} handles {named(b.intent_type)}, which "
+                f"{b.name} handles {format_class(b.intent_type)}, which "
                 + (
                     "is not among the intents"
                     if current(b.intent_type)

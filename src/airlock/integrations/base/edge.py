@@ -28,7 +28,7 @@ __all__ = ["SLOW", "Edge", "Work", "keep_web"]
 log = logging.getLogger("airlock")
 
 SLOW = timedelta(milliseconds=100)
-"""How long an inline handler may keep somebody waiting for a response."""
+"""Longest time that an inline handler may take before a response."""
 
 
 def keep_web(error: BaseException | None, status: int) -> bool:

@@ -19,9 +19,23 @@ from airlock.integrations.base.looping import has_async, in_loop, run
 from airlock.release import OnFlushError, check_on_flush_error
 from airlock.wire import Envelope, Wire
 
-__all__ = ["Receiver"]
+__all__ = ["Receiver", "unregistered"]
 
 log = logging.getLogger("airlock")
+
+
+def unregistered(framework: str) -> Callable[[], Boundary]:
+    """Return a stand-in for the boundary that ``deliver_task`` was not called with yet."""
+
+    def refuse() -> Boundary:
+        raise SettingError(
+            framework,
+            "deliver_task",
+            "was not called in this process, so that there is no boundary to deliver with",
+            "Call deliver_task(boundary) in ready() of an AppConfig.",
+        )
+
+    return refuse
 
 
 class Receiver:
