@@ -837,7 +837,7 @@ class LeaseLostError(AirlockError):
         return (
             f"cannot acknowledge {self.kind!r} {self.id}: its lease has expired or it was discarded, "
             "and another relay may be delivering it. Let this error roll the transaction back, so "
-            "that the work is not done twice; a longer lease for the relay makes it rarer."
+            "that the work is not done twice. Give the relay a longer lease to make it rarer."
         )
 
 

@@ -69,6 +69,7 @@ from airlock.errors import (
     HandlerSignatureError,
     InDoubtError,
     JournalError,
+    LeaseLostError,
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
@@ -1552,3 +1553,31 @@ def outbox_without_tables() -> None:
             effects.emit(NotifyWarehouse(7))
     except FlushError as failed:
         raise failed.exceptions[0] from None
+
+
+@raises(LeaseLostError)
+def acknowledgement_of_a_row_that_is_gone() -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
+
+    caught = list[Exception]()
+
+    def handle(_: NotifyWarehouse) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM airlock_outbox"))
+        with Session(engine) as session:
+            try:
+                airlock.delivery().acknowledge(session)
+            except LeaseLostError as error:
+                caught.append(LeaseLostError(error.kind, "<id>"))
+
+    with TemporaryDirectory(prefix="misuse_") as folder:
+        engine = create_engine(f"sqlite:///{folder}/shop.db")
+        outbox = outbox_for(engine, standalone=True)
+        outbox.create()
+        handlers = {NotifyWarehouse: handle}
+        with Boundary(handlers, dispatch=outbox).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+        outbox.drain(Boundary(handlers))
+        engine.dispose()
+    raise caught[0]

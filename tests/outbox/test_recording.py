@@ -124,6 +124,7 @@ def test_it_takes_one_insert(shop: Shop) -> None:
 
 
 def test_a_second_transaction_of_an_outbox_executes_nothing_but_the_insert(shop: Shop) -> None:
+    found = list[str]()
     for n in (1, 2):
         with Session(shop.engine) as session, shop.scope(session) as effects:
             shop.work(session, n)
@@ -358,6 +359,48 @@ def test_a_session_in_a_with_block_rolls_back_by_itself(shop: Shop) -> None:
 
     with shop.boundary.scope(policy=broken) as effects, pytest.raises(PolicyError):
         work()
+    assert (shop.orders(), shop.rows()) == ([], [])
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_nothing_is_left_for_a_later_commit_of_the_same_connection(shop: Shop, joins: bool) -> None:
+    """SQLAlchemy sends no ROLLBACK for a transaction whose COMMIT has failed."""
+
+    def broken(_: View) -> Any:
+        raise ZeroDivisionError
+
+    with shop.engine.connect() as connection:
+        if joins:
+            connection.execute(text("INSERT INTO orders VALUES (10)"))
+        mode: Any = "create_savepoint"
+        with (
+            Session(connection, join_transaction_mode=mode) as session,
+            shop.scope(session, policy=broken) as effects,
+        ):
+            shop.work(session, 1)
+            effects.emit(Mail(1))
+            with pytest.raises(PolicyError):
+                session.commit()
+            session.rollback()
+            shop.work(session, 2)
+            session.commit()
+        connection.commit()
+    assert shop.orders() == ([2, 10] if joins else [2])
+    assert shop.rows() == []
+
+
+def test_a_session_that_has_only_a_savepoint_records_in_that(shop: Shop) -> None:
+    with shop.engine.connect() as connection:
+        connection.execute(text("INSERT INTO orders VALUES (10)"))
+        with (
+            Session(connection, join_transaction_mode="create_savepoint") as session,
+            shop.scope(session) as effects,
+        ):
+            shop.work(session, 1)
+            effects.emit(Mail(1))
+            session.commit()
+        assert effects.report.recorded == [Mail(1)]
+        connection.rollback()
     assert (shop.orders(), shop.rows()) == ([], [])
 
 

@@ -302,6 +302,20 @@ class Boundary:
         """Do what ``deliver_all`` does, where handlers are async."""
         return await arrival.adeliver_all(self._engine, envelopes, attempts)
 
+    def park(self, report: Report | None) -> None:
+        """Store what failed or is pending in a report that nobody can resume.
+
+        It does nothing without ``Boundary(park=...)``, and where nothing is left.
+
+        Args:
+            report: of the flush; None if there was none.
+        """
+        self._engine.park_rest(report)
+
+    async def apark(self, report: Report | None) -> None:
+        """Do what ``park`` does, in a coroutine."""
+        await self._engine.apark_rest(report)
+
     # -- plans ------------------------------------------------------------------------------------
 
     def apply(

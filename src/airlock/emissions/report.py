@@ -77,6 +77,8 @@ class Report:
         self.fail_fast: bool | None = None
         self.observers: tuple[Observer, ...] = ()
         self._resumed = False
+        self.parked = False
+        """Whether what failed or is pending is stored in an outbox, where it is retried."""
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -242,6 +244,11 @@ class Report:
         return await self._engine.aresume(self, self._unfinished(interrupted=interrupted))
 
     def _unfinished(self, *, interrupted: bool) -> list[Wave]:
+        if self.parked:
+            raise ResumeError(
+                "what this report has left is stored in an outbox, so that nothing is left to resume "
+                "here. Run it there: `airlock outbox retry`."
+            )
         if self._resumed:
             raise ResumeError(
                 "this report was resumed before, and running its effects twice is not what it is "

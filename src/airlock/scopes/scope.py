@@ -622,6 +622,7 @@ class Scope(EffectBuffer):
             if failed_late is not None:
                 failed_late(error)
             elif not raising:
+                self.engine.park_rest(self._report)
                 log.exception(
                     "effects released by a commit failed; scope.report has them all, and "
                     "report.resume() runs what is left"

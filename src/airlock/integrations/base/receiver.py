@@ -143,9 +143,11 @@ class Receiver:
             if has_async(boundary) and not in_loop():
                 return run(self._delivered(boundary, envelope, attempt))
             with fresh_connections():
-                return boundary.deliver(
+                report = boundary.deliver(
                     envelope, attempt=attempt, on_flush_error=self._on_flush_error
                 )
+                boundary.park(report)
+                return report
 
     def receive(self, message: str | bytes, *, attempt: int = 1) -> Report:
         """``read`` a message and ``deliver`` it.
@@ -167,9 +169,11 @@ class Receiver:
                 return await self._delivered(boundary, envelope, attempt)
 
     async def _delivered(self, boundary: Boundary, envelope: Envelope, attempt: int) -> Report:
-        return await boundary.adeliver(
+        report = await boundary.adeliver(
             envelope, attempt=attempt, on_flush_error=self._on_flush_error
         )
+        await boundary.apark(report)
+        return report
 
     def _decoded(self, message: str | bytes) -> Envelope:
         try:
