@@ -11,19 +11,23 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool, StaticPool
 
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
+from airlock.outbox.statements import NOW
 
 __all__ = [
     "ADAPTERS",
+    "NOW",
     "AsyncEngineDatabase",
     "Cursor",
     "Database",
@@ -36,12 +40,6 @@ __all__ = [
 T = TypeVar("T")
 
 Parameters = Mapping[str, Any]
-
-NOW = {
-    "postgresql": "CAST(extract(epoch FROM now()) * 1000000 AS bigint)",
-    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS integer) * 1000",
-}
-"""The time of the database, in microseconds since the epoch; SQLite's has milliseconds."""
 
 
 class Cursor(Protocol):
@@ -118,10 +116,17 @@ class SqliteCursor:
         self._connection = connection
 
     def execute(self, sql: str, parameters: Parameters | None = None, /) -> list[Any]:
-        return self._connection.execute(sql, parameters or {}).fetchall()
+        with closing(self._cursor()) as cursor:
+            return cursor.execute(sql, parameters or {}).fetchall()
 
     def execute_many(self, sql: str, parameters: Sequence[Parameters], /) -> None:
-        self._connection.executemany(sql, parameters)
+        with closing(self._cursor()) as cursor:
+            cursor.executemany(sql, parameters)
+
+    def _cursor(self) -> sqlite3.Cursor:
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # rows as tuples, whatever the program has them as
+        return cursor
 
 
 ADAPTERS: list[Callable[[Any], tuple[Cursor, Hashable] | None]] = []
@@ -140,8 +145,9 @@ def adapted(connection: object) -> tuple[Cursor, Hashable]:
     if isinstance(connection, Connection):
         return ConnectionCursor(connection), identity(connection.engine)
     if isinstance(connection, sqlite3.Connection):
-        ((_, _, path),) = connection.execute("PRAGMA database_list").fetchall()[:1]
-        return SqliteCursor(connection), sqlite_identity(path, connection)
+        cursor = SqliteCursor(connection)
+        (_, _, path), *_ = cursor.execute("PRAGMA database_list")
+        return cursor, sqlite_identity(path, connection)
     for adapt in ADAPTERS:
         found = adapt(connection)
         if found is not None:
@@ -176,7 +182,7 @@ def identity(engine: Engine) -> Hashable:
         return sqlite_identity(url.database, engine.pool)
     return (
         url.get_backend_name(),
-        url.host or "",
+        url.host or url.query.get("host", ""),
         url.port or 5432,
         url.database or url.username or "",
     )
@@ -199,7 +205,20 @@ def checked(dialect: str) -> str:
 
 
 class EngineDatabase:
-    """A database of a SQLAlchemy engine."""
+    """A database of a SQLAlchemy engine.
+
+    Args:
+        engine: of PostgreSQL or SQLite; its pool is used, whatever isolation level it has.
+
+    Raises:
+        DeclarationError: it is of another database.
+
+    Example:
+        >>> from sqlalchemy import create_engine
+        >>> database = EngineDatabase(create_engine("sqlite://"))
+        >>> database.run(lambda c: c.execute("SELECT 6 * 7"))
+        [(42,)]
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -215,38 +234,57 @@ class EngineDatabase:
 
 
 class AsyncEngineDatabase:
-    """A database of an ``AsyncEngine``; where no loop runs, in one of a thread of its own."""
+    """A database of an ``AsyncEngine``.
 
-    def __init__(self, engine: Any) -> None:
+    ``run`` opens a connection of its own, in an event loop of another thread, since those of the pool
+    belong to the loop that they were opened in.
+
+    Args:
+        engine: as for ``EngineDatabase``.
+
+    Raises:
+        DeclarationError: it is of another database.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.dialect = checked(engine.dialect.name)
         self.identity = identity(engine.sync_engine)
 
     def run(self, function: Callable[[Cursor], T]) -> T:
+        alone = AsyncEngineDatabase(without_pool(self.engine))
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(lambda: asyncio.run(self._alone(function))).result()
-
-    async def _alone(self, function: Callable[[Cursor], T]) -> T:
-        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - of who uses it
-
-        # Connections belong to the loop that they were opened in.
-        engine = create_async_engine(self.engine.url, poolclass=NullPool)
-        async with engine.connect() as connection:
-            return await connection.run_sync(in_transaction, function)
+            return pool.submit(lambda: asyncio.run(alone.arun(function))).result()
 
     async def arun(self, function: Callable[[Cursor], T]) -> T:
         async with self.engine.connect() as connection:
-            found: T = await connection.run_sync(in_transaction, function)
-            return found
+            return await connection.run_sync(in_transaction, function)
+
+
+def without_pool(engine: AsyncEngine) -> AsyncEngine:
+    """Return an engine that connects as another one does, anew each time.
+
+    A database in memory keeps its connection, without which it is gone.
+    """
+    sync = engine.sync_engine
+    pool: Any = sync.pool
+    if isinstance(pool, StaticPool):
+        return engine
+    # As Pool.recreate does it, which keeps the class too: with the same arguments and listeners.
+    alone = NullPool(pool._creator, dialect=sync.dialect, _dispatch=pool.dispatch)  # noqa: SLF001
+    return AsyncEngine(Engine(alone, sync.dialect, sync.url))
 
 
 def in_transaction(connection: Connection, function: Callable[[Cursor], T]) -> T:
     """Call a function in a transaction of a connection.
 
     On SQLite it takes the lock at once: a transaction that reads first and writes after another one
-    has written fails, however long it would wait.
+    has written fails, however long it would wait. On PostgreSQL it is READ COMMITTED, where claims
+    that overlap skip each other; at SERIALIZABLE one of them would fail.
     """
     cursor = ConnectionCursor(connection)
+    if cursor.dialect == "postgresql":
+        connection.execution_options(isolation_level="READ COMMITTED")
     with connection.begin():
         if cursor.dialect == "sqlite" and not _begun(connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -269,7 +307,7 @@ def database_of(given: object) -> Database:
         return EngineDatabase(_engine(make_url(given)))
     if isinstance(given, Engine):
         return EngineDatabase(given)
-    if isinstance(getattr(given, "sync_engine", None), Engine):
+    if isinstance(given, AsyncEngine):
         return AsyncEngineDatabase(given)
     raise DeclarationError(
         f"Outbox takes an Engine or AsyncEngine of SQLAlchemy, or a URL, not {describe(given)}."

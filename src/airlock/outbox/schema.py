@@ -6,6 +6,7 @@ Times are microseconds since the epoch, by the clock of the database.
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Identity,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,6 +31,9 @@ __all__ = ["VERSION", "check", "create", "drop", "metadata", "migrate", "require
 
 VERSION = 1
 """Version of the tables. Code works with tables that are one version ahead, which only add."""
+
+FILLFACTOR = "ALTER TABLE airlock_outbox SET (fillfactor = 85)"
+"""Room on each page for the new version of a row that is claimed."""
 
 NAMES = ("airlock_outbox", "airlock_outbox_pauses", "airlock_outbox_schema")
 
@@ -68,10 +73,9 @@ def tables(metadata: MetaData) -> tuple[Table, ...]:
         Column("leased_by", Text),
         Column("created_at", BigInteger, nullable=False),
         Column("error", Text),
-        # Room on each page for the new version of a row that is claimed. A seq is never used twice.
-        postgresql_with={"fillfactor": 85},
-        sqlite_autoincrement=True,
+        sqlite_autoincrement=True,  # a seq is never used twice
     )
+    event.listen(entries, "after_create", DDL(FILLFACTOR).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]  # as it is there
     c = entries.c
     leased = "lease_token IS NOT NULL"
     pending, ordered = "state = 0", "ordering_key IS NOT NULL AND state = 0"
@@ -117,6 +121,8 @@ def create(c: Cursor) -> None:
         c.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             c.execute(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)))
+    if c.dialect == "postgresql":
+        c.execute(FILLFACTOR)
     c.execute(
         "INSERT INTO airlock_outbox_schema (version, applied_at) "
         f"SELECT {VERSION}, {c.now} WHERE NOT EXISTS (SELECT 1 FROM airlock_outbox_schema)"
