@@ -6,7 +6,7 @@ VENV ?= .venv
 PY = "$(VENV)/bin/python"
 
 # What there is of the code; the folders must hold Python files before the tools accept them.
-CODE = $(wildcard src tests examples benchmarks conftest.py)
+CODE = $(wildcard src tests examples benchmarks docs conftest.py)
 
 # The files of the tests run side by side; these mostly wait for workers and brokers, so that more of them do.
 WAITING = tests/integrations/celery tests/integrations/queues tests/migration/celery
@@ -24,7 +24,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION PYTHONPATH
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check test bench oldest mutation fuzz soak lint format clean install-demo install-dev install-bench
+.PHONY: help demo check test docs picture bench oldest mutation fuzz soak lint format clean install-demo install-dev install-bench
 
 help: ## list the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv-3.12]'
@@ -33,12 +33,18 @@ help: ## list the targets
 demo: install-demo ## run the example shop
 	@$(PY) -m examples.orders
 
-check: lint ## lint, types, import contracts, the tests of the core without coverage (2 minutes)
+check: lint ## lint, types, import contracts, the site, the tests of the core without coverage (2 minutes)
 	$(PY) -m pytest $(BESIDE) 2 -q $(CORE) $(PYTEST_ARGS)
 
-test: lint ## lint, types, import contracts, tests with coverage
+test: lint ## lint, types, import contracts, the site, tests with coverage
 	$(PY) -m pytest $(BESIDE) 3 $(patsubst %,--ignore=%,$(WAITING)) --cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGS)
 	$(PY) -m pytest $(BESIDE) 6 $(WAITING) --cov --cov-append --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+picture: install-dev ## draw the picture of the demo again that README.md shows
+	$(PY) -m docs.picture
+
+docs: install-dev ## build the site in build/docs; a warning or a dead link is an error
+	$(PY) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
 
 bench: install-bench ## run the benchmarks
 	@$(PY) -m benchmarks
@@ -58,7 +64,7 @@ soak: install-dev ## kill relays of the outbox at random, for minutes (SECONDS=3
 	@$(PY) -m tests.outbox.soak $(or $(SECONDS),300) postgresql
 	@$(PY) -m tests.outbox.soak $(or $(SECONDS),300) sqlite
 
-lint: install-dev ## style, types, import contracts
+lint: install-dev docs ## style, types, import contracts, the site
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(CODE) & mypy=$$!; $(PY) -m pyright --pythonpath $(PY); pyright=$$?; wait $$mypy && exit $$pyright

@@ -3,7 +3,8 @@
 The ``python`` blocks of a page run in order, in a module of the page's own. What a block prints must
 be shown, in a ``text`` block after it: unclaimed output fails, and so does other output. Of a place
 in the source (``shop.py:12``) and of a digest only the form counts, and lines may be wrapped. Functions named
-``test_...`` that take no arguments are called, as pytest would.
+``test_...`` that take no arguments are called, as pytest would. To accept what is printed now, run the
+page with ``AIRLOCK_WRITE_GOLDEN=1`` and read the difference: so messages of errors are written once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,6 +43,7 @@ set_on_retry_hooks([])
 
 ROOT = Path(__file__).parent
 PLACE = re.compile(r"(?:(?<![\w.])/[^\n:]*|[\w./-]+)\.(?:md|py):\d+")
+WIDTH = 100
 DIGEST = re.compile(r"sha256:[0-9a-f]+")
 
 
@@ -84,7 +87,25 @@ def show(example: Example) -> str | None:
     example.namespace["__printed__"] = ""
     if normal(printed) == normal(example.parsed):
         return None
+    if os.environ.get("AIRLOCK_WRITE_GOLDEN"):
+        _write(Path(example.path), example.parsed, printed)
+        return None
     return f"the page shows:\n{example.parsed}\nbut this was printed:\n{printed}"
+
+
+def _write(page: Path, shown: str, printed: str) -> None:
+    """Put what was printed on the page in place of what it shows, wrapped if that is."""
+    own = printed.replace(str(page), "shop.py").replace(str(page.relative_to(ROOT)), "shop.py")
+    lines = own.splitlines()
+    if max(map(len, lines), default=0) > WIDTH:
+        lines = [
+            part
+            for line in lines
+            for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]
+        ]
+    text, begin = page.read_text("utf-8"), "```text\n"
+    made = "\n".join(lines)
+    page.write_text(text.replace(f"{begin}{shown}```", f"{begin}{made}\n```", 1), "utf-8")
 
 
 def normal(text: str) -> str:
@@ -145,7 +166,7 @@ def _docstring_names(space: dict[str, Any]) -> None:
 
 PAGES = Sybil(
     parsers=[CodeBlockParser("python", run), CodeBlockParser("text", show)],
-    patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
+    patterns=["README.md", "SECURITY.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
     document_types={".md": Page},
     setup=_begin,
     teardown=_end,

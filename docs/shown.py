@@ -18,7 +18,8 @@ __all__ = ["blocks", "failures", "files", "tested", "written"]
 
 PART = re.compile(r"^```(?:py|ini)\n(# ([\w/]+\.\w+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HEADING = re.compile(r"^_+ (\S+) _+\n", re.MULTILINE)
+START = re.compile(r"^=+ (?:ERRORS|FAILURES) =+\n", re.MULTILINE)
+HEADING = re.compile(r"^_+ (?:ERROR at \w+ of )?(\S+) _+\n", re.MULTILINE)
 END = re.compile(r"^(?:=+ \D+ =+|-+ snapshot report summary -+)$.*", re.MULTILINE | re.DOTALL)
 # Only what a page names is loaded, as that is quicker.
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p airlock -W error -q"}
@@ -53,7 +54,7 @@ def written(shown: Mapping[str, str], folder: str) -> str:
 
 
 def tested(folder: str, *options: str) -> dict[str, str]:
-    """Return the output of pytest for each test that fails, by the name of the test.
+    """Return the output of pytest for each test that fails, or whose set-up does, by its name.
 
     Args:
         folder: of the tests.
@@ -72,8 +73,8 @@ def tested(folder: str, *options: str) -> dict[str, str]:
     )
     if ran.returncode not in (0, 1):
         raise RuntimeError(ran.stdout + ran.stderr)
-    _, _, failed = ran.stdout.partition("= FAILURES =")
-    _, *sections = HEADING.split(END.sub("", failed))
+    _, *parts = START.split(ran.stdout)
+    _, *sections = HEADING.split("".join(END.sub("", part) for part in parts))
     return {test: _told(text) for test, text in zip(sections[::2], sections[1::2], strict=True)}
 
 

@@ -39,6 +39,8 @@
     ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
     ├── LeaseLostError              another relay has the row that a handler acknowledges
+    ├── OutboxError                 an outbox cannot record or deliver
+    │   └── OutboxSchemaError       its tables are missing, or of another version
     ├── DeferredError               a handler returned Retry, Snooze or Dead, for a relay
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
@@ -762,7 +764,7 @@ class ApplyError(AirlockError, ExceptionGroup[Exception]):
         super().__init__(message, errors)
 
     applied: Applied | None
-    """What was done; None in a copy that was pickled."""
+    """Counts of what was done; None in a copy that was pickled."""
 
     def __str__(self) -> str:
         return f"{super().__str__()}. Everything else was attempted; to go on, call apply again"
@@ -835,7 +837,7 @@ class LeaseLostError(AirlockError):
         return (
             f"cannot acknowledge {self.kind!r} {self.id}: its lease has expired or it was discarded, "
             "and another relay may be delivering it. Let this error roll the transaction back, so "
-            "that the work is not done twice; a longer lease for the relay makes it rarer."
+            "that the work is not done twice. Give the relay a longer lease to make it rarer."
         )
 
 
@@ -852,8 +854,8 @@ class DeferredError(AirlockError):
     def __str__(self) -> str:
         return (
             f"its handler returned {self.result!r}, on which only the relay of an outbox acts. "
-            "Where no relay runs the handler, that is a failure like any other: raise an error "
-            "instead, or send the intent to an outbox."
+            "Where no relay runs the handler, that is a failure like any other: let it raise an "
+            "error instead, or send the intent to an outbox."
         )
 
 

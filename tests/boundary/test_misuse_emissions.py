@@ -410,7 +410,7 @@ def test_from_inside_a_predicate_a_key_or_a_chooser(boundary: Boundary) -> None:
         airlock.Dedupe(key=type, keep=chooser),
     ):
         with (
-            pytest.raises(EmittedInPolicyError, match="policies judge"),
+            pytest.raises(EmittedInPolicyError),
             boundary.scope(policy=policy) as effects,
         ):
             effects.emit_all([NotifyWarehouse(1), NotifyWarehouse(2)])

@@ -81,7 +81,7 @@ async def test_a_task_that_outlives_the_block(boundary: Boundary, handled: list[
             errors.append(error)
 
     async with anyio.create_task_group() as tasks:
-        with pytest.raises(OpenRegionsError, match="Await the tasks that opened them"):
+        with pytest.raises(OpenRegionsError):
             async with outer:
                 outer.emit(NotifyWarehouse(1))
                 tasks.start_soon(background)

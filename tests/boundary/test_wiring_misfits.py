@@ -83,14 +83,14 @@ def test_an_effect_function_and_its_intent_class_are_one_type(handled: list[Any]
     [
         (lambda: Handles(NotifyWarehouse, notify, http=1, port=2), "'port'"),
         (lambda: Handles(NotifyWarehouse, notify, htpp=1), "'htpp'"),
-        (lambda: Handles(NotifyWarehouse, notify), "missing a required argument: 'http'"),
+        (lambda: Handles(NotifyWarehouse, notify), "Give http by name"),
         (lambda: Handles(SendEmail, EmailSender, smpt=1), "'smpt'"),
-        (lambda: Handles(SendEmail, EmailSender), "missing a required argument: 'smtp'"),
+        (lambda: Handles(SendEmail, EmailSender), "Give smtp by name"),
         (
             lambda: Handles(NotifyWarehouse, cast("Any", takes_none)),
-            "too many positional arguments",
+            "takes_none(intent), and it takes ()",
         ),
-        (lambda: HandlesBatch(AuditEntry, takes_two), "missing a required argument: 'b'"),
+        (lambda: HandlesBatch(AuditEntry, takes_two), "Give b by name"),
     ],
 )
 def test_dependencies_are_checked_at_declaration(
@@ -102,7 +102,7 @@ def test_dependencies_are_checked_at_declaration(
     text = str(raised.value)
     assert problem in text
     assert "cannot handle" in text
-    assert re.search(r"It is (called|declared) as \S.*\(", text)
+    assert re.search(r"[Ii]t takes \(", text)
 
 
 def test_a_handler_is_callable() -> None:

@@ -15,11 +15,16 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from airlock.cli import airlock
 from tests.cli.transcripts import copied, measuring, played
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
@@ -152,7 +157,7 @@ def test_nobody_is_asked_about_what_is_refused(
     boundary = ["--boundary", "bill:boundary"]
     typed(["plan", "apply", "two.plan", *boundary, "--index", "0", "--yes"], folder)
     told = typed(["plan", "apply", "one.plan", *boundary, *option], folder, code=code)
-    assert refusal in told
+    assert refusal in " ".join(told.split())
     assert "[y/N]" not in told
 
 
@@ -166,8 +171,60 @@ def test_nobody_is_asked_about_a_plan_with_effects_that_may_have_happened(tmp_pa
     typed([*applying, "--yes"], folder)
     (folder / "dies").unlink()
     told = typed(applying, folder, code=4)
-    assert "airlock plan resume out.plan" in told
+    assert "airlock plan resume out.plan" in " ".join(told.split())
     assert "[y/N]" not in told
+
+
+def test_the_picture_in_readme_is_of_this_demo() -> None:
+    """`make picture` draws it; the demo prints what its transcript has."""
+    root = PAGE.parents[2]
+    drawn: dict[float, list[tuple[float, str]]] = {}
+    for element in ET.parse(root / "docs" / "demo.svg").iterfind(".//{*}text[@clip-path]"):
+        text = (element.text or "").replace("\N{NO-BREAK SPACE}", " ")
+        drawn.setdefault(float(element.get("y", 0)), []).append((float(element.get("x", 0)), text))
+    lines = ["".join(text for _, text in sorted(drawn[y])).rstrip() for y in sorted(drawn)]
+    shown = [line for line in lines if line]
+    transcript = Path(__file__).parent / "transcripts" / "demo.txt"
+    printed = transcript.read_text("utf-8").partition("\n\n$ ")[0]
+    assert [line.split() for line in shown] == [
+        line.split() for line in printed.splitlines() if line
+    ]
+    assert 'src="docs/demo.svg"' in (root / "README.md").read_text("utf-8")
+
+
+def _helps(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _helps(command, *path, name)
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("path", list(_helps(airlock)), ids=" ".join)
+def test_help_fits_into_80_columns_in_whole_sentences(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(airlock, [*path, "--help"], env={"COLUMNS": "80"}).output
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not re.search(r"^  .*\w\.\.\.$", shown, re.MULTILINE), "a summary is cut"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_errors_are_folded_between_words(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    typed(["run", "--plan", "out.plan", "--", "migrate.py"], folder)
+    applying = ["plan", "apply", "out.plan", "--boundary", "shop:boundary", "--yes"]
+    told = typed(applying, folder, code=3)
+    whole = subprocess.run(
+        [sys.executable, "-m", "airlock", *applying],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stderr
+    lines = told.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert " ".join(told.split()) == " ".join(whole.split())
 
 
 def typed(

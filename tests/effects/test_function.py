@@ -13,7 +13,7 @@ import pytest
 from dependency_injector import containers, providers
 
 import airlock
-from airlock import Boundary, EffectBuffer, Handles, effect, enqueue, needs
+from airlock import Boundary, EffectBuffer, Handles, effect, enqueue, field, intent, needs
 from airlock.effects.function import EffectFunction
 from airlock.effects.registry import spec_of
 from airlock.errors import (
@@ -332,7 +332,7 @@ def test_a_parameter_without_a_name_of_its_own_is_refused(signature: str) -> Non
 def test_a_private_parameter_is_refused() -> None:
     def private(_token: str) -> None: ...
 
-    with pytest.raises(FieldError, match="_token is private"):
+    with pytest.raises(FieldError, match=r"_token is private .* Rename it to 'token'"):
         effect(private)
 
 
@@ -344,6 +344,28 @@ def test_a_parameter_is_a_value_like_any_field(hint: str) -> None:
     with pytest.raises(FieldError) as caught:
         effect(wrong)
     assert caught.value.field == "value"
+
+
+def test_the_advice_for_a_mutable_parameter_works() -> None:
+    """``field(hash=False)``, which an intent may have, has no place in a parameter list."""
+
+    @effect
+    def with_rows(rows: tuple[int, ...], *, client: list[int] = needs()) -> None: ...
+
+    @intent
+    class Sum:
+        rows: list[int] = field(hash=False)
+
+    assert with_rows.intent((1, 2)) == with_rows.intent((1, 2))
+    assert with_rows.needs == ("client",)
+    assert hash(Sum([1])) == hash(Sum([2]))
+
+
+def test_a_module_may_have_any_global_names() -> None:
+    """Parameter types are looked up among them."""
+    space: dict[str, Any] = {"__name__": "names", "effect": effect}
+    exec("frame = self = insist = others = 1\n@effect\ndef f(a: int) -> None: ...", space)
+    assert space["f"].intent(1) == space["f"].intent(1)
 
 
 def test_a_dependency_may_be_of_any_type() -> None:

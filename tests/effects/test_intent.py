@@ -238,6 +238,12 @@ def test_a_private_field_with_an_alias_of_its_own_is_accepted() -> None:
 
     assert Aliased(secret="s")._token == "s"
 
+    @intent
+    class AsAdvised:
+        _token: str = field(alias="_token")
+
+    assert AsAdvised(_token="s")._token == "s"
+
 
 def test_an_undecorated_subclass_cannot_be_emitted() -> None:
     class Forgotten(NotifyWarehouse):

@@ -38,6 +38,7 @@ from airlock import (
     PartialFailure,
     Refuse,
     RetryPolicy,
+    Route,
     Segment,
     Verdict,
     View,
@@ -55,6 +56,7 @@ from airlock.errors import (
     CascadeError,
     ClosedRegionError,
     DeclarationError,
+    DeferredError,
     DeliveryError,
     DependencyError,
     DirectCallError,
@@ -67,13 +69,16 @@ from airlock.errors import (
     HandlerSignatureError,
     InDoubtError,
     JournalError,
+    LeaseLostError,
     MissingExtraError,
     NoScopeError,
     NotAnIntentError,
     NoTransactionError,
+    NotRecordedError,
     OpenElsewhereError,
     OpenRegionsError,
     OptionError,
+    OutboxSchemaError,
     PlanError,
     PlanExpiredError,
     PlanFormatError,
@@ -402,7 +407,41 @@ def enqueue_of_a_raw_function() -> None:
         loose.enqueue(notify, 7)
 
 
+@raises(FieldError)
+def private_parameter_of_an_effect() -> None:
+    @effect
+    def remind(_order_id: int) -> None: ...
+
+
+@raises(FieldError)
+def list_as_a_parameter_of_an_effect() -> None:
+    @effect
+    def remind(order_ids: list[int]) -> None: ...
+
+
 # -- emitting -------------------------------------------------------------------------------------
+
+
+@raises(NotAnIntentError)
+def emit_of_two_at_once() -> None:
+    with shop().scope():
+        loose.emit(NotifyWarehouse(7), NotifyWarehouse(8))
+
+
+@raises(NotAnIntentError)
+def emit_of_a_list() -> None:
+    with shop().scope() as effects:
+        loose_effects: Any = effects
+        loose_effects.emit([NotifyWarehouse(7), NotifyWarehouse(8)])
+
+
+@raises(DeclarationError)
+def scope_as_a_decorator() -> None:
+    decorator: Any = shop().scope()
+
+    def remind() -> None: ...
+
+    decorator(remind)
 
 
 @raises(NotAnIntentError)
@@ -778,6 +817,28 @@ def handler_that_cannot_be_called() -> None:
 def handler_class_without_call() -> None:
     class Notifier:
         pass
+
+    loose.Handles(NotifyWarehouse, Notifier)
+
+
+@raises(HandlerSignatureError)
+def handler_without_arguments() -> None:
+    def remind() -> None: ...
+
+    loose.Boundary({NotifyWarehouse: remind})
+
+
+@raises(HandlerSignatureError)
+def batch_handler_without_arguments() -> None:
+    def remind() -> None: ...
+
+    loose.HandlesBatch(NotifyWarehouse, remind)
+
+
+@raises(HandlerSignatureError)
+def handler_class_that_takes_no_intent() -> None:
+    class Notifier:
+        def __call__(self) -> None: ...
 
     loose.Handles(NotifyWarehouse, Notifier)
 
@@ -1344,14 +1405,179 @@ def call_of_a_task_that_is_none() -> None:
     CallTask(notify)  # type: ignore[arg-type]
 
 
-@raises(UnreleasedResultError)
-def result_of_a_task_that_was_not_sent() -> None:
+def _receipt() -> Any:
     from celery import Celery
 
+    app: Any = Celery("misuses", set_as_current=False)
+    return app.task(notify, name="misuses.receipt")
+
+
+@raises(NotAnIntentError)
+def enqueue_of_a_task() -> None:
+    with shop().scope():
+        loose.enqueue(_receipt(), 7)
+
+
+@raises(NotAnIntentError)
+def emit_of_a_signature() -> None:
+    with shop().scope():
+        loose.emit(_receipt().s(7))
+
+
+@raises(DeclarationError)
+def effect_on_a_task() -> None:
+    effect(_receipt())
+
+
+@raises(UnreleasedResultError)
+def result_of_a_task_that_was_not_sent() -> None:
     from airlock.integrations.celery import CallTask
     from airlock.migration.celery.results import BufferedCall
 
-    app: Any = Celery("misuses", set_as_current=False)
-    receipt = app.task(notify, name="misuses.receipt")
     with shop().scope() as effects:
-        BufferedCall(CallTask(receipt.s(7)), effects).check()
+        BufferedCall(CallTask(_receipt().s(7)), effects).check()
+
+
+# -- outboxes -------------------------------------------------------------------------------------
+
+
+def outbox_for(database: Any, **options: Any) -> Any:
+    from airlock.outbox import Outbox
+
+    return Outbox(database, **options)
+
+
+def durable(database: str = "sqlite://", **options: Any) -> Boundary:
+    outbox = outbox_for(database, **options)
+    return Boundary({}, dispatch=Route({NotifyWarehouse: outbox}))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_without_a_transaction() -> None:
+    with durable().scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_in_autocommit() -> None:
+    release: Any = SimpleNamespace(segment=lambda: None, on_flush_error="report")
+    with durable().scope(release=release) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_in_another_database() -> None:
+    database = connect(":memory:")
+    with (
+        contextlib.closing(database),
+        durable("sqlite:////srv/shop.db").scope(release=on_commit(database)) as effects,
+    ):
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_with_a_release_that_cannot_record() -> None:
+    segment = Segment(begun=True)
+    release: Any = SimpleNamespace(segment=lambda: segment, on_flush_error="report")
+    with durable().scope(release=release) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_of_a_handler_without_a_transaction() -> None:
+    boundary = Boundary(
+        {ChargeCard: lambda _: airlock.emit(NotifyWarehouse(7))},
+        dispatch=Route({NotifyWarehouse: outbox_for("sqlite://")}),
+    )
+    try:
+        with boundary.scope() as effects:
+            effects.emit(ChargeCard("4111"))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None
+
+
+@raises(NoTransactionError)
+def effect_for_an_outbox_that_no_transaction_commits() -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    from airlock.integrations.sqlalchemy import on_commit as on_commit_of_session
+
+    engine = create_engine("sqlite://")
+    boundary = Boundary({}, dispatch=outbox_for(engine))
+    with (
+        Session(engine) as session,
+        boundary.scope(release=on_commit_of_session(session)) as effects,
+    ):
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(DeclarationError)
+def boundary_that_parks_in_a_function() -> None:
+    Boundary({}, park=loose.emit)
+
+
+@raises(DeclarationError)
+def outbox_of_a_path() -> None:
+    outbox_for(Path("shop.db"))
+
+
+@raises(DeclarationError)
+def outbox_that_ignores_duplicates() -> None:
+    outbox_for("sqlite://", on_duplicate="ignore")
+
+
+@raises(DeclarationError)
+def retry_in_seconds() -> None:
+    loose.Retry(5)
+
+
+@raises(DeclarationError)
+def dead_letter_without_a_reason() -> None:
+    airlock.Dead("")
+
+
+@raises(DeferredError)
+def handler_that_wants_a_relay() -> None:
+    try:
+        with Boundary({NotifyWarehouse: lambda _: airlock.Dead("too old")}).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None
+
+
+@raises(OutboxSchemaError)
+def outbox_without_tables() -> None:
+    try:
+        with durable(standalone=True).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None
+
+
+@raises(LeaseLostError)
+def acknowledgement_of_a_row_that_is_gone() -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
+
+    caught = list[Exception]()
+
+    def handle(_: NotifyWarehouse) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM airlock_outbox"))
+        with Session(engine) as session:
+            try:
+                airlock.delivery().acknowledge(session)
+            except LeaseLostError as error:
+                caught.append(LeaseLostError(error.kind, "<id>"))
+
+    with TemporaryDirectory(prefix="misuse_") as folder:
+        engine = create_engine(f"sqlite:///{folder}/shop.db")
+        outbox = outbox_for(engine, standalone=True)
+        outbox.create()
+        handlers = {NotifyWarehouse: handle}
+        with Boundary(handlers, dispatch=outbox).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+        outbox.drain(Boundary(handlers))
+        engine.dispose()
+    raise caught[0]

@@ -229,6 +229,7 @@ class TestDemo:
             "5. In bulk 200/200 200/200 82/82 - yes",
             "6. Circles - - - 25/25 yes",
             "7. An outage 20/20 20/20 20/20 - yes",
+            "8. A crash 20/20 20/20 20/20 - yes",
         ]
 
     def test_it_shows_the_problem_first(self) -> None:

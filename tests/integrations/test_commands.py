@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer.testing
 
 import airlock
 from airlock import Boundary
-from airlock.errors import DeclarationError, FlushError, PlanError
+from airlock.errors import DeclarationError, FlushError, NoScopeError, PlanError
 from airlock.integrations.click import effects_option as click_option
 from airlock.integrations.sqlite3 import connect, on_commit
 from airlock.integrations.typer import effects_option as typer_option
@@ -123,11 +124,86 @@ def test_a_command_that_fails_delivers_nothing(
 
 def test_a_handler_that_fails_fails_the_command(run: Run) -> None:
     def fail(_: Note) -> None:
-        raise ConnectionError
+        raise ConnectionError("no network")
 
     result = run(Boundary({Note: fail}), note, "a")
     assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_handler_that_fails_is_one_line_and_a_record_in_the_log(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Effects would happen again if the command ran again for its traceback."""
+
+    def fail(_: Note) -> None:
+        raise ConnectionError("no network")
+
+    shown = " ".join(run(Boundary({Note: fail}), note, "a").output.replace("│", " ").split())
+    assert "1 of 1 effects failed: Note(text='a'): ConnectionError('no network')" in shown
+    assert "Traceback" not in shown
+    [record] = caplog.records
+    assert record.getMessage() == "effects of the command remind failed"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], FlushError)
+
+
+def test_an_effect_without_a_handler_is_one_line_too(run: Run) -> None:
+    shown = " ".join(run(Boundary({}), note, "a").output.replace("│", " ").split())
+    assert "Note" in shown
+    assert "--traceback shows where" in shown
+
+
+def test_with_traceback_the_error_passes_as_it_is(run: Run) -> None:
+    def fail(_: Note) -> None:
+        raise ConnectionError("no network")
+
+    result = run(Boundary({Note: fail}), note, "a", "--traceback")
     assert isinstance(result.exception, FlushError)
+
+
+def test_a_scope_of_the_command_s_own_that_fails_is_one_line_too(run: Run) -> None:
+    def fail(_: Note) -> None:
+        raise ConnectionError("no network")
+
+    def body(text: str) -> None:
+        with Boundary({Note: fail}).scope():
+            note(text)
+
+    shown = " ".join(run(None, body, "a").output.replace("│", " ").split())
+    assert "1 of 1 effects failed" in shown
+
+
+def test_a_mistake_in_a_command_is_no_failed_effect(run: Run) -> None:
+    """Nothing is open: the traceback says where."""
+    assert isinstance(run(None, note, "a").exception, NoScopeError)
+
+
+@pytest.mark.parametrize("library", ["click", "typer"])
+def test_on_a_terminal_a_failing_handler_is_a_few_lines(library: str, tmp_path: Path) -> None:
+    """Without logging, nothing but the summary is printed."""
+    command = {
+        "click": "import click\ncommand = click.command()\nmain = lambda: remind()",
+        "typer": "import typer\napp = typer.Typer()\ncommand = app.command()\nmain = lambda: app()",
+    }[library]
+    program = tmp_path / "remind.py"
+    program.write_text(
+        "import airlock\n"
+        f"from airlock.integrations.{library} import effects_option\n{command}\n"
+        "@airlock.intent\n"
+        "class Remind:\n    customer: int\n"
+        "def fail(intent): raise ConnectionError('no network')\n"
+        "@command\n@effects_option(airlock.Boundary({Remind: fail}))\n"
+        "def remind(): airlock.emit(Remind(7))\n"
+        "main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "ConnectionError('no network')" in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 4
 
 
 def test_or_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -366,7 +442,8 @@ def test_a_plan_that_cannot_be_written_in_the_end_is_written_elsewhere(
         tmp_path.joinpath("plans").rename(tmp_path / "gone")
 
     tmp_path.joinpath("plans").mkdir()
-    error: Any = run(boundary, body, "a", f"--effects=plan:{tmp_path}/plans/a.plan").exception
+    arguments = ["a", f"--effects=plan:{tmp_path}/plans/a.plan", "--traceback"]
+    error: Any = run(boundary, body, *arguments).exception
     assert isinstance(error, PlanError)
     assert len(Plan.load(error.hint.split()[3])) == 1
 

@@ -562,7 +562,7 @@ def test_wiring_is_looked_at_for_what_is_chosen(path: Path, handled: list[Any]) 
 
 def test_an_expired_plan_is_refused(boundary: Boundary, handled: list[Any], path: Path) -> None:
     plan = saved(plan_of(Notify(1), expires=timedelta(hours=-1)), path)
-    with pytest.raises(PlanExpiredError, match="expired at"):
+    with pytest.raises(PlanExpiredError):
         boundary.apply(plan)
     assert not handled
     assert not (plan.journal or path).exists()

@@ -259,6 +259,7 @@ class Classes:
     sum: Sum
     gauge: Gauge
     money: Money
+    point: Point[float]
 
 
 @intent
@@ -406,6 +407,7 @@ TYPES: list[tuple[Any, Callable[[Any], bool]]] = [
     (Classes, lambda v: type(v.pair.one) is float and type(v.measured.other) is float),
     (Classes, lambda v: all(type(p.one) in (Decimal, type(None)) for p in v.pairs)),
     (Classes, lambda v: type(v.twice.one.other) is complex),
+    (Classes, lambda v: type(v.point.tag) is float and type(v.point.y) is Decimal),
     (Classes, lambda v: type(v.shape) in (Circle, Square)),
     (Renamed, lambda v: type(v._private) is float and all(type(x) is Later for x in v.later)),
     (Insisting, lambda v: type(v.items) is list and type(v.queue) is deque),

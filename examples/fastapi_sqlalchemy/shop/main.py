@@ -1,6 +1,5 @@
 """The app: ``python -m uvicorn --factory shop.main:create_app``."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,10 +13,10 @@ from airlock.integrations.fastapi import Emits
 from fastapi import APIRouter, FastAPI, HTTPException
 from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from shop import wiring
-from shop.database import Session
+from shop.database import Session, new_engine
 from shop.intents import NotifyWarehouse, SendConfirmation
 from shop.models import Base, Order
 
@@ -65,8 +64,7 @@ async def show_order(order_id: int, session: Session) -> dict[str, Any]:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    url = os.environ.get("SHOP_DATABASE", "sqlite+aiosqlite:///shop.sqlite")
-    engine = create_async_engine(url)
+    engine = new_engine()
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     app.state.sessions = async_sessionmaker(engine)

@@ -5,11 +5,17 @@ import smtplib
 from collections.abc import AsyncIterator
 
 import httpx
-from airlock import Boundary, Handles
+from airlock import INLINE, Boundary, Handles, Route
+from airlock.outbox import Outbox
+from airlock.wire import AesGcm, Wire
 from dependency_injector import containers, providers
 
 from shop import handlers
+from shop.database import new_engine
 from shop.intents import NotifyWarehouse, SendConfirmation
+
+
+EXAMPLE_KEY = "00112233445566778899aabbccddeeff" * 2  # yours comes from a vault
 
 
 async def warehouse_client(url: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -39,4 +45,10 @@ def boundary() -> Boundary:
             "smtp_port": os.environ.get("SHOP_SMTP_PORT", "8025"),
         }
     )
-    return Boundary(effects)
+    # The customer's address is sensitive: what is stored of it is sealed.
+    wire = Wire(cipher=AesGcm(bytes.fromhex(os.environ.get("SHOP_KEY", EXAMPLE_KEY))))
+    outbox = Outbox(new_engine(), wire=wire)
+    # A confirmation survives a crash; the notice goes out at once, and is parked if it fails.
+    return Boundary(
+        effects, dispatch=Route({SendConfirmation: outbox}, default=INLINE), park=outbox
+    )

@@ -3,6 +3,7 @@
 from examples.orders.scenes import (
     admin,
     bulk,
+    crash,
     dry_run,
     enrich,
     outage,
@@ -18,4 +19,5 @@ SCENES = (
     bulk.SCENE,
     enrich.SCENE,
     outage.SCENE,
+    crash.SCENE,
 )

@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airlock.boundary import deliver as arrival
-from airlock.boundary.check import Check, conflicts, current, fields, misfits, named, undefined
+from airlock.boundary.check import Check, conflicts, current, fields, misfits, undefined
 from airlock.boundary.scoped import scoped
 from airlock.dispatch import (
     INLINE,
@@ -19,6 +19,7 @@ from airlock.dispatch import (
     dispatch_of,
 )
 from airlock.effects.causation import NO_CAUSE, Causation
+from airlock.effects.describe import format_class
 from airlock.effects.options import NO_HEADERS, headers_of
 from airlock.effects.registry import declared, describe
 from airlock.emissions.report import Report
@@ -301,6 +302,20 @@ class Boundary:
         """Do what ``deliver_all`` does, where handlers are async."""
         return await arrival.adeliver_all(self._engine, envelopes, attempts)
 
+    def park(self, report: Report | None) -> None:
+        """Store what failed or is pending in a report that nobody can resume.
+
+        It does nothing without ``Boundary(park=...)``, and where nothing is left.
+
+        Args:
+            report: of the flush; None if there was none.
+        """
+        self._engine.park_rest(report)
+
+    async def apark(self, report: Report | None) -> None:
+        """Do what ``park`` does, in a coroutine."""
+        await self._engine.apark_rest(report)
+
     # -- plans ------------------------------------------------------------------------------------
 
     def apply(
@@ -421,9 +436,9 @@ class Boundary:
             if not any(engine.binding(c) is binding for c in wanted)
         ]
         return Check(
-            unhandled=tuple(f"no handler for {named(cls)}" for cls in unhandled),
+            unhandled=tuple(f"no handler for {format_class(cls)}" for cls in unhandled),
             unused=tuple(
-                f"{b.name} handles {named(b.intent_type)}, which "
+                f"{b.name} handles {format_class(b.intent_type)}, which "
                 + (
                     "is not among the intents"
                     if current(b.intent_type)

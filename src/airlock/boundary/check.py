@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
+from airlock.effects.describe import format_class
 from airlock.effects.intent import field_error
-from airlock.effects.place import shown
-from airlock.effects.registry import declared, located, spec_of
+from airlock.effects.registry import declared, located
 from airlock.errors import WiringError
 from airlock.handlers.signatures import is_async
 from airlock.handlers.table import Binding
@@ -74,15 +74,10 @@ class Check:
         )
 
 
-def named(cls: type[Any]) -> str:
-    """Return an intent class with the place it is declared."""
-    return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
-
-
 def misfits(bindings: Iterable[Binding], interceptors: Iterable[Any]) -> tuple[str, ...]:
     """Handlers that must be awaited, and interceptors that must."""
     found = [
-        f"{binding.name}, the handler of {named(binding.intent_type)}, {why}: flush with `async "
+        f"{binding.name}, the handler of {format_class(binding.intent_type)}, {why}: flush with `async "
         f"with`, or {_INSTEAD.get(why, 'give it what need not be awaited')}."
         for binding in bindings
         if (why := binding.awaited())
@@ -107,7 +102,7 @@ _INSTEAD = {"is async": "register a plain function"}
 def undefined(bindings: Iterable[Binding]) -> tuple[str, ...]:
     """Handlers that cannot be made."""
     return tuple(
-        f"{binding.name}, the handler of {named(binding.intent_type)}, cannot be made: {why}."
+        f"{binding.name}, the handler of {format_class(binding.intent_type)}, cannot be made: {why}."
         for binding in bindings
         for why in binding.undefined()
     )

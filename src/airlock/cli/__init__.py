@@ -14,26 +14,17 @@ from airlock.cli.failing import Failing
 from airlock.cli.graph import graph
 from airlock.cli.handlers import handlers
 from airlock.cli.intents import intents
+from airlock.cli.outbox import outbox
 from airlock.cli.plans import plan
 from airlock.cli.refusing import refuse_effects
+from airlock.cli.relay import relay
 from airlock.cli.run import run
 from airlock.cli.schema import schema
 
 __all__ = ["airlock"]
 
-EPILOG = """\b
-Exit codes:
-    0  fine
-    1  something was found: problems, differences, effects or programs that failed
-    2  wrong usage, or a target that cannot be loaded
-    3  refused: nothing was applied
-    4  effects may have happened, and nobody decided what to do about them
-    5  you were asked, and answered no
-  130  interrupted
-"""
 
-
-@click.group(cls=Failing, epilog=EPILOG)
+@click.group(cls=Failing)
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="airlock-effects", prog_name="airlock")
 @click.pass_context
@@ -50,9 +41,21 @@ def airlock(context: click.Context, traceback: bool) -> None:  # noqa: ARG001, F
 _RUN_EFFECTS = ("run", "demo")
 """Commands that do not only look: one holds all effects of a program, one has effects of its own.
 
-`plan apply` and `plan resume` allow effects once everything is loaded.
+`plan apply`, `plan resume` and `relay` allow effects once everything is loaded.
 """
 
 
-for command in (check, intents, handlers, graph, schema, plan, run, demo, completion):
+for command in (
+    check,
+    intents,
+    handlers,
+    graph,
+    schema,
+    plan,
+    outbox,
+    relay,
+    run,
+    demo,
+    completion,
+):
     airlock.add_command(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airlock.cli.failing import FOUND
-from airlock.cli.output import json_option, print_json
+from airlock.cli.output import folded, json_option, print_json
 from airlock.cli.targets import boundary_of
 
 __all__ = ["check"]
@@ -22,6 +22,6 @@ def check(boundary: str, sync: bool, as_json: bool) -> None:  # noqa: FBT001 - o
         kinds = ("unhandled", "unused", "misfits", "undefined", "fields", "conflicts")
         print_json({"ok": found.ok, **{kind: list(getattr(found, kind)) for kind in kinds}})
     else:
-        click.echo(str(found))
+        click.echo(folded(str(found), hanging=2))
     if not found.ok:
         raise click.exceptions.Exit(FOUND)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from airlock.cli.output import Listing, folded
 from airlock.errors import (
     AirlockError,
     ApplyError,
@@ -21,6 +22,7 @@ from airlock.errors import (
 
 __all__ = [
     "DECLINED",
+    "EXIT_CODES",
     "FOUND",
     "INTERRUPTED",
     "IN_DOUBT",
@@ -37,6 +39,16 @@ FOUND, USAGE, REFUSED, IN_DOUBT, DECLINED = 1, 2, 3, 4, 5
 INTERRUPTED = 130
 """The exit code of an interrupt in a shell: 128 and the number of SIGINT."""
 
+EXIT_CODES = {
+    0: "fine",
+    FOUND: "something was found: problems, differences, effects or programs that failed",
+    USAGE: "wrong usage, or a target that cannot be loaded",
+    REFUSED: "refused: nothing was applied",
+    IN_DOUBT: "effects may have happened, and nobody decided what to do about them",
+    DECLINED: "you were asked, and answered no",
+    INTERRUPTED: "interrupted with Ctrl-C",
+}
+
 
 class Failure(click.ClickException):
     """Something went wrong, in words; and how the command exits."""
@@ -50,9 +62,18 @@ class Failure(click.ClickException):
         """The exit code of the command."""
         return self.code
 
+    def format_message(self) -> str:
+        """Return the message, folded between words on a terminal."""
+        return folded(self.message, first=len("Error: "), err=True)
 
-class Failing(click.Group):
+
+class Failing(Listing):
     """A group whose commands report airlock's errors without a traceback."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{code:>3}", meaning) for code, meaning in EXIT_CODES.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

@@ -12,7 +12,7 @@ import click
 
 from airlock.cli.applying import apply, resume
 from airlock.cli.failing import FOUND
-from airlock.cli.output import json_option, print_json
+from airlock.cli.output import Listing, folded, json_option, print_json
 from airlock.cli.reading import FILE, loaded_from, reading
 from airlock.errors import JournalError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group()
+@click.group(cls=Listing)
 def plan() -> None:
     """Review effects that were held, and apply them."""
 
@@ -50,10 +50,12 @@ def show(
     if as_json:
         print_json({**_about(loaded), "effects": list(_rows(loaded, limit))})
         return
+    digits = len(str(len(loaded)))
     for row in _rows(loaded, limit):
         cause = f"  after {row['cause']}" if row["cause"] else ""
         place = f"  {row['place']}" if row["place"] else ""
-        click.echo(f"{row['index']:>{len(str(len(loaded)))}}  {row['intent']}{place}{cause}")
+        line = f"{row['index']:>{digits}}  {row['intent']}{place}{cause}"
+        click.echo(folded(line, hanging=digits + 2))
     if limit and limit < len(loaded):
         click.echo(f"... and {len(loaded) - limit:,} more: --limit 0")
     click.echo(loaded.summary())
@@ -163,7 +165,7 @@ def diff(
             }
         )
     else:
-        click.echo(str(found))
+        click.echo(folded(str(found), hanging=2))
     if found:
         raise click.exceptions.Exit(FOUND)
 

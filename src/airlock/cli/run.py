@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import runpy
 import sys
 import traceback
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airlock.cli.durations import duration
 from airlock.cli.failing import FOUND, INTERRUPTED, Failure, code_of, format_failure
 from airlock.cli.output import json_option, print_json
 from airlock.cli.targets import wire_of
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
     from airlock.plan import Plan, holding
 
 __all__ = ["run"]
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
-    """``90s``, ``15m``, ``2h``, ``7d``."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+)([smhd])", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no duration: write 90s, 15m, 2h or 7d.")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from airlock import Boundary, Drop, EffectBuffer, Hold, intent
+from airlock.cli.output import folded
 
 __all__ = ["crash", "run"]
 
@@ -39,12 +40,12 @@ def process(order_id: int, effects: EffectBuffer) -> None:
 
 def notify_warehouse(intent: NotifyWarehouse) -> None:
     """Handle the notification."""
-    click.echo(f"    warehouse: pack order {intent.order_id}")
+    click.secho(f"    warehouse: pack order {intent.order_id}", fg="green")
 
 
 def send_email(intent: SendEmail) -> None:
     """Another one."""
-    click.echo(f"    mail: to {intent.to}")
+    click.secho(f"    mail: to {intent.to}", fg="green")
 
 
 boundary = Boundary({NotifyWarehouse: notify_warehouse, SendEmail: send_email})
@@ -75,7 +76,8 @@ def run() -> None:
     _say("Effects happen when the block ends:", "with boundary.scope() as effects:")
     with boundary.scope() as effects:
         process(1, effects)
-        click.echo(f"    emitted: {list(effects)}")
+        for emitted in effects:
+            click.echo(f"    emitted: {emitted}")
     _say("Or not at all:", "with boundary.scope(policy=Drop(SendEmail)) as effects:")
     with boundary.scope(policy=Drop(SendEmail)) as effects:
         process(1, effects)
@@ -102,10 +104,10 @@ def _plans(path: Path) -> None:
     code = f"from airlock.cli.story import crash; crash({str(path)!r})"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own code
-    click.echo(ended.stdout, nl=False)
+    click.secho(ended.stdout, fg="green", nl=False)
     click.echo(f"    (the process died: exit code {ended.returncode})")
     _say(
-        "Apply it again. What was done is not repeated, and of what was in flight you decide:",
+        "Apply it again: what was done is not repeated, what was in flight you decide:",
         'boundary.apply(plan, in_doubt="done")',
     )
     applied = boundary.apply(Plan.load(path), in_doubt="done", progress=False)
@@ -113,6 +115,7 @@ def _plans(path: Path) -> None:
 
 
 def _say(what: str, code: str) -> None:
-    click.secho(f"\n{what}\n", bold=True)
-    click.echo("\n".join(f"  > {line}".rstrip() for line in code.strip().splitlines()) + "\n")
+    click.secho(f"\n{folded(what)}\n", bold=True)
+    lines = (f"  > {line}".rstrip() for line in code.strip().splitlines())
+    click.secho("\n".join(lines) + "\n", fg="cyan")
     sys.stdout.flush()

@@ -9,7 +9,10 @@ from typing import Any
 
 import attrs
 
-__all__ = ["field_repr", "name_of", "short", "stable_repr"]
+from airlock.effects.place import shown
+from airlock.effects.registry import spec_of
+
+__all__ = ["field_repr", "format_class", "name_of", "short", "stable_repr"]
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
@@ -33,8 +36,8 @@ def stable_repr(value: Any) -> str:
     if cls in (set, frozenset) and value:
         inner = "{" + ", ".join(sorted(map(stable_repr, value))) + "}"
         return inner if cls is set else f"frozenset({inner})"
-    shown = _generated(value)
-    return _ADDRESS.sub("", repr(value)) if shown is None else shown
+    text = _generated(value)
+    return _ADDRESS.sub("", repr(value)) if text is None else text
 
 
 def short(value: object, limit: int = 300) -> str:
@@ -59,8 +62,8 @@ def _generated(value: Any) -> str | None:
     """``repr`` of a value whose class has a generated one; None for all others."""
     cls = type(value)
     if _made_by_attrs(cls):
-        shown = [(a, getattr(value, a.name)) for a in attrs.fields(cls) if a.repr is not False]
-        return _call(name_of(cls), ((a.name, field_repr(a, item)) for a, item in shown))
+        items = [(a, getattr(value, a.name)) for a in attrs.fields(cls) if a.repr is not False]
+        return _call(name_of(cls), ((a.name, field_repr(a, item)) for a, item in items))
     if _made_by_dataclass(cls):
         from dataclasses import fields  # noqa: PLC0415 - loaded already, or there were no such class
 
@@ -72,12 +75,17 @@ def _generated(value: Any) -> str | None:
 
 
 def _call(name: str, arguments: Iterable[tuple[str, str]]) -> str:
-    return f"{name}({', '.join(f'{argument}={shown}' for argument, shown in arguments)})"
+    return f"{name}({', '.join(f'{argument}={text}' for argument, text in arguments)})"
 
 
 def name_of(cls: type[Any]) -> str:
     """Return the name of a class as attrs shows it: without the function that declares it."""
     return cls.__qualname__.rsplit(">.", 1)[-1]
+
+
+def format_class(cls: type[Any]) -> str:
+    """Return the name of an intent class with the place it is declared."""
+    return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
 def field_repr(attribute: attrs.Attribute[Any], value: Any) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import attrs
 
 __all__ = [
+    "UNIONS",
     "Field",
     "Unresolved",
     "bare",
@@ -31,6 +33,8 @@ __all__ = [
     "resolved",
     "substituted",
 ]
+
+UNIONS = (typing.Union, types.UnionType)
 
 
 @attrs.frozen
@@ -187,7 +191,7 @@ def bare(hint: Any, seen: set[Any] | None = None) -> Any:
 
 
 _MOST_NAMES = 100
-"""How many names a type may have, one for the other, before it is taken for one without end."""
+"""Number of names, one for the other, from which a type counts as one without end."""
 
 
 def is_alias(hint: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
+from airlock.effects.celery import celery_hint
 from airlock.effects.intent import Around, Intent, build_intent, field
 from airlock.effects.place import caller, shown
 from airlock.effects.registry import describe
@@ -126,12 +127,16 @@ def effect(function: Callable[P, R_co], /) -> EffectFunction[P, R_co]:
         notify_warehouse(order_id=42, urgent=False)
     """
     if not isinstance(function, types.FunctionType):
+        if (hint := celery_hint(function)) is not None:
+            raise DeclarationError(
+                f"@effect takes a function, and {describe(function)} is a Celery task. {hint}"
+            )
         raise DeclarationError(
             f"@effect takes a function, not {describe(function)}. For data use @intent; a bound "
             "method or an object with __call__ is registered as the handler of an @intent."
         )
     place = caller()
-    names = Around(sys._getframe(1), **function.__globals__)
+    names = Around(sys._getframe(1), function.__globals__, _INSTEAD)
     dependencies = tuple(
         name for name, p in inspect.signature(function).parameters.items() if p.default is _NEEDS
     )
@@ -162,6 +167,12 @@ def effect(function: Callable[P, R_co], /) -> EffectFunction[P, R_co]:
     return made
 
 
+_INSTEAD = (
+    "If the container supplies it, mark it as a dependency with = airlock.needs(). To insist, declare "
+    "an @intent with the field airlock.field(hash=False), and a handler of it."
+)
+
+
 def _rebuild(function: EffectFunction[..., Any], *values: Any) -> Any:
     names = [a.name for a in attrs.fields(function.intent_type)]
     return function.intent_type(**dict(zip(names, values, strict=True)))
@@ -185,7 +196,8 @@ def _check_parameter(function: Any, parameter: inspect.Parameter, place: str) ->
             function.__qualname__,
             name,
             "is private",
-            "Rename it: it is a field of the intent.",
+            f"Rename it to {name.strip('_') or 'a name'!r}, for it is a field of the intent; or mark it "
+            "as a dependency with = airlock.needs().",
             place,
         )
 
@@ -206,6 +218,10 @@ def intent_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
     if isinstance(function, EffectFunction):
         made: Intent = function.intent(*args, **kwargs)
         return made
+    if (hint := celery_hint(function)) is not None:
+        raise NotAnIntentError(
+            describe(function), "it belongs to Celery, and is not an effect", hint
+        )
     raise NotAnIntentError(
         describe(function),
         "enqueue takes a function decorated with @airlock.effect",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from itertools import takewhile
 from operator import attrgetter
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import (
     Any,
     ClassVar,
@@ -23,13 +23,14 @@ from typing import (
 
 import attrs
 
+from airlock.effects.celery import celery_hint
 from airlock.effects.describe import stable_repr
 from airlock.effects.fast_init import speed_up
 from airlock.effects.fields import Unresolved, fields_of, has_fields
 from airlock.effects.json import Json
 from airlock.effects.place import Place, declaration, shown
 from airlock.effects.registry import KNOWN, IntentSpec, describe, register, spec_of
-from airlock.effects.values import problems
+from airlock.effects.values import INSIST, problems
 from airlock.errors import (
     DeclarationError,
     FieldError,
@@ -346,8 +347,8 @@ def _check_private(built: Any, place: Place) -> None:
                 built.__qualname__,
                 name,
                 "is private, and type checkers disagree about the name of its argument",
-                f"Rename it to {name.lstrip('_')!r}, or write {name}: ... = "
-                f"airlock.field(alias={name.lstrip('_')!r}, ...) with another alias.",
+                f"Rename it to {name.lstrip('_')!r}; or name its argument as the field is named: "
+                f"{name}: ... = airlock.field(alias={name!r}).",
                 shown(place),
             )
 
@@ -434,7 +435,8 @@ def _problem(built: Any, names: Around, place: Place) -> _Found | None:
             continue
         for problem in problems(field.type, names=around):
             path = field.name + problem.path
-            error = FieldError(built.__qualname__, path, problem.text, problem.hint, shown(place))
+            hint = problem.hint if problem.final else f"{problem.hint} {names.insist}"
+            error = FieldError(built.__qualname__, path, problem.text, hint, shown(place))
             found.append(_Found(error, problem.later))
     return min(found, key=attrgetter("later"), default=None)
 
@@ -443,9 +445,20 @@ class Around:
     """The names around a declaration, now and whenever it is asked.
 
     In a function those of its frame, also of what it defines later, as long as it runs.
+
+    Args:
+        frame: where the declaration stands.
+        others: names that count where the frame has none.
+        insist: what the declaration can do about a type that is not a value.
     """
 
-    def __init__(self, frame: FrameType, **others: Any) -> None:
+    def __init__(
+        self,
+        frame: FrameType,
+        others: Mapping[str, Any] = MappingProxyType({}),
+        insist: str = INSIST,
+    ) -> None:
+        self.insist = insist
         self._code = frame.f_code
         is_function = frame.f_locals is not frame.f_globals
         self._names = dict(frame.f_locals) if is_function else frame.f_globals
@@ -487,12 +500,20 @@ def admit(value: Any) -> None:
             "part of the value",
             f"Decorate {cls.__qualname__} with @intent.",
         )
+    if (hint := celery_hint(value)) is not None:
+        raise NotAnIntentError(describe(value), "it belongs to Celery, and is not an intent", hint)
     if callable(value):
         raise NotAnIntentError(
             describe(value),
             "a callable cannot be compared, stored or reviewed",
             "Declare it with @airlock.effect and emit it with airlock.enqueue(fn, ...), or declare "
             "an @intent class and register the callable as its handler.",
+        )
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        raise NotAnIntentError(
+            describe(value),
+            f"emit takes one intent, and this is a {cls.__qualname__}",
+            "Emit all that is in it with emit_all(...), which takes any iterable of intents.",
         )
     raise NotAnIntentError(
         describe(value), "it is not an intent", "Declare its class with @intent."

@@ -20,7 +20,7 @@ import attrs
 
 from airlock.effects.fields import Unresolved, bare, fields_of
 
-__all__ = ["Problem", "problems"]
+__all__ = ["INSIST", "Problem", "problems"]
 
 
 @attrs.frozen(eq=False)
@@ -28,13 +28,15 @@ class Problem:
     """A problem of a type, and what to write instead.
 
     ``path`` leads from the field into nested values (``.lines[].tags``). With ``later`` it is that a
-    type cannot be found, and may be when more is defined.
+    type cannot be found, and may be when more is defined. With ``final`` no
+    declaration can insist on the type.
     """
 
     text: str
     hint: str
     path: str = ""
     later: bool = False
+    final: bool = False
 
 
 _VALUES: frozenset[Any] = frozenset(
@@ -75,7 +77,7 @@ _MUTABLE: dict[Any, str] = {
     bytearray: "Use bytes.",
     memoryview: "Use bytes.",
 }
-_INSIST = "To insist, use airlock.field(hash=False), which leaves the field out of the hash."
+INSIST = "To insist, use airlock.field(hash=False), which leaves the field out of the hash."
 _FIND = (
     "Import the name where the program runs, not only under `if TYPE_CHECKING:`, and define it before "
     "the first emission."
@@ -142,17 +144,17 @@ def _problems(hint: Any, path: str, seen: _Seen) -> Iterator[Problem]:
 
 def _unresolved(hint: Unresolved, path: str) -> Problem:
     text = f"has the annotation {hint.annotation!r}, which cannot be resolved ({hint.problem})"
-    return Problem(text, f"{_FIND if hint.later else _WRITE} {_INSIST}", path, hint.later)
+    return Problem(text, _FIND if hint.later else _WRITE, path, hint.later)
 
 
 def _outright(kind: Any, hint: Any, path: str) -> Problem | None:
     """Return the problem of a type that has one whatever its arguments are."""
     if _is_no_field(kind):
-        return Problem(f"is no field ({_name(hint)})", _OWN, path)
+        return Problem(f"is no field ({_name(hint)})", _OWN, path, final=True)
     if kind in _MUTABLE:
-        return Problem(f"has the mutable type {_name(hint)}", f"{_MUTABLE[kind]} {_INSIST}", path)
+        return Problem(f"has the mutable type {_name(hint)}", _MUTABLE[kind], path)
     if kind is type or kind is collections.abc.Callable or kind is types.FunctionType:
-        return Problem(f"is code ({_name(hint)})", _CODE, path)
+        return Problem(f"is code ({_name(hint)})", _CODE, path, final=True)
     return None
 
 
@@ -167,7 +169,7 @@ def _is_no_field(kind: Any) -> bool:
 
 def _class_problems(cls: type[Any], path: str, seen: _Seen) -> Iterator[Problem]:
     if model := _orm(cls):
-        yield Problem(f"is an ORM model ({cls.__qualname__}, {model})", f"{_MODEL} {_INSIST}", path)
+        yield Problem(f"is an ORM model ({cls.__qualname__}, {model})", _MODEL, path)
     elif issubclass(cls, tuple):
         yield from _members(cls, path, seen)
     elif any(map(_is_value, cls.__mro__)) or issubclass(cls, frozenset):
@@ -179,11 +181,11 @@ def _class_problems(cls: type[Any], path: str, seen: _Seen) -> Iterator[Problem]
             if made
             else "Make it a frozen attrs class, so that it is hashable."
         )
-        yield Problem(f"has the unhashable type {cls.__qualname__}", f"{fix} {_INSIST}", path)
+        yield Problem(f"has the unhashable type {cls.__qualname__}", fix, path)
     elif getattr(cls, "__eq__", None) is object.__eq__ and not _abstract(cls):
         yield Problem(
             f"has the type {cls.__qualname__}, which compares by identity",
-            f"Use a frozen attrs class, or pass an id. {_INSIST}",
+            "Use a frozen attrs class, or pass an id.",
             path,
         )
     else:

@@ -14,7 +14,7 @@ from airlock.effects.options import Options
 from airlock.effects.registry import KNOWN, describe, spec_of
 from airlock.emissions.flat import Flat
 from airlock.emissions.region import Mark, Region, marked
-from airlock.errors import OptionError
+from airlock.errors import NotAnIntentError, OptionError
 
 __all__ = ["BufferMark", "EffectBuffer", "Emits"]
 
@@ -198,8 +198,18 @@ def put(region: Region, intent: Intent, options: Options | None) -> None:
     elif isinstance(options, Options):
         region.put(intent, options)
     else:
-        raise OptionError("options", f"must be an airlock.Options, not {describe(options)}")
+        raise _not_options(intent, options)
     region.seen.add(type(intent))
+
+
+def _not_options(intent: Intent, options: object) -> NotAnIntentError | OptionError:
+    if type(options) not in KNOWN:
+        return OptionError("options", f"must be an airlock.Options, not {describe(options)}")
+    return NotAnIntentError(
+        f"{describe(intent)} and {describe(options)} at once",
+        "emit takes one intent",
+        f"Emit several with emit_all([{type(intent).__name__}(...), {type(options).__name__}(...)]).",
+    )
 
 
 def extend(region: Region, intents: Iterable[Intent]) -> None:

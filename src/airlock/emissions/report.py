@@ -12,6 +12,7 @@ import attrs
 
 from airlock.effects.describe import short, stable_repr
 from airlock.effects.registry import spec_of
+from airlock.emissions.columns import columns
 from airlock.emissions.flat import Discarded
 from airlock.emissions.wave import Ledger, Outcome, Wave
 from airlock.errors import ResumeError
@@ -76,6 +77,8 @@ class Report:
         self.fail_fast: bool | None = None
         self.observers: tuple[Observer, ...] = ()
         self._resumed = False
+        self.parked = False
+        """Whether what failed or is pending is stored in an outbox, where it is retried."""
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -241,6 +244,11 @@ class Report:
         return await self._engine.aresume(self, self._unfinished(interrupted=interrupted))
 
     def _unfinished(self, *, interrupted: bool) -> list[Wave]:
+        if self.parked:
+            raise ResumeError(
+                "what this report has left is stored in an outbox, so that nothing is left to resume "
+                "here. Run it there: `airlock outbox retry`."
+            )
         if self._resumed:
             raise ResumeError(
                 "this report was resumed before, and running its effects twice is not what it is "
@@ -269,21 +277,19 @@ class Report:
         """Return one line: ``2 delivered, 1 dropped``."""
         return ", ".join(f"{n} {code.word}" for code, n in self.counts.items()) or "no effects"
 
-    def table(self, limit: int | None = 50) -> str:
+    def table(self, limit: int | None = 50, *, width: int | None = None) -> str:
         """Return a row for each intent, and the summary.
 
         Args:
             limit: how many rows at the most; None for all.
+            width: of the lines in characters, into which long intents are folded; by default that
+                of the terminal, or 120 where there is none.
         """
         entries = self.entries
         shown = entries if limit is None else entries[:limit]
         rows = [("outcome", "wave", "intent", "by")]
         rows += [(e.outcome.word, str(e.wave), repr(e.intent), _by(e)) for e in shown]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [
-            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip()
-            for a, b, c, d in rows
-        ]
+        lines = columns(rows, width=width, right=1, folds=(2, 3))
         if len(shown) < len(entries):
             lines.append(f"... and {len(entries) - len(shown)} more: report.table(limit=None)")
         return "\n".join([*lines, self.summary()])

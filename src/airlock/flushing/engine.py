@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
+
+log = logging.getLogger("airlock")
 
 Planner = Callable[["Report", "datetime | timedelta | None", "Wire | None"], "Plan"]
 """``(report, expires, wire) -> plan``: what a report says is held, as a plan."""
@@ -131,6 +134,32 @@ class Engine:
         observers, report = Observers(scope.observers, before=self.observers), scope.report
         observers.call(lambda observer: observer.discarded(report))
 
+    def park_rest(self, report: Report | None) -> None:
+        """Store what failed or is pending where nobody can resume it, if there is an outbox for that.
+
+        Args:
+            report: of a flush; None if nothing was flushed.
+        """
+        if self.park is None or report is None or report.ok or report.parked:
+            return
+        try:
+            self.park.park(report)
+        except Exception:
+            log.exception(LOST, _left(report))
+        else:
+            report.parked = True
+
+    async def apark_rest(self, report: Report | None) -> None:
+        """Do what ``park_rest`` does, in a coroutine."""
+        if self.park is None or report is None or report.ok or report.parked:
+            return
+        try:
+            await self.park.apark(report)
+        except Exception:
+            log.exception(LOST, _left(report))
+        else:
+            report.parked = True
+
     # -- flushing ---------------------------------------------------------------------------------
 
     def flush(self, scope: Scope) -> None:
@@ -207,3 +236,11 @@ class Engine:
         finally:
             for root in freed:
                 root.scope = None
+
+
+LOST = "effects were not delivered, and could not be stored: %s"
+
+
+def _left(report: Report) -> str:
+    """Return what could not be parked, for the log: nothing else has it."""
+    return ", ".join(map(repr, [*report.failed, *report.pending]))

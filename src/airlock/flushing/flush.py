@@ -125,7 +125,7 @@ class Flush:
         except BaseException as error:
             self._close()
             if not isinstance(error, Exception):
-                self._log_interruption(error)
+                self._interrupted(error)
             raise
         self._close()
         self._raise()
@@ -218,13 +218,18 @@ class Flush:
         if self.observers.any:
             self.observers.call(lambda observer: observer.flushed(self.report))
 
-    def _log_interruption(self, error: BaseException) -> None:
-        """Log what was in flight, and what is pending, by intent."""
+    def _interrupted(self, error: BaseException) -> None:
+        """Log what was in flight, and what is pending, by intent; store it if there is an outbox."""
         in_flight = [
             wave.intents[i] for wave in self.report.waves for i in sorted(wave.interrupted)
         ]
         if self.journal is not None or not (in_flight or self.report.pending):
             return
+        arrived = bool(self.report.waves) and self.report.waves[0].arrived
+        if self.engine.park is not None and not arrived:  # else whoever sent it sends it again
+            self.engine.park_rest(self.report)
+            if self.report.parked:
+                return
         log.error(
             "a flush was interrupted by %s. In flight, perhaps done: %s. Pending: %s. The report has "
             "them all: report.resume() delivers what is pending, and with interrupted=True also what "

@@ -1,4 +1,4 @@
-"""What lies below a handler in its container: dependencies that are undefined, not open, or async.
+"""Dependencies of a handler in its container that are undefined, not open, or async.
 
 Known without calling a provider, so that no client is made and no connection is opened for it.
 """

@@ -1,4 +1,4 @@
-"""Which handler runs for which intent: ``Handles``, ``HandlesBatch``, ``Expands``, and the table.
+"""Providers of handlers by intent class: ``Handles``, ``HandlesBatch``, ``Expands``, and the table.
 
 With ``dependencies`` the only module that knows dependency-injector.
 """

@@ -1,4 +1,4 @@
-"""Whether a handler, its dependencies and its intent fit: looked at when they are declared."""
+"""Signatures of handlers, dependencies and intents, checked when they are declared."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) -
     if typing.get_origin(accepts) is list:
         name = f"batches of {typing.get_args(accepts)[0].__qualname__}"
     shows = describe(handler)
+    given = "intent" if typing.get_origin(accepts) is not list else "[intent, ...]"
     if not callable(handler):
         raise HandlerSignatureError(shows, name, "it is not callable", "Give a function or class.")
     try:
@@ -63,25 +64,29 @@ def check_handler(handler: Any, accepts: Any, dependencies: Mapping[str, Any]) -
         return
     call = handler
     if inspect.isclass(handler):
-        _bind(signature, (), dependencies, shows, name)
+        _bind(signature, (), dependencies, shows, name, called=handler.__name__)
         call = handler.__call__
         if call is type.__call__ or not inspect.isfunction(call):
             raise HandlerSignatureError(
                 shows, name, "its instances cannot be called", "Define __call__(self, intent)."
             )
         call = functools.partial(call, None)
-        _bind(inspect.signature(call), (object(),), {}, shows, name)
+        on = f"{handler.__name__}.__call__"
+        _bind(inspect.signature(call), (given,), {}, shows, name, called=on)
     else:
-        _bind(signature, (object(),), dependencies, shows, name)
+        on = getattr(handler, "__name__", type(handler).__name__)
+        _bind(signature, (given,), dependencies, shows, name, called=on)
     _check_annotation(call, accepts, shows, name)
 
 
 def _bind(
     signature: inspect.Signature,
-    args: tuple[Any, ...],
+    args: tuple[str, ...],
     dependencies: Mapping[str, Any],
     handler: str,
     intent: str,
+    *,
+    called: str,
 ) -> None:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     unknown = [name for name in dependencies if name not in signature.parameters and not takes_any]
@@ -94,13 +99,43 @@ def _bind(
             handler,
             intent,
             f"it has no parameter {unknown[0]!r}",
-            f"{meant}It is declared as {handler}{signature}.",
+            f"{meant}It takes {_shown(signature)}.",
         )
     try:
         signature.bind(*args, **dependencies)
-    except TypeError as error:
-        takes = f"It is called as {handler}{signature}; dependencies are given by name."
-        raise HandlerSignatureError(handler, intent, str(error), takes) from None
+    except TypeError:
+        call = ", ".join((*args, *(f"{name}=..." for name in dependencies)))
+        problem = f"airlock calls {called}({call}), and it takes {_shown(signature)}"
+        remedy = _remedy(signature, args, dependencies)
+        raise HandlerSignatureError(handler, intent, problem, remedy) from None
+
+
+def _shown(signature: inspect.Signature) -> str:
+    """Format a signature without its types, which are no part of the question."""
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def _remedy(
+    signature: inspect.Signature, args: tuple[str, ...], dependencies: Mapping[str, Any]
+) -> str:
+    """Return what to do about a handler that does not take what it is called with."""
+    try:
+        taken = signature.bind_partial(*args, **dependencies).arguments
+    except TypeError:
+        what = "a list of intents" if args[0].startswith("[") else "the intent"
+        return f"Declare it with a first parameter for {what}."
+    lacking = [
+        p.name
+        for p in signature.parameters.values()
+        if p.name not in taken
+        and p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    return (
+        f"Give {' and '.join(lacking)} by name where the handler is bound, in a container: "
+        f"Handles(..., {lacking[0]}=...). Or declare a default."
+    )
 
 
 def _check_annotation(call: Any, accepts: Any, handler: str, intent: str) -> None:

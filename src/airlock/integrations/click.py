@@ -21,6 +21,7 @@ __all__ = ["effects_option"]
 P = ParamSpec("P")
 T = TypeVar("T")
 NAME = "airlock_effects"  # of the parameter, which the command does not see
+TRACEBACK = "airlock_traceback"  # the same
 
 
 def effects_option(
@@ -34,6 +35,9 @@ def effects_option(
     ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
     to apply later. It holds for the whole process while the command runs; that of a group, while
     the commands run that it calls.
+
+    If effects fail, the command prints one line and exits with 1; with the option ``--traceback``
+    the error passes as it is. It is logged in both cases.
 
     Args:
         boundary: open a scope of it around the command; None if the command opens its own.
@@ -55,7 +59,11 @@ def effects_option(
         0
     """
     effects = CommandEffects(
-        boundary, exits=click.exceptions.Exit, release=release, on_flush_error=on_flush_error
+        boundary,
+        exits=click.exceptions.Exit,
+        failure=click.ClickException,
+        release=release,
+        on_flush_error=on_flush_error,
     )
 
     def decorate(command: Callable[P, T]) -> Callable[P, T]:
@@ -64,13 +72,23 @@ def effects_option(
         @wraps(command)
         def governed(*args: P.args, **kwargs: P.kwargs) -> T:
             name, mode = command.__name__, cast("str | None", kwargs.pop(NAME, None))
+            traceback = cast("bool", kwargs.pop(TRACEBACK, False))
             if mode is not None:  # else it is called as the function that it is
                 context = click.get_current_context()
                 if isinstance(context.command, click.Group):
-                    context.with_resource(effects.until_closed(name, mode))
+                    context.with_resource(effects.until_closed(name, mode, traceback=traceback))
                     return command(*args, **kwargs)
-            return effects.run(name, mode or "run", lambda: command(*args, **kwargs))
+            traceback = traceback or mode is None
+            return effects.run(
+                name, mode or "run", lambda: command(*args, **kwargs), traceback=traceback
+            )
 
+        shown = click.option(
+            "--traceback",
+            TRACEBACK,
+            is_flag=True,
+            help="Show where an error of an effect comes from.",
+        )
         return click.option(
             "--effects",
             NAME,
@@ -79,7 +97,7 @@ def effects_option(
             metavar="run|drop|plan:FILE",
             callback=_checked,
             help="Let effects happen, drop them, or write a plan of them.",
-        )(governed)
+        )(shown(governed))
 
     return decorate
 

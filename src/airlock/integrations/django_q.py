@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from airlock.boundary.boundary import Boundary
 from airlock.errors import (
     MissingExtraError,
-    SettingError,
     UnavailableError,
     UndeclaredHereError,
     WireError,
 )
 from airlock.integrations.base import QueueDispatch, Receiver
+from airlock.integrations.base.receiver import unregistered
 from airlock.wire import Envelope, Wire
 
 try:
@@ -104,19 +104,10 @@ def _queue(message: str, name: str, delay: timedelta | None, options: dict[str, 
         async_task(DELIVER, message, q_options=options)
 
 
-def _unregistered() -> Boundary:
-    raise SettingError(
-        "django-q2",
-        "deliver_task",
-        "was not called in this process, so that there is no boundary to deliver with",
-        "Call deliver_task(boundary) in ready() of an AppConfig.",
-    )
-
-
 class _Worker:
     """Arguments of ``deliver_task`` in this process, and the task that runs in it."""
 
-    receiver = Receiver(_unregistered)
+    receiver = Receiver(unregistered("django-q2"))
     recheck = timedelta(minutes=1)
     task: dict[str, Any] | None = None
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from airlock.boundary.boundary import Boundary
 from airlock.errors import (
     MissingExtraError,
-    SettingError,
     UnavailableError,
     UndeclaredHereError,
     WireError,
 )
 from airlock.integrations.base import QueueDispatch, Receiver
+from airlock.integrations.base.receiver import unregistered
 from airlock.wire import Envelope, Wire
 
 try:
@@ -110,19 +110,10 @@ class DjangoTasksDispatch(QueueDispatch):
         return f"DjangoTasksDispatch(backend={self._backend!r}, queue={self._task.queue_name!r})"
 
 
-def _unregistered() -> Boundary:
-    raise SettingError(
-        "Django Tasks",
-        "deliver_task",
-        "was not called in this process, so that there is no boundary to deliver with",
-        "Call deliver_task(boundary) in ready() of an AppConfig.",
-    )
-
-
 class _Worker:
     """Arguments of ``deliver_task`` in this process."""
 
-    receiver = Receiver(_unregistered)
+    receiver = Receiver(unregistered("Django Tasks"))
     recheck = timedelta(minutes=1)
 
 

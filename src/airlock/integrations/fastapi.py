@@ -19,7 +19,8 @@ from typing import Annotated, TypeVar
 
 import airlock
 from airlock import Scope
-from airlock.errors import MissingExtraError, SettingError
+from airlock.errors import MissingExtraError
+from airlock.integrations.base.requests import scope_of_request
 
 try:
     from fastapi import Depends
@@ -42,17 +43,7 @@ async def effects_of(request: HTTPConnection) -> Scope:
         SettingError: there is no ``EffectsMiddleware`` around it.
         ScopeStateError: it is a websocket.
     """
-    found = request.scope.get("airlock")
-    if found is None:
-        raise SettingError(
-            "Effects",
-            "EffectsMiddleware",
-            "is not around this request, so it has no scope",
-            "Add it: app.add_middleware(EffectsMiddleware, boundary=boundary), from "
-            "airlock.integrations.asgi.",
-        )
-    scope: Scope = found.effects
-    return scope
+    return scope_of_request(request.scope, "Effects")
 
 
 Effects = Annotated[Scope, Depends(effects_of)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from airlock import Scope
-from airlock.errors import MissingExtraError, SettingError
+from airlock.errors import MissingExtraError
+from airlock.integrations.base.requests import scope_of_request
 
 try:
     from starlette.requests import HTTPConnection
@@ -30,14 +31,4 @@ def effects_of(request: HTTPConnection) -> Scope:
         ...     effects_of(request).emit(NotifyWarehouse(42))
         ...     return PlainTextResponse("thank you")
     """
-    found = request.scope.get("airlock")
-    if found is None:
-        raise SettingError(
-            "effects_of(request)",
-            "EffectsMiddleware",
-            "is not around this request, so it has no scope",
-            "Add it: app.add_middleware(EffectsMiddleware, boundary=boundary), from "
-            "airlock.integrations.asgi.",
-        )
-    scope: Scope = found.effects
-    return scope
+    return scope_of_request(request.scope, "effects_of(request)")

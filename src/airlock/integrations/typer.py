@@ -22,6 +22,7 @@ __all__ = ["effects_option"]
 P = ParamSpec("P")
 T = TypeVar("T")
 NAME = "airlock_effects"  # of the parameter, which the command does not see
+TRACEBACK = "airlock_traceback"  # the same
 CONTEXT = "airlock_context"  # the same
 
 
@@ -36,6 +37,9 @@ def effects_option(
     ``run`` is the default; ``drop`` lets nothing escape; ``plan:FILE`` writes a plan to review and
     to apply later. It holds for the whole process while the command runs; that of a callback, while
     the commands run that it stands for.
+
+    If effects fail, the command prints one line and exits with 1; with the option ``--traceback``
+    the error passes as it is. It is logged in both cases.
 
     Args:
         boundary: open a scope of it around the command; None if the command opens its own.
@@ -58,7 +62,11 @@ def effects_option(
         0
     """
     effects = CommandEffects(
-        boundary, exits=typer.Exit, release=release, on_flush_error=on_flush_error
+        boundary,
+        exits=typer.Exit,
+        failure=_failure(),
+        release=release,
+        on_flush_error=on_flush_error,
     )
 
     def decorate(command: Callable[P, T]) -> Callable[P, T]:
@@ -69,11 +77,15 @@ def effects_option(
             given: dict[str, Any] = kwargs
             name = command.__name__
             mode: Any = given.pop(NAME, None)
+            traceback: bool = given.pop(TRACEBACK, False)
             context: Any = given.get(about) if seen else given.pop(about, None)
             if mode is not None and hasattr(context.command, "list_commands"):  # it is a group
-                context.with_resource(effects.until_closed(name, mode))
+                context.with_resource(effects.until_closed(name, mode, traceback=traceback))
                 return command(*args, **kwargs)
-            return effects.run(name, mode or "run", lambda: command(*args, **kwargs))
+            traceback = traceback or mode is None
+            return effects.run(
+                name, mode or "run", lambda: command(*args, **kwargs), traceback=traceback
+            )
 
         about, seen = _add_option(governed, command)
         return governed
@@ -81,8 +93,13 @@ def effects_option(
     return decorate
 
 
+def _failure() -> type[Exception]:
+    """Return the class of Click's that Typer prints in one line; Typer may have a copy of Click."""
+    return next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
 def _add_option(governed: Any, command: Callable[..., Any]) -> tuple[str, bool]:
-    """Add the option; Typer reads those of a command off its signature and its annotations.
+    """Add the options; Typer reads those of a command off its signature and its annotations.
 
     Returns:
         The parameter that is given the context, and whether the command has it too.
@@ -93,18 +110,21 @@ def _add_option(governed: Any, command: Callable[..., Any]) -> tuple[str, bool]:
         callback=_checked,
         help="Let effects happen, drop them, or write a plan of them.",
     )
-    kind = Annotated[str, option]
-    parameter = inspect.Parameter(
-        NAME, inspect.Parameter.KEYWORD_ONLY, default="run", annotation=kind
-    )
+    shown = typer.Option("--traceback", help="Show where an error of an effect comes from.")
+    added: dict[str, Any] = {NAME: Annotated[str, option], TRACEBACK: Annotated[bool, shown]}
+    defaults = {NAME: "run", TRACEBACK: False}
+    extra = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation
+        )
+        for name, annotation in added.items()
+    ]
     hints = get_type_hints(command, include_extras=True)
     signature = inspect.signature(command)
     known = [
         p.replace(annotation=hints.get(p.name, p.annotation)) for p in _but_variable(signature)
     ]
     seen = [one.name for one in known if _is_context(one.annotation)]
-    extra = [parameter]
-    added: dict[str, Any] = {NAME: kind}
     if not seen:
         extra.append(
             inspect.Parameter(CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)

@@ -39,9 +39,9 @@ ATOMS = frozenset(
 """Types whose values never change; anything else is the same only if it is the same object."""
 
 DEPTH = 3
-"""How many steps from the function: a variable, its attribute, the attribute of that."""
+"""Number of steps from the function: a variable, its attribute, the attribute of that."""
 SIZE = 100
-"""How many members of a container are looked at."""
+"""Number of members of a container that are read."""
 
 
 class Reads:

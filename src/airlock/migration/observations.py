@@ -265,7 +265,7 @@ class Observation:
 
     @property
     def harm(self) -> int:
-        """How many happened that should not have, or would not go on so."""
+        """Number of calls that happened and should not have, or that would change."""
         return self.waited + self.changed + sum(self.fates.get(fate, 0) for fate in HARM)
 
 

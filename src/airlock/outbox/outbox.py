@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from sqlalchemy import URL, Engine, create_engine
 
 from airlock.dispatch import Recorder
 from airlock.effects.registry import describe
 from airlock.emissions.delivery import Delivery
 from airlock.errors import DeclarationError
 from airlock.outbox import schema
-from airlock.outbox.database import (
-    AsyncEngineDatabase,
-    Cursor,
-    Database,
-    EngineDatabase,
-    cursor_of,
-)
+from airlock.outbox.database import Cursor, Database, cursor_of, database_of
 from airlock.outbox.entry import Failure, New, State
 from airlock.outbox.nudges import nudge
 from airlock.outbox.parking import log_parked, parked
@@ -29,6 +22,7 @@ from airlock.outbox.store import Store
 from airlock.wire.codec import Wire
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from airlock.boundary.boundary import Boundary
@@ -89,29 +83,19 @@ class Outbox(Recorder):
         if wire is not None and not isinstance(wire, Wire):
             raise DeclarationError(f"Outbox(wire=...) takes a Wire, not {describe(wire)}.")
         if on_duplicate not in ("skip", "replace"):
-            raise DeclarationError(f"Outbox(on_duplicate={on_duplicate!r}): 'skip' or 'replace'.")
-        self.database: Database = self.database_of(engine)
+            raise DeclarationError(
+                f"Outbox(on_duplicate={on_duplicate!r}): give 'skip' or 'replace'."
+            )
+        self.database = self._database(engine)
         self.queue = queue
         self.wire = Wire() if wire is None else wire
         self.store = Store(queue=queue, on_duplicate=on_duplicate, clock=clock)
         self._standalone = standalone
+        self._required = False
 
-    @staticmethod
-    def database_of(given: Any) -> Database:
-        """Return the database that the first argument names.
-
-        Raises:
-            DeclarationError: it names none.
-        """
-        if isinstance(given, str | URL):
-            return EngineDatabase(create_engine(given))
-        if isinstance(given, Engine):
-            return EngineDatabase(given)
-        if isinstance(getattr(given, "sync_engine", None), Engine):
-            return AsyncEngineDatabase(given)
-        raise DeclarationError(
-            f"Outbox takes an Engine or AsyncEngine of SQLAlchemy, or a URL, not {describe(given)}."
-        )
+    def _database(self, given: Any) -> Database:
+        """Return the database that the first argument names."""
+        return database_of(given)
 
     def __repr__(self) -> str:
         return f"<Outbox {self.queue!r}>"
@@ -126,11 +110,7 @@ class Outbox(Recorder):
     def standalone(self) -> bool:  # type: ignore[override]  # a relay records for its handlers
         return self._standalone or RELAYING.get() is not None
 
-    @overload
-    def check(self, cls: type[Any], /) -> None: ...
-    @overload
-    def check(self) -> list[str]: ...
-    def check(self, cls: type[Any] | None = None, /) -> list[str] | None:
+    def check(self, cls: type[Any] | None = None, /) -> Any:
         """Check that intents of a class have a form on the wire; without one, the tables.
 
         Returns:
@@ -178,7 +158,18 @@ class Outbox(Recorder):
         nudge(self.identity)
 
     def _insert(self, cursor: Cursor, news: Sequence[New]) -> None:
+        self.require(cursor)
         self.store.insert(cursor, news)
+
+    def require(self, cursor: Cursor) -> None:
+        """Refuse tables that are missing, or do not fit: before the first row, then never again.
+
+        Raises:
+            OutboxSchemaError: they are, or do not.
+        """
+        if not self._required:
+            schema.require(cursor)
+            self._required = True
 
     # -- parking ----------------------------------------------------------------------------------
 
@@ -202,6 +193,7 @@ class Outbox(Recorder):
         return len(those)
 
     def _bury(self, cursor: Cursor, those: list[tuple[New, Failure]]) -> None:
+        self.require(cursor)
         news = [attrs.evolve(new, chosen=True, dedupe_key=None) for new, _ in those]
         failures = [failure for _, failure in those]
         self.store.insert(cursor, news, state=State.DEAD, failures=failures)

@@ -29,12 +29,11 @@ def parked(report: Report, wire: Wire) -> list[tuple[New, Failure]]:
             intent = wave.intents[position]
             try:
                 new = new_of(Delivery(wave, position, 1), wire)
-            except Exception as error:
+            except Exception:
                 log.exception(
-                    "%s is lost: it was not delivered (%s), and cannot be stored: %s",
+                    "%s is lost: it was not delivered (%s), and cannot be stored",
                     stable_repr(intent),
                     failure.message,
-                    error,
                 )
                 continue
             found.append((new, failure))

@@ -370,7 +370,7 @@ class Relay:
         limit: int,
         busy: Sequence[str],
         looks: bool,
-        c: Cursor,  # noqa: FBT001 - of a partial
+        c: Cursor,
     ) -> tuple[list[Entry], bool]:
         if looks:
             suspect = self._store.claim_suspect(

@@ -38,9 +38,9 @@ from airlock.scopes.current import judge
 __all__ = ["Application"]
 
 CHUNK = 1_000
-"""How many effects are in memory at once, and how large a batch can be."""
+"""Number of effects in memory at once; the largest size of a batch."""
 KEPT = 100
-"""How many errors are kept for the ApplyError; the journal has them all."""
+"""Number of errors that the ApplyError holds; the journal has them all."""
 
 
 class Step(Protocol):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "effects"]
 
 _ROOM = 65_536
-"""What a line may hold beside the effect, whose size the wire limits."""
+"""Bytes that a line may hold beside the effect, whose size the wire limits."""
 
 
 class Plan:

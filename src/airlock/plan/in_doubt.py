@@ -17,7 +17,7 @@ __all__ = ["InDoubt", "check_in_doubt", "refuse_in_doubt", "settle"]
 
 Answer = Literal["done", "retry"]
 InDoubt = Answer | Callable[[PlanEntry], Answer] | None
-"""What becomes of effects that may have happened: taken for done, or done (again).
+"""Decision about effects that may have happened: count them as done, or run them again.
 
 A function is asked about each. None: about those of handlers that are not idempotent nobody has
 decided, so that nothing runs.

@@ -25,7 +25,7 @@ from airlock.wire.envelope import Envelope
 __all__ = ["Position", "entry_of", "plan_of", "plan_of_report"]
 
 Position = tuple[Wave, int]
-"""Where an intent is: the wave in which it was decided, and its place there."""
+"""Position of an intent: the wave in which it was decided, and its index there."""
 
 
 def plan_of_report(report: Report, expires: datetime | timedelta | None, wire: Wire | None) -> Plan:

@@ -17,12 +17,13 @@ Progress = Callable[[int, int], object]
 
 
 @contextmanager
-def reporting(progress: object) -> Iterator[Progress]:
+def reporting(progress: object, label: str = "applying") -> Iterator[Progress]:
     """Give the function to call with how much is done.
 
     Args:
         progress: a function; True for a bar; None for one if standard error is a terminal and rich
             is installed; False for nothing.
+        label: the word before the bar.
 
     Raises:
         MissingExtraError: a bar is asked for, and rich is not installed.
@@ -33,7 +34,7 @@ def reporting(progress: object) -> Iterator[Progress]:
     if progress is False:
         yield _silent
     elif progress is True:
-        with _bar() as report:
+        with _bar(label) as report:
             yield report
     elif callable(progress):
         yield progress
@@ -49,14 +50,14 @@ def _silent(done: int, total: int) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar(label: str) -> Iterator[Progress]:
     try:
         from rich import progress as rich  # noqa: PLC0415 - an extra: where it is first needed
         from rich.console import Console  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("apply(progress=True)", "rich", "cli") from None
     columns = (
-        rich.TextColumn("applying"),
+        rich.TextColumn(label),
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),

@@ -125,7 +125,7 @@ class Policy:
     __slots__ = ()
 
     by_class: ClassVar[bool] = False
-    """Whether its verdict about an intent depends on the class alone."""
+    """True if its verdict about an intent depends on the class alone."""
 
     def decide(self, view: View, /) -> Sequence[Verdict]:
         """One verdict for each intent of the view: all ALLOW, unless overridden."""

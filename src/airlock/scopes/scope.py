@@ -14,6 +14,7 @@ from airlock.effects.causation import NO_CAUSE
 from airlock.effects.intent import Intent
 from airlock.effects.options import Options
 from airlock.effects.place import caller
+from airlock.effects.registry import describe
 from airlock.emissions.buffer import EffectBuffer, extend, put
 from airlock.emissions.flat import Flat
 from airlock.emissions.region import ClosedRegion, Mark, Region, is_over
@@ -30,6 +31,7 @@ from airlock.emissions.segments import (
 )
 from airlock.emissions.wave import Ledger, Recording, Wave, chain, holding
 from airlock.errors import (
+    DeclarationError,
     EmittedInPolicyError,
     NoScopeError,
     OpenElsewhereError,
@@ -620,6 +622,7 @@ class Scope(EffectBuffer):
             if failed_late is not None:
                 failed_late(error)
             elif not raising:
+                self.engine.park_rest(self._report)
                 log.exception(
                     "effects released by a commit failed; scope.report has them all, and "
                     "report.resume() runs what is left"
@@ -645,6 +648,17 @@ class Scope(EffectBuffer):
             put(region, intent, options)
         else:
             region.append(intent)
+
+    if not TYPE_CHECKING:  # type checkers refuse the call by themselves
+
+        def __call__(self, *args: object, **_: object) -> NoReturn:
+            """Refuse to be a decorator: one scope is one unit of work."""
+            what = describe(args[0]) if args else "it"
+            raise DeclarationError(
+                f"boundary.scope() is a block, `with boundary.scope() as effects: ...`, and {what} is "
+                "decorated with it or called on it: one scope is entered once. Decorate with "
+                "@boundary.scoped(), which opens a scope around each call."
+            )
 
     def emit_all(self, intents: Iterable[Intent], /) -> None:
         """Emit several, after checking all of them; those of a buffer keep their options."""

@@ -9,12 +9,12 @@ from typing import TypeVar
 __all__ = ["LINES", "bounded", "drawn", "ends", "short"]
 
 LINES = 50
-"""How many lines a part of an explanation has at the most."""
+"""Largest number of lines in a part of an explanation."""
 LONGEST = 1_000
-"""How many characters are shown of a value."""
+"""Number of characters that are shown of a value."""
 BEGIN, END = LONGEST * 4 // 5, LONGEST // 5
 CONTEXT = 3
-"""How many lines stay at either end of those that are left out."""
+"""Number of lines that stay at either end of those that are left out."""
 
 T = TypeVar("T")
 

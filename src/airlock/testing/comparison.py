@@ -37,13 +37,13 @@ from airlock.testing.tape import Tape
 __all__ = ["compared", "explained", "unchanging"]
 
 Pair = tuple[Any, int | None]
-"""What is expected (or NOTHING), and the index of what was emitted (or None)."""
+"""An expected intent (or NOTHING), and the index of an emission (or None)."""
 LEFT_OUT = 20
-"""How many of the emissions that do not count are listed."""
+"""Number of emissions that are listed although they do not count."""
 NOTHING: Any = object()
 """Stands where nothing was expected."""
 TABLE = 10_000
-"""How large the table of a longest common subsequence may be: of two hundreds, say."""
+"""Largest table of a longest common subsequence: of two hundreds, say."""
 
 
 def explained(op: str, left: Any, right: Any) -> tuple[str, list[str]] | None:

@@ -19,9 +19,9 @@ import attrs
 
 from airlock.boundary.boundary import Boundary
 from airlock.dispatch import INLINE, dispatch_of
+from airlock.effects.describe import format_class
 from airlock.effects.function import EffectFunction
 from airlock.effects.intent import replace
-from airlock.effects.place import shown
 from airlock.effects.registry import declared, describe, spec_of
 from airlock.emissions.wave import Outcome
 from airlock.errors import (
@@ -95,7 +95,7 @@ def handler_contract(
                 look(st.tuples(values, values), check, settings)
             except (DeclarationError, FailedHealthCheck, Unsatisfiable) as error:
                 raise AssertionError(
-                    f"no values of {_format_class(cls)} can be made: {error}"
+                    f"no values of {format_class(cls)} can be made: {error}"
                 ) from error
 
 
@@ -105,7 +105,7 @@ def _handled(known: Engine, only: Any) -> list[type[Any]]:
     handled = [cls for cls in classes if _takes(known, cls)]
     missing = [cls for cls in classes if cls not in handled] if only is not None else []
     if missing or not handled:
-        lacks = ", ".join(map(_format_class, missing)) or "any declared intent"
+        lacks = ", ".join(map(format_class, missing)) or "any declared intent"
         raise DeclarationError(
             f"handler_contract: the boundary does not handle {lacks}, so there is nothing to try. "
             "Import the module that declares the intents, or add their handlers."
@@ -116,10 +116,6 @@ def _handled(known: Engine, only: Any) -> list[type[Any]]:
 def _takes(known: Engine, cls: type[Any]) -> bool:
     spec_of(cls)
     return known.binding(cls) is not None or dispatch_of(known.dispatch, cls) is not INLINE
-
-
-def _format_class(cls: type[Any]) -> str:
-    return f"{cls.__qualname__} (declared at {shown(spec_of(cls).place)})"
 
 
 class _Contract:
@@ -160,7 +156,7 @@ class _Contract:
         self._awaits = self._awaits or is_async(handler)
 
     def _whose(self) -> str:
-        return f"{self._name}, the handler of {_format_class(self._class)},"
+        return f"{self._name}, the handler of {format_class(self._class)},"
 
     def _run_async(self, awaitable: Any) -> Any:
         async def waiting() -> Any:
@@ -192,7 +188,7 @@ class _Contract:
 
     def _wrong(self, value: Any, problem: str) -> Broken:
         return Broken(
-            f"{_format_class(self._class)} is not a value: {problem}, as here\n  {value!r}"
+            f"{format_class(self._class)} is not a value: {problem}, as here\n  {value!r}"
         )
 
     def _is_importable(self) -> bool:
@@ -211,7 +207,7 @@ class _Contract:
             changed = replace(value, **{attribute.alias: getattr(other, attribute.name)})
             if (repr(changed), str(changed)) != (repr(value), str(value)):
                 raise Broken(
-                    f"{_format_class(self._class)} shows its sensitive field {attribute.name}"
+                    f"{format_class(self._class)} shows its sensitive field {attribute.name}"
                 )
 
     # -- delivery ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ __all__ = ["Difference", "differences", "in_common", "of_field"]
 
 NOTHING = "nothing"
 AROUND = 40
-"""How much is shown on either side of the place where long texts begin to differ."""
+"""Number of characters on either side of the place where long texts begin to differ."""
 
 
 @attrs.frozen

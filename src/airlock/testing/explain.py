@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 WIDTH = 60
-"""How wide a column of values is; longer ones stand out."""
+"""Width of a column of values; longer ones stand out."""
 NUMBERS = 20
-"""How many of several emissions are named by their numbers."""
+"""Number of emissions that are named by their numbers."""
 PER_VALUE = 10
-"""How many differences of one value are listed."""
+"""Number of differences that are listed of one value."""
 
 
 # -- the log --------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ import inspect
 import operator
 import pathlib
 import sys
-import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
@@ -25,9 +24,9 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Annotated, Any, TypeVar, Union, overload
 
-import attrs
 from attrs import validators
 
+from airlock.effects.fields import UNIONS, Field, Unresolved, bare, fields_of, has_fields
 from airlock.effects.function import EffectFunction
 from airlock.effects.intent import Intent
 from airlock.effects.json import Json
@@ -116,14 +115,14 @@ def _of_class(
 def _made(
     cls: Any, given: Mapping[str, SearchStrategy[Any]], names: Mapping[str, Any]
 ) -> SearchStrategy[Any]:
-    return st.from_type(cls) if not given and _registered(cls) else Maker(names).make(cls, given)
+    return st.from_type(cls) if not given and _registered(cls) else _built(cls, given, names, ())
 
 
 def _given(cls: Any, fields: Mapping[str, Any]) -> dict[str, SearchStrategy[Any]]:
     """Return strategies by argument."""
     origin = typing.get_origin(cls) or cls
-    taken = [a for a in attrs.fields(origin) if a.init]
-    arguments = {name: a.alias for a in taken for name in (a.name, a.alias)}
+    taken = [field for field in fields_of(origin) if field.init]
+    arguments = {name: field.key for field in taken for name in (field.name, field.key)}
     for name in fields:
         if name not in arguments:
             near = get_close_matches(name, arguments, 1)
@@ -185,7 +184,7 @@ OURS: dict[Any, Callable[[], SearchStrategy[Any]]] = {
     Options: _options,
     Intent: intents,
 }
-"""What Hypothesis makes of these, in ``st.from_type`` too."""
+"""Strategies of airlock's own types, for ``st.from_type`` too."""
 
 
 def _registered(kind: Any) -> bool:
@@ -208,130 +207,81 @@ EXACT: dict[Any, tuple[SearchStrategy[Any], SearchStrategy[Any]]] = {
     Decimal: (st.decimals(), st.decimals(allow_nan=False, allow_infinity=False)),
     dt.datetime: (st.datetimes(), MOMENTS),
 }
-"""What Hypothesis makes, and what is made in its place."""
+"""The strategy of Hypothesis, and the strategy in its place."""
 ANYTHING = st.none() | st.booleans() | st.integers() | st.text()
 HASHABLE = {
     **dict.fromkeys((abc.Sequence, abc.Collection, abc.Iterable, abc.Reversible), tuple),
     abc.Set: frozenset,
 }
-"""Which collection is made where the annotation leaves it open."""
+"""Collections that stand for abstract ones."""
 NESTED = 2
-"""How many classes may be in each other before one of them is in itself no more."""
+"""Number of nested classes from which a class is no longer nested in itself."""
 
 
-class Unknown(Exception):  # noqa: N818 - internal; becomes a DeclarationError that names the field
-    """A type that does not say how to make a value; the text says why."""
+class UnknownTypeError(Exception):
+    """A type that does not say how to make a value; becomes an error that names the field."""
 
 
-class Maker:
-    """Makes strategies of attrs classes.
+def _built(
+    hint: Any,
+    given: Mapping[str, SearchStrategy[Any]],
+    names: Mapping[str, Any],
+    around: tuple[Any, ...],
+) -> SearchStrategy[Any]:
+    """Make values of a class with fields, inside the classes *around*.
 
     Args:
+        hint: the class, or a generic one with its arguments.
+        given: strategies of some fields, by argument.
         names: the local names that annotations may use.
+        around: the classes that hold this one.
     """
-
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        self._names = names
-        self._around: list[Any] = []
-
-    def make(self, hint: Any, given: Mapping[str, SearchStrategy[Any]]) -> SearchStrategy[Any]:
-        """Make values of a class; of some fields the strategies are given by argument."""
-        cls = typing.get_origin(hint) or hint
-        if cls in self._around and len(self._around) >= NESTED:
-            return st.nothing()  # collections of it are empty, and what is optional is None
-        chosen = _bindings(hint)
-        self._around.append(cls)
-        drawn = dict(given)
-        for attribute in attrs.fields(cls):
-            if attribute.init and attribute.alias not in given:
-                try:
-                    drawn[attribute.alias] = self._field(cls, attribute, chosen)
-                except Unknown as unknown:
-                    if attribute.default is attrs.NOTHING:
-                        raise _refusal(cls, attribute, unknown) from None
-        self._around.pop()
-        return st.builds(_calling(cls), **drawn)
-
-    def _field(self, cls: Any, attribute: Any, chosen: Mapping[Any, Any]) -> SearchStrategy[Any]:
-        owners = [c for c in cls.__mro__ if attribute.name in inspect.get_annotations(c)]
-        owner = owners[0] if owners else cls
-        module = vars(sys.modules.get(owner.__module__, types))
-        local = "<locals>" in owner.__qualname__
-        around = {**module, **self._names} if local else {**self._names, **module}
-        scope = {**around, owner.__name__: owner}
-        bound = chosen.get(owner, {})
-        hint = self._read(_accepted(attribute) if owners else Any, scope, bound)
-        return self._checked(hint, tuple(_flattened(attribute.validator)))
-
-    def _read(self, hint: Any, scope: dict[str, Any], chosen: Mapping[Any, Any]) -> Any:
-        """Return an annotation, with strategies of ours where Hypothesis would take others."""
-        if isinstance(hint, typing.ForwardRef):
-            hint = hint.__forward_arg__
-        if isinstance(hint, str):
-            hint = _evaluated(hint, scope)
-        if isinstance(hint, TypeVar):
-            hint = chosen.get(hint, hint)
-        kind, args = typing.get_origin(hint) or hint, typing.get_args(hint)
-        ours = _leaf(kind)
-        if ours is not None:
-            return Annotated[kind, ours]
-        if kind in (typing.Literal, Annotated):
-            return hint
-        inner = tuple(arg if arg is ... else self._read(arg, scope, chosen) for arg in args)
-        if isinstance(kind, type) and attrs.has(kind) and not _registered(kind):
-            generic: Any = kind
-            return Annotated[kind, self.make(generic[inner] if inner else kind, {})]
-        return _composed(kind, inner) if inner else hint
-
-    # -- validators -------------------------------------------------------------------------------
-
-    def _checked(self, hint: Any, checks: tuple[Any, ...]) -> SearchStrategy[Any]:
-        """Make values of a type that validators accept, as far as these can be read."""
-        optional = [check for check in checks if isinstance(check, OPTIONAL)]
-        if optional:
-            others = [check for check in checks if not isinstance(check, OPTIONAL)]
-            inner = [part for check in optional for part in _flattened(check.validator)]
-            return st.none() | self._checked(_without_none(hint), (*inner, *others))
-        made = self._drawn(hint, checks)
-        for check in checks:
-            if isinstance(check, NUMBER):
-                compare = MIRRORED[check.compare_op]
-                limits = compare if _bare(hint) in (int, float) else partial(_holds, compare)
-                made = made.filter(partial(limits, check.bound))
-            elif isinstance(check, INSTANCE):
-                made = made.filter(partial(_is_instance, check.type))
-        return made
-
-    def _drawn(self, hint: Any, checks: tuple[Any, ...]) -> SearchStrategy[Any]:
-        options = [list(check.options) for check in checks if isinstance(check, IN)]
-        if options:
-            common = [o for o in options[0] if all(o in others for others in options)]
-            return st.sampled_from(sorted(common, key=repr))  # a set has no order of its own
-        bare = _bare(hint)
-        kind, args = typing.get_origin(bare) or bare, typing.get_args(bare)
-        instances = [check.type for check in checks if isinstance(check, INSTANCE)]
-        if bare is Any and instances:
-            hint = instances[0]
-        bounds = [check for check in checks if isinstance(check, NUMBER)]
-        if kind in (str, bytes):
-            return _text(kind, checks)
-        if checks and kind is dict and args:
-            return st.dictionaries(*map(_of_type, args), **_sizes(checks))
-        if checks and kind in (tuple, frozenset, list, set) and args and args[1:] in ((), (...,)):
-            members = [check.member_validator for check in checks if isinstance(check, DEEP)]
-            element = self._checked(args[0], tuple(_flattened(members)))
-            unique = kind in (frozenset, set)
-            return st.lists(element, unique=unique, **_sizes(checks)).map(kind)
-        if kind in RANGES and bounds:
-            return _between(RANGES[kind], bounds)
-        return _of_type(hint)
+    cls = typing.get_origin(hint) or hint
+    if cls in around and len(around) >= NESTED:
+        return st.nothing()  # collections of it are empty, and what is optional is None
+    drawn = dict(given)
+    for field in fields_of(hint, names):
+        if field.init and field.key not in given:
+            try:
+                read = _read(_accepted(field), names, (*around, cls))
+                drawn[field.key] = _checked(read, tuple(_flattened(field.validator)), field)
+            except UnknownTypeError as unknown:
+                if field.required:
+                    raise _refusal(cls, field, unknown) from None
+    return st.builds(_calling(cls), **drawn)
 
 
-def _evaluated(text: str, scope: dict[str, Any]) -> Any:
-    try:
-        return eval(text, scope)  # noqa: S307 - the user's own annotation
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be read
-        raise Unknown(f"the annotation {text!r} cannot be resolved ({error})") from None
+def _accepted(field: Field) -> Any:
+    """Return what an argument may be: what the converter takes, if it says so, or the field's type."""
+    converter: Any = getattr(field.converter, "converter", field.converter)
+    with suppress(TypeError, ValueError, NameError, StopIteration):  # it has no signature to read
+        first = next(iter(inspect.signature(converter).parameters))
+        if first in (hints := typing.get_type_hints(converter)):
+            return hints[first]
+    return field.type
+
+
+def _read(hint: Any, names: Mapping[str, Any], around: tuple[Any, ...]) -> Any:
+    """Return a type with strategies of ours in it where Hypothesis would take others."""
+    if isinstance(hint, Unresolved):
+        why = f"the annotation {hint.annotation!r} cannot be resolved ({hint.problem})"
+        raise UnknownTypeError(why)
+    kind, args = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if (ours := _leaf(kind)) is not None:
+        return Annotated[kind, ours]
+    if kind in (typing.Literal, Annotated):
+        return hint
+    inner = tuple(arg if arg is ... else _read(arg, names, around) for arg in args)
+    if has_fields(kind) and not _registered(kind):
+        return Annotated[kind, _built(kind[inner] if args else kind, {}, names, around)]
+    if kind in UNIONS:
+        return Union[inner]  # noqa: UP007 - of a tuple
+    if kind is typing.Final:
+        return inner[0]
+    made = HASHABLE.get(kind, kind)
+    if made is tuple is not kind:
+        inner = (*inner, ...)
+    return made[inner] if args else hint
 
 
 def _leaf(kind: Any) -> SearchStrategy[Any] | None:
@@ -347,43 +297,13 @@ def _leaf(kind: Any) -> SearchStrategy[Any] | None:
     return None
 
 
-def _composed(kind: Any, inner: tuple[Any, ...]) -> Any:
-    if kind in (Union, types.UnionType):
-        return Union[inner]  # noqa: UP007 - of a tuple
-    if kind is typing.Final:
-        return inner[0]
-    made = HASHABLE.get(kind, kind)
-    return made[(*inner, ...) if made is tuple and kind is not tuple else inner]
-
-
-def _holds(compare: Callable[[Any, Any], bool], bound: Any, value: Any) -> bool:
+def _of_type(hint: Any) -> SearchStrategy[Any]:
     try:
-        return compare(bound, value)
-    except TypeError:  # None, or a naive and an aware datetime
-        return False
-
-
-def _bindings(hint: Any) -> dict[Any, dict[Any, Any]]:
-    """Return what the type variables of a class, and of each of its bases, stand for."""
-    cls = typing.get_origin(hint) or hint
-    chosen = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(hint), strict=False))
-    found = {cls: chosen}
-    for base in vars(cls).get("__orig_bases__", ()):
-        args = tuple(chosen.get(arg, arg) for arg in typing.get_args(base))
-        origin: Any = typing.get_origin(base) or base
-        if args and hasattr(origin, "__attrs_attrs__"):
-            found |= _bindings(origin[args])
-    return found
-
-
-def _accepted(attribute: attrs.Attribute[Any]) -> Any:
-    """Return what an argument may be: what the converter takes, if it says so, or the field's type."""
-    converter: Any = getattr(attribute.converter, "converter", attribute.converter)
-    with suppress(TypeError, ValueError, NameError, StopIteration):  # it has no signature to read
-        first = next(iter(inspect.signature(converter).parameters))
-        if first in (hints := typing.get_type_hints(converter)):
-            return hints[first]
-    return type(None) if attribute.type is None else attribute.type
+        made = st.from_type(hint)
+        made.validate()
+    except (HypothesisException, TypeError) as error:
+        raise UnknownTypeError(f"there is no strategy for {hint!r} ({error})") from None
+    return made
 
 
 def _calling(cls: Any) -> Callable[..., Any]:
@@ -400,10 +320,10 @@ def _calling(cls: Any) -> Callable[..., Any]:
     return make
 
 
-def _refusal(cls: Any, attribute: attrs.Attribute[Any], unknown: Unknown) -> DeclarationError:
+def _refusal(cls: Any, field: Field, unknown: UnknownTypeError) -> DeclarationError:
     return DeclarationError(
-        f"cannot make values for {cls.__qualname__}.{attribute.name}: {unknown}. Give a strategy, "
-        f"intents(..., {attribute.name}=...) if it is a field of the intent itself, or register one "
+        f"cannot make values for {cls.__qualname__}.{field.name}: {unknown}. Give a strategy, "
+        f"intents(..., {field.name}=...) if it is a field of the intent itself, or register one "
         f"for the type: st.register_type_strategy({cls.__name__}, ...)."
     )
 
@@ -443,21 +363,58 @@ def _flattened(validator: Any) -> Iterator[Any]:
         yield from _flattened(getattr(validator, "iterable_validator", None))
 
 
-def _text(kind: Any, checks: tuple[Any, ...]) -> SearchStrategy[Any]:
+def _checked(hint: Any, checks: tuple[Any, ...], field: Field) -> SearchStrategy[Any]:
+    """Make values of a type that validators accept, as far as these can be read."""
+    optional = [check for check in checks if isinstance(check, OPTIONAL)]
+    if optional:
+        others = [check for check in checks if not isinstance(check, OPTIONAL)]
+        inner = [part for check in optional for part in _flattened(check.validator)]
+        if typing.get_origin(hint) in UNIONS:
+            hint = Union[tuple(h for h in typing.get_args(hint) if h is not type(None))]  # noqa: UP007 - of a tuple
+        return st.none() | _checked(hint, (*inner, *others), field)
+    made = _drawn(hint, checks, field)
     for check in checks:
-        if isinstance(check, REGEX):
-            whole = check.match_func.__name__ == "fullmatch"
-            return st.from_regex(check.pattern, fullmatch=whole)
-    sizes = _sizes(checks)
-    if sizes == _sizes(()):
-        return st.from_type(kind)
-    return st.text(**sizes) if kind is str else st.binary(**sizes)
+        if isinstance(check, NUMBER) and bare(hint) in (int, float):
+            made = made.filter(partial(MIRRORED[check.compare_op], check.bound))
+        elif isinstance(check, NUMBER | INSTANCE):
+            made = made.filter(partial(_passes, check, field))
+    return made
 
 
-def _sizes(checks: tuple[Any, ...]) -> dict[str, Any]:
-    smallest = max((c.min_length for c in checks if isinstance(c, MIN)), default=0)
-    largest = min((c.max_length for c in checks if isinstance(c, MAX)), default=None)
-    return {"min_size": smallest, "max_size": largest}
+def _passes(check: Any, field: Field, value: Any) -> bool:
+    try:
+        check(None, field, value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _drawn(hint: Any, checks: tuple[Any, ...], field: Field) -> SearchStrategy[Any]:
+    options = [list(check.options) for check in checks if isinstance(check, IN)]
+    if options:
+        common = [o for o in options[0] if all(o in others for others in options)]
+        return st.sampled_from(sorted(common, key=repr))  # a set has no order of its own
+    kind, args = typing.get_origin(bare(hint)) or bare(hint), typing.get_args(bare(hint))
+    instances = [check.type for check in checks if isinstance(check, INSTANCE)]
+    if kind is Any and instances:
+        hint = instances[0]
+    for check in checks:
+        if isinstance(check, REGEX) and kind in (str, bytes):
+            return st.from_regex(check.pattern, fullmatch=check.match_func.__name__ == "fullmatch")
+    sizes: dict[str, Any] = {
+        "min_size": max((c.min_length for c in checks if isinstance(c, MIN)), default=0),
+        "max_size": min((c.max_length for c in checks if isinstance(c, MAX)), default=None),
+    }
+    if kind in (str, bytes) and any(sizes.values()):
+        return st.text(**sizes) if kind is str else st.binary(**sizes)
+    if checks and kind is dict and args:
+        return st.dictionaries(*map(_of_type, args), **sizes)
+    if checks and kind in (tuple, frozenset, list, set) and args and args[1:] in ((), (...,)):
+        members = [check.member_validator for check in checks if isinstance(check, DEEP)]
+        element = _checked(args[0], tuple(_flattened(members)), field)
+        return st.lists(element, unique=kind in (frozenset, set), **sizes).map(kind)
+    bounds = [check for check in checks if isinstance(check, NUMBER)]
+    return _between(RANGES[kind], bounds) if kind in RANGES and bounds else _of_type(hint)
 
 
 def _between(make: Callable[..., SearchStrategy[Any]], bounds: list[Any]) -> SearchStrategy[Any]:
@@ -472,29 +429,3 @@ def _between(make: Callable[..., SearchStrategy[Any]], bounds: list[Any]) -> Sea
         naive = {name: end.replace(tzinfo=None) for name, end in ends.items()}
         return make(**naive, timezones=st.just(zones.pop()))
     return make(**ends)
-
-
-def _of_type(hint: Any) -> SearchStrategy[Any]:
-    try:
-        made = st.from_type(hint)
-        made.validate()
-    except (HypothesisException, TypeError) as error:
-        raise Unknown(f"there is no strategy for {hint!r} ({error})") from None
-    return made
-
-
-def _bare(hint: Any) -> Any:
-    """Return a type without its annotation or new name."""
-    bare = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-    return getattr(bare, "__supertype__", bare)
-
-
-def _without_none(hint: Any) -> Any:
-    """Return ``int`` of ``int | None``."""
-    if typing.get_origin(hint) not in (Union, types.UnionType):
-        return hint
-    return Union[tuple(h for h in typing.get_args(hint) if h is not type(None))]  # noqa: UP007 - of a tuple
-
-
-def _is_instance(cls: Any, value: Any) -> bool:
-    return isinstance(value, cls)

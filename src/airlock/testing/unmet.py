@@ -22,10 +22,10 @@ from airlock.testing.tape import Tape
 __all__ = ["unmet"]
 
 EXPLAINED = 5
-"""How many of the missing ones are explained."""
+"""Number of missing expectations that are explained."""
 
 Shares = Iterator[tuple[Demand, list[int]]]
-"""What each leaf wants, in the order of the tree, and the emissions that it got."""
+"""Demand of each leaf, in the order of the tree, with the emissions that it got."""
 
 
 def unmet(

@@ -20,9 +20,10 @@ from uuid import UUID
 import attrs
 import msgspec
 
+from airlock.effects.fields import Field, has_fields
 from airlock.wire.choices import by_value
 from airlock.wire.compounds import is_record
-from airlock.wire.hints import Member, bare, has_members
+from airlock.wire.hints import bare
 from airlock.wire.leaves import LEAVES
 from airlock.wire.unions import is_tagged, is_union, members_of
 
@@ -67,7 +68,7 @@ def _is_read(hint: Any, converter: WireConverter, seen: set[Any]) -> bool:
     elif isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _is_plain_enum(kind)
     elif _is_plain_class(hint, converter):
-        inner = [member.hint for member in converter.members(hint)]
+        inner = [member.type for member in converter.arguments_of(hint)]
     else:
         return False
     return all(_is_read(one, converter, seen) for one in inner)
@@ -86,7 +87,7 @@ _MISSING: Any = vars(enum.Enum)["_missing_"].__func__
 
 def _is_plain_class(cls: Any, converter: WireConverter) -> bool:
     """Return True if a class stores its arguments as they are, under their own names."""
-    if not has_members(cls) or cls.__new__ is not object.__new__:
+    if not has_fields(cls) or cls.__new__ is not object.__new__:
         return False
     if attrs.has(cls):
         made: Any = getattr(cls.__init__, "__code__", None)
@@ -96,7 +97,7 @@ def _is_plain_class(cls: Any, converter: WireConverter) -> bool:
     else:
         made = vars(cls).get("__dataclass_params__")
         plain = made is not None and made.init and all(f.init for f in dataclasses.fields(cls))
-    return plain and _is_typed_alike(cls, converter.members(cls))
+    return plain and _is_typed_alike(cls, converter.arguments_of(cls))
 
 
 def _has_only(cls: Any, names: set[str]) -> bool:
@@ -108,16 +109,16 @@ def _has_only(cls: Any, names: set[str]) -> bool:
     return not cls.__dictoffset__ and slots <= names | {"__weakref__"}
 
 
-def _is_typed_alike(cls: type[Any], declared: list[Member]) -> bool:
+def _is_typed_alike(cls: type[Any], declared: list[Field]) -> bool:
     """Return True if msgspec finds the same fields, by the same names and of the same types."""
     try:
-        hints = typing.get_type_hints(cls)
+        hints = typing.get_type_hints(cls, include_extras=True)
     except Exception:  # noqa: BLE001 - whatever is wrong with a name
         return False
     return all(
         member.key == member.name
         and not member.name.startswith("_")
-        and bare(hints.get(member.name, Any)) == bare(member.hint)
+        and bare(hints.get(member.name, Any)) == bare(member.type)
         for member in declared
     )
 
@@ -193,8 +194,8 @@ def _condition(
 ) -> str | None:
     """Return the test of a class as an expression about ``value``, and set the names in it."""
     terms = ["value.__class__ is cls"]
-    for i, member in enumerate(converter.members(cls)):
-        test, kind = _fits(member.hint, converter, made), bare(member.hint)
+    for i, member in enumerate(converter.arguments_of(cls)):
+        test, kind = _fits(member.type, converter, made), bare(member.type)
         if test is None:
             return None
         if kind in (int, str, bool):  # in place, as a call takes longer than the test

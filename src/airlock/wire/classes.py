@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from cattrs.gen import make_dict_structure_fn_from_attrs, override
 
+from airlock.effects.fields import has_fields
 from airlock.wire import carried
-from airlock.wire.hints import has_members, positional, title
+from airlock.wire.hints import positional, title
 from airlock.wire.problems import UnwritableError, expected, unwritable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["constructor", "is_class", "reader", "writer"]
 
 def is_class(hint: Any) -> bool:
     """Return True if a type is a class with fields, or a generic one with its arguments."""
-    return has_members(typing.get_origin(hint) or hint)
+    return has_fields(typing.get_origin(hint) or hint)
 
 
 def reader(hint: Any, converter: WireConverter) -> Read:
@@ -45,7 +46,7 @@ def constructor(hint: Any, converter: WireConverter, checked: Collection[str] = 
         checked: fields that are there as they should be already, and need none.
     """
     cls: Any = typing.get_origin(hint) or hint
-    declared = converter.members(hint)
+    declared = converter.arguments_of(hint)
     required = [member.key for member in declared if member.required]
     by_name = positional(cls)[: len(required)] != required  # by position is faster
     fields = {
@@ -58,7 +59,7 @@ def constructor(hint: Any, converter: WireConverter, checked: Collection[str] = 
         for one in declared
     }
     hooks: Any = {
-        one.key: override(struct_hook=converter.read(one.hint))
+        one.key: override(struct_hook=converter.read(one.type))
         for one in declared
         if one.key not in checked
     }
@@ -83,7 +84,9 @@ def _as_it_is(value: Any) -> Any:
 def writer(hint: Any, converter: WireConverter) -> Write:
     """Return the hook that writes an object: as it is if msgspec can write that, else as a dict."""
     cls, name = typing.get_origin(hint) or hint, title(hint)
-    fields = [(one.key, one.name, converter.write(one.hint)) for one in converter.members(hint)]
+    fields = [
+        (one.key, one.name, converter.write(one.type)) for one in converter.arguments_of(hint)
+    ]
     fits = carried.fits(hint, converter)
 
     def write(value: Any) -> Any:

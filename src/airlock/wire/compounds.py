@@ -58,6 +58,8 @@ _EMPTY = (tuple[()], typing.Tuple[()])  # noqa: UP006 - its other spelling
 def is_compound(hint: Any) -> bool:
     """Return True if a type is a collection, and says of what."""
     kind, args = typing.get_origin(hint), typing.get_args(hint)
+    if getattr(hint, "__unpacked__", False):  # the end of a tuple, ``*tuple[str, ...]``
+        return False
     return kind in COMPOUNDS and (bool(args) or hint in _EMPTY)
 
 

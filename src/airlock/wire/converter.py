@@ -14,9 +14,10 @@ from typing import Any
 
 from cattrs import Converter
 
+from airlock.effects.fields import Field
 from airlock.wire import classes, compounds, unions
 from airlock.wire.choices import choice_of, is_choice
-from airlock.wire.hints import Member, bare, members
+from airlock.wire.hints import arguments_of, bare
 from airlock.wire.leaves import Leaf
 
 __all__ = ["Read", "WireConverter", "Write"]
@@ -40,7 +41,7 @@ class WireConverter(Converter):
     ) -> None:
         super().__init__(detailed_validation=explain, forbid_extra_keys=strict)
         self.leaves = leaves
-        self.fields: dict[Any, list[Member]] = {}
+        self.fields: dict[Any, list[Field]] = {}
         """Caches of the classes met so far; to be cleared where a type could not be resolved."""
         self._open: set[tuple[str, Any]] = set()
         for matches, module in (
@@ -56,10 +57,10 @@ class WireConverter(Converter):
         known = self.leaves.get(typing.get_origin(hint) or hint)
         return choice_of(hint) if known is None and is_choice(hint) else known
 
-    def members(self, hint: Any) -> list[Member]:
-        """Return the fields of a class."""
+    def arguments_of(self, hint: Any) -> list[Field]:
+        """Return the fields of a class that its constructor takes."""
         if hint not in self.fields:
-            self.fields[hint] = members(hint)
+            self.fields[hint] = arguments_of(hint)
         return self.fields[hint]
 
     def read(self, hint: Any) -> Read:

@@ -168,7 +168,9 @@ class Entries:
 
     def _entry(self, cls: type[Any], kind: str, version: int) -> Entry:
         secrets = [
-            one.key for one in self._converter.members(cls) if one.secret or has_secrets(one.hint)
+            one.key
+            for one in self._converter.arguments_of(cls)
+            if one.sensitive or has_secrets(one.type)
         ]
         head = dumps({"kind": kind, "version": version})[:-1] + b',"data":'
         return Entry(
@@ -204,9 +206,9 @@ class Entries:
     def _reader(self, cls: type[Any]) -> Callable[[msgspec.Raw], Any]:
         if carried.is_read(cls, self._converter):
             return msgspec.json.Decoder(cls).decode
-        declared = self._converter.members(cls)
-        checked = [one.key for one in declared if carried.is_read(one.hint, self._converter)]
-        data = {one.key: one.hint if one.key in checked else Any for one in declared}
+        declared = self._converter.arguments_of(cls)
+        checked = [one.key for one in declared if carried.is_read(one.type, self._converter)]
+        data = {one.key: one.type if one.key in checked else Any for one in declared}
         decode = msgspec.json.Decoder(TypedDict("Data", data, total=False)).decode  # type: ignore[operator]
         construct = constructor(cls, self._converter, checked)
         return lambda text: construct(decode(text))

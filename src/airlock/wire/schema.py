@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
+from airlock.effects.fields import Field, Unresolved
 from airlock.wire.classes import is_class
 from airlock.wire.compounds import MAPPINGS, SETS, is_compound, is_record
 from airlock.wire.converter import WireConverter
-from airlock.wire.hints import UNBOUND, Member, bare, format_hint, has_secrets, title, unfilled
+from airlock.wire.hints import UNBOUND, bare, format_hint, has_secrets, title, unfilled
 from airlock.wire.problems import NoFormError, UnwritableError
 from airlock.wire.text import TextError, dumps, loads
 from airlock.wire.unions import is_tagged, is_union, members_of
@@ -124,7 +125,7 @@ class Schemas:
     def _class(self, hint: Any) -> Schema:
         if hint not in self._checked:
             self._checked.add(hint)
-            declared = self._converter.members(hint)
+            declared = self._converter.arguments_of(hint)
             asked = unfilled(typing.get_origin(hint) or hint, declared)
             if asked is not None:
                 _refuse(hint, f"Its constructor asks for {asked!r}, which is no field of it.")
@@ -132,9 +133,9 @@ class Schemas:
                 self._field(member)
         return self._reference(hint)
 
-    def _field(self, member: Member) -> Schema:
+    def _field(self, member: Field) -> Schema:
         try:
-            return self._of(member.hint)
+            return self._of(member.type)
         except NoFormError as error:
             raise error.within(f".{member.key}") from None
 
@@ -167,7 +168,7 @@ class Schemas:
                 return dict(self._made(hint))
             finally:
                 self._open.discard(hint)
-        declared = self._converter.members(hint)
+        declared = self._converter.arguments_of(hint)
         return {
             "title": title(hint),
             "type": "object",
@@ -176,12 +177,12 @@ class Schemas:
             **({"additionalProperties": False} if self._closed else {}),
         }
 
-    def _property(self, member: Member) -> Schema:
-        schema = self._of(member.hint)
-        if member.default is attrs.NOTHING or member.secret or has_secrets(member.hint):
+    def _property(self, member: Field) -> Schema:
+        schema = self._of(member.type)
+        if member.default is attrs.NOTHING or member.sensitive or has_secrets(member.type):
             return schema
         try:
-            default = loads(dumps(self._converter.write(member.hint)(member.default)))
+            default = loads(dumps(self._converter.write(member.type)(member.default)))
         except (UnwritableError, TextError):  # a default that its own annotation does not allow
             return schema
         return {**schema, "default": default}
@@ -202,7 +203,7 @@ def _refuse(hint: Any, hint_for_user: str | None = None) -> NoReturn:
 
 
 def _instead(hint: Any) -> str:
-    if isinstance(hint, str | typing.ForwardRef):
+    if isinstance(hint, Unresolved):
         return "Declare what it names at the top of a module, and import that."
     if hint is UNBOUND:
         return "Bind the type variable: a subclass of Generic[int], say, with @intent."

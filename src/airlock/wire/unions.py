@@ -6,8 +6,9 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airlock.effects.fields import UNIONS
 from airlock.wire.compounds import COMPOUNDS, MAPPINGS
-from airlock.wire.hints import UNIONS, bare, title
+from airlock.wire.hints import bare, title
 from airlock.wire.problems import MisfitError, UnwritableError, expected, located, unwritable
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 KEY = "airlock"
-"""Where the ASGI scope holds the ``Connection``."""
+"""Key of the ``Connection`` in the ASGI scope."""
 
 SERVED = set[Scope]()
 """The scopes of the requests that are being served now."""

@@ -102,13 +102,13 @@ class _Thread(threading.local):
     """State of a thread, or of a greenlet where gevent has patched threads."""
 
     deliveries = 0
-    """How many are running: coroutines share a thread."""
+    """Number of deliveries that are running: coroutines share a thread."""
 
     def __init__(self) -> None:
         self.own = dict[str, object]()
         """Connections that deliveries have opened and left open, by alias."""
         self.others = dict[str, object]()
-        """Those that somebody else was using when the first of the deliveries began."""
+        """Connections that other code was using when the first of the deliveries began."""
 
     def begin(self) -> None:
         if not self.deliveries:

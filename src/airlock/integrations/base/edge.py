@@ -28,7 +28,7 @@ __all__ = ["SLOW", "Edge", "Work", "keep_web"]
 log = logging.getLogger("airlock")
 
 SLOW = timedelta(milliseconds=100)
-"""How long an inline handler may keep somebody waiting for a response."""
+"""Longest time that an inline handler may take before a response."""
 
 
 def keep_web(error: BaseException | None, status: int) -> bool:
@@ -128,15 +128,21 @@ class Edge:
     def failed(self, what: str, error: Exception) -> None:
         """Report an error of a flush, or a scope that the work has left open.
 
+        What is left is stored in the outbox that the boundary parks in, if it has one.
+
         Raises:
             Exception: that error, if ``on_flush_error`` is ``"raise"``.
         """
         self.flush_errors += 1
+        report = getattr(error, "report", None)
+        self.boundary.park(report)
         if self.on_flush_error == "raise":
             raise error
         if isinstance(error, ScopeOrderError):
             text = "%s has left a scope open, and what was emitted in there without a commit is discarded"
-        elif getattr(error, "report", None) is not None:
+        elif report is not None and report.parked:
+            text = "effects of %s failed; what was not delivered is stored in the outbox"
+        elif report is not None:
             text = "effects of %s failed; what was not delivered has to be emitted again"
         else:
             text = "effects of %s failed"
@@ -179,6 +185,7 @@ class Work:
         try:
             await self.scope.asettle(error)
         except Exception as failure:  # noqa: BLE001 - as in _settled
+            await self._edge.boundary.apark(getattr(failure, "report", None))
             self._edge.failed(self.what, failure)
         finally:
             self._ended(order, error)

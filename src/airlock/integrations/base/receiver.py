@@ -19,9 +19,23 @@ from airlock.integrations.base.looping import has_async, in_loop, run
 from airlock.release import OnFlushError, check_on_flush_error
 from airlock.wire import Envelope, Wire
 
-__all__ = ["Receiver"]
+__all__ = ["Receiver", "unregistered"]
 
 log = logging.getLogger("airlock")
+
+
+def unregistered(framework: str) -> Callable[[], Boundary]:
+    """Return a stand-in for the boundary that ``deliver_task`` was not called with yet."""
+
+    def refuse() -> Boundary:
+        raise SettingError(
+            framework,
+            "deliver_task",
+            "was not called in this process, so that there is no boundary to deliver with",
+            "Call deliver_task(boundary) in ready() of an AppConfig.",
+        )
+
+    return refuse
 
 
 class Receiver:
@@ -129,9 +143,11 @@ class Receiver:
             if has_async(boundary) and not in_loop():
                 return run(self._delivered(boundary, envelope, attempt))
             with fresh_connections():
-                return boundary.deliver(
+                report = boundary.deliver(
                     envelope, attempt=attempt, on_flush_error=self._on_flush_error
                 )
+                boundary.park(report)
+                return report
 
     def receive(self, message: str | bytes, *, attempt: int = 1) -> Report:
         """``read`` a message and ``deliver`` it.
@@ -153,9 +169,11 @@ class Receiver:
                 return await self._delivered(boundary, envelope, attempt)
 
     async def _delivered(self, boundary: Boundary, envelope: Envelope, attempt: int) -> Report:
-        return await boundary.adeliver(
+        report = await boundary.adeliver(
             envelope, attempt=attempt, on_flush_error=self._on_flush_error
         )
+        await boundary.apark(report)
+        return report
 
     def _decoded(self, message: str | bytes) -> Envelope:
         try:

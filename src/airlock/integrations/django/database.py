@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["aborted", "autocommits", "committed_by", "in_transaction", "rolled_back_by"]
+__all__ = [
+    "aborted",
+    "autocommits",
+    "committed_by",
+    "identity_of",
+    "in_transaction",
+    "rolled_back_by",
+]
 
 # Of both psycopg and psycopg2.
 IDLE, FAILED, UNKNOWN = 0, 3, 4
@@ -20,6 +29,23 @@ WHOLE = (1213, 1020)
 COMMITS = re.compile(
     r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?:COMMIT|END|RELEASE)\b", re.IGNORECASE | re.DOTALL
 )
+
+
+def identity_of(connection: BaseDatabaseWrapper) -> Hashable:
+    """Return the database of a connection: equal for the same one, as SQLAlchemy's releases have it."""
+    settings = connection.settings_dict
+    name = str(settings["NAME"] or "")
+    if connection.vendor == "sqlite":
+        in_memory = name in ("", ":memory:") or "mode=memory" in name
+        return (
+            ("sqlite", name or connection.alias)
+            if in_memory
+            else ("sqlite", str(Path(name).resolve()))
+        )
+    if connection.vendor == "postgresql":
+        port = int(settings["PORT"] or 5432)
+        return ("postgresql", settings["HOST"] or "", port, name or settings["USER"])
+    return (connection.vendor, settings["HOST"], settings["PORT"], name)
 
 
 def autocommits(connection: BaseDatabaseWrapper) -> bool:

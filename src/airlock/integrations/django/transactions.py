@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
@@ -22,6 +22,7 @@ except ImportError:
     raise MissingExtraError(__name__, "Django", "django") from None
 
 from airlock.integrations.django.callbacks import COMMITTED, RUNNING, install
+from airlock.integrations.django.database import identity_of
 from airlock.integrations.django.watching import transactions_of
 
 __all__ = ["decided_by", "on_commit"]
@@ -90,6 +91,11 @@ class OnCommit:
 
     using: str
     on_flush_error: OnFlushError
+
+    def identity(self) -> Hashable:
+        """Return the database whose transactions decide."""
+        deciding = DECIDING.get()
+        return identity_of(connections[self.using] if deciding is None else deciding)
 
     def segment(self) -> Segment | None:
         deciding = DECIDING.get()

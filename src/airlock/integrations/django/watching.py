@@ -1,4 +1,4 @@
-"""What becomes of the transactions of a Django connection.
+"""Outcomes of the transactions of a Django connection.
 
 Django calls back after a commit. It says nothing of a rollback, which drops the callbacks; one that
 raises costs those after it their turn; and there are callbacks in ``atomic()`` only. So the methods
@@ -102,7 +102,8 @@ class Transactions:
         self._case: Any = None  # the outermost atomic() of the code under test
         self._manual = False  # Django leaves commits to the code
         self._begun = False  # something was emitted, and the database had begun it
-        self._ended: list[Callable[[], None]] = []  # not told yet
+        self._ended: list[Callable[[], None]] = []  # to be called
+        self._committing = False  # steps run right before a commit
 
     def current(self, connection: BaseDatabaseWrapper) -> Segment | None:
         """Return the segment of the innermost savepoint or transaction; None in autocommit mode."""
@@ -144,10 +145,13 @@ class Transactions:
     def savepoint_commit(
         self, connection: BaseDatabaseWrapper, commit: Callable[[str], None], sid: str
     ) -> None:
+        at = self._position(sid)
+        if at and at <= self._base:
+            self._before_commit(connection, partial(self._undo, connection, commit, sid))
         commit(sid)
         if not in_transaction(connection):  # SQLite commits, where the savepoint was the outermost
             self._over(committed=True)
-        at = self._position(sid)
+            at = self._position(sid)
         if not at:
             return
         if at <= self._base:
@@ -170,6 +174,8 @@ class Transactions:
     def commit(self, connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> None:
         # One that is gone ended unseen, by the driver: how, nobody can tell.
         rolls_back = aborted(connection) or (self._begun and not in_transaction(connection))
+        if not rolls_back:
+            self._before_commit(connection, connection.rollback)
         try:
             commit()
         except Exception:
@@ -194,6 +200,8 @@ class Transactions:
         self, connection: BaseDatabaseWrapper, call: Callable[..., None], *args: Any, **options: Any
     ) -> None:
         """Note the end of an outermost ``atomic()``: in it, Django calls back."""
+        if self._manual and (args or (options.get("autocommit"),))[0]:
+            self._before_commit(connection, connection.rollback)
         try:
             call(*args, **options)
         except BaseException as error:  # of the callback of another
@@ -239,6 +247,35 @@ class Transactions:
         """Note that the connection was closed, or dropped."""
         self._over(committed=False)
         self._tell()
+
+    # -- before a commit --------------------------------------------------------------------------
+
+    def _before_commit(
+        self, connection: BaseDatabaseWrapper, roll_back: Callable[[], object]
+    ) -> None:
+        """Run the steps of the transaction that is about to be committed; roll back if one raises.
+
+        Django rolls back after errors of the database only, and would commit after others.
+        """
+        segment = self._levels[self._base].segment
+        if segment is None:
+            return
+        self._committing = True
+        try:
+            segment.before_commit(connection)
+        except BaseException:
+            roll_back()
+            raise
+        finally:
+            self._committing = False
+
+    def _undo(
+        self, connection: BaseDatabaseWrapper, release: Callable[[str], None], sid: str
+    ) -> None:
+        """Roll back and release the savepoint that stands for the ``atomic()`` under test."""
+        connection.savepoint_rollback(sid)
+        release(sid)
+        del self._levels[self._position(sid) :]
 
     # -- what comes of it -------------------------------------------------------------------------
 
@@ -286,7 +323,7 @@ class Transactions:
     # -- in a TestCase ----------------------------------------------------------------------------
 
     def _under_test(self, connection: BaseDatabaseWrapper) -> bool:
-        """Whether the code under test is in an ``atomic()`` of its own."""
+        """Return True if the code under test is in an ``atomic()`` of its own."""
         self.look(connection)
         blocks = connection.atomic_blocks
         own = [block for block in blocks if not of_test_case(block)]
@@ -301,13 +338,17 @@ class Transactions:
 
     def look(self, connection: BaseDatabaseWrapper) -> None:
         """See whether the ``atomic()`` under test is over: without a savepoint, nothing tells."""
+        if self._committing:
+            return
         if self._case is not None and self._case not in connection.atomic_blocks:
+            if not connection.needs_rollback:
+                self._before_commit(connection, partial(self._end, committed=False))
             self._end(committed=not connection.needs_rollback)
             self._tell()
 
 
 def of_test_case(block: Any) -> bool:
-    """Whether an ``atomic()`` is one that a ``TestCase`` puts around its tests."""
+    """Return True if a ``TestCase`` put this ``atomic()`` around its tests."""
     return bool(block._from_testcase)  # noqa: SLF001 - what durable=True looks at in Django, too
 
 
@@ -327,5 +368,5 @@ class UnderTest(Segment):
 
 
 LOST = Segment(begun=True)
-"""Where the connection was closed in the ``atomic()``: nothing will be committed."""
+"""Segment of an ``atomic()`` in which the connection was closed: nothing will be committed."""
 LOST.roll_back()

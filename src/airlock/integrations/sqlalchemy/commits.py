@@ -137,18 +137,31 @@ def note(context: ExceptionContext) -> None:
 
 
 def check(connection: Connection) -> None:
-    """Make ready for the COMMIT that follows."""
-    prepare(connection)
+    """Make ready for the COMMIT that follows.
+
+    If an outbox cannot record, the transaction is rolled back here: SQLAlchemy takes one whose COMMIT
+    has failed for ended, and would go on in it.
+    """
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.dialect.do_rollback(connection.connection)
+        raise
     send(connection)
 
 
-def release(connection: Connection, *_: object) -> None:
+def release(connection: Connection, name: str, *_: object) -> None:
     """Have outboxes record before a savepoint is released that is all that a session has."""
     commit = COMMITS.get(connection)
     if commit is None or commit.savepoint is None or commit.segment is None:
         return
-    if connection.get_nested_transaction() is commit.savepoint():
+    if connection.get_nested_transaction() is not commit.savepoint():
+        return
+    try:
         commit.segment.before_commit(connection)
+    except BaseException:
+        connection.dialect.do_rollback_to_savepoint(connection, name)  # as above
+        raise
 
 
 def prepare(connection: Connection, *_: object) -> None:

@@ -22,7 +22,7 @@ def identity_of(bind: Engine | Connection) -> Hashable | None:
     if level == "AUTOCOMMIT":
         return None
     if engine not in IDENTITIES:
-        from airlock.outbox.database import EngineDatabase  # noqa: PLC0415 - only where one records
+        from airlock.outbox.database import identity  # noqa: PLC0415 - only where one records
 
-        IDENTITIES[engine] = EngineDatabase(engine).identity
+        IDENTITIES[engine] = identity(engine)
     return IDENTITIES[engine]

@@ -1,4 +1,4 @@
-"""Which statements are known to be reads; all others count as writes.
+"""Statements that are known to be reads; all others count as writes.
 
 SQL that is given as text is looked at only as far as that takes: a ``SELECT`` that calls no function
 which might be called for what it does, or a setting. Who is not sure takes it for a write.

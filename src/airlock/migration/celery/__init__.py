@@ -1,4 +1,4 @@
-"""Celery: ``install`` lets the calls of tasks, ``.delay()`` and its kin, go through scopes."""
+"""Celery: ``install`` lets the calls of tasks, ``.delay()`` and the like, go through scopes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``install``: calls of tasks, ``.delay()`` and its kin, go through scopes, or are only observed.
+"""``install``: calls of tasks, ``.delay()`` and the like, go through scopes, or are only observed.
 
 For code bases that call tasks in hundreds of places: first see, then switch, then rewrite.
 """
@@ -352,7 +352,7 @@ class Buffering:
 
 
 _WARNINGS = 1000
-"""How many call sites are warned of."""
+"""Largest number of call sites that are warned of."""
 
 
 def check_sends(boundary: Boundary) -> Boundary:

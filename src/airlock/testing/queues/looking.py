@@ -40,19 +40,19 @@ class Looking:
     """Abilities that the queue lacks, of ``LACKS``, and why."""
 
     patience: ClassVar[float] = 60
-    """How many seconds something may take to arrive."""
+    """Seconds that a message may take to arrive."""
 
     quiet: ClassVar[float] = 0.5
-    """How many seconds to wait for what must not arrive."""
+    """Seconds to wait for a message that must not arrive."""
 
     bound: ClassVar[float] = 10
-    """How many seconds a broker that is down may hold up a flush."""
+    """Seconds that a broker that is down may hold up a flush."""
 
     delay: ClassVar[timedelta] = timedelta(seconds=1.5)
     """The delay to try."""
 
     slow: ClassVar[float] = 60
-    """How many seconds the handler takes whose worker is killed."""
+    """Seconds that the handler takes whose worker is killed."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -22,6 +22,7 @@ from airlock import Boundary, Options
 from airlock.emissions.report import Report
 from airlock.errors import UndeclaredHereError, UnsupportedOptionError
 from airlock.integrations.base import Receiver
+from airlock.integrations.base.receiver import unregistered
 from airlock.testing.queues import Job, QueueContract, QueueHarness
 from airlock.testing.queues.worker import Note
 from airlock.wire import Wire
@@ -204,7 +205,7 @@ class TestBesides:
         """An app that forgot to say what delivers is told; a backend without delays can only fail."""
         from airlock.integrations import django_tasks
 
-        django_tasks._Worker.receiver = Receiver(django_tasks._unregistered)
+        django_tasks._Worker.receiver = Receiver(unregistered("Django Tasks"))
         task = SimpleNamespace(get_backend=lambda: SimpleNamespace(supports_defer=False))
         function: Any = django_tasks.deliver.func
         context = SimpleNamespace(attempt=1, task_result=SimpleNamespace(task=task, id="1"))

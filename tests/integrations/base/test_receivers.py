@@ -24,7 +24,7 @@ from airlock.errors import (
 )
 from airlock.integrations.base import Receiver
 from airlock.wire import Envelope, Wire
-from tests.edges.forking import forked
+from tests.integrations.base.forking import forked
 
 
 @airlock.intent(kind="receivers.work")

@@ -21,7 +21,7 @@ from airlock.errors import AsyncHandlerError
 from airlock.integrations.base import Receiver
 from airlock.integrations.base.looping import run
 from airlock.wire import Envelope, Wire
-from tests.edges.forking import forked
+from tests.integrations.base.forking import forked
 
 
 @airlock.intent(kind="looping.work")
