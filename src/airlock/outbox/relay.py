@@ -339,7 +339,10 @@ class Relay:
             self._wait(0 if more and self._free() > 0 else waits)
 
     def _free(self) -> int:
-        return self._concurrency - len(self._running) - len(self._queue)
+        """Return how many chunks could start now, beside those that wait for others of their kind."""
+        busy = self._busy()
+        waiting = sum(chunk.kind not in busy for chunk in self._queue)
+        return self._concurrency - len(self._running) - waiting
 
     def _claim(self, io: _Direct) -> bool:
         """Claim what can start soon; return True if there may be more."""
