@@ -12,7 +12,7 @@ import click
 
 from airlock.cli.durations import duration, format_duration
 from airlock.cli.failing import DECLINED, FOUND, Failure, answered
-from airlock.cli.output import json_option, print_json, table
+from airlock.cli.output import Listing, json_option, print_json, table
 from airlock.cli.selecting import Chosen, about, chosen, outbox_options, selecting
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["outbox"]
 CHUNK = 500
 
 
-@click.group()
+@click.group(cls=Listing)
 def outbox() -> None:
     """Look at the effects of an outbox, and act on those that failed.
 
