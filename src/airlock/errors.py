@@ -39,6 +39,8 @@
     ├── UndeclaredHereError         this worker cannot deliver a message; another or a later one may
     ├── UnreleasedResultError       of a Celery task that was not sent, or never will be
     ├── LeaseLostError              another relay has the row that a handler acknowledges
+    ├── OutboxError                 an outbox cannot record or deliver
+    │   └── OutboxSchemaError       its tables are missing, or of another version
     ├── DeferredError               a handler returned Retry, Snooze or Dead, for a relay
     ├── HandlerCancelledError       something it awaited was cancelled, and the flush was not
     ├── CascadeError                follow-ups past ``max_depth``
@@ -852,8 +854,8 @@ class DeferredError(AirlockError):
     def __str__(self) -> str:
         return (
             f"its handler returned {self.result!r}, on which only the relay of an outbox acts. "
-            "Where no relay runs the handler, that is a failure like any other: raise an error "
-            "instead, or send the intent to an outbox."
+            "Where no relay runs the handler, that is a failure like any other: let it raise an "
+            "error instead, or send the intent to an outbox."
         )
 
 

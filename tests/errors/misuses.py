@@ -38,6 +38,7 @@ from airlock import (
     PartialFailure,
     Refuse,
     RetryPolicy,
+    Route,
     Segment,
     Verdict,
     View,
@@ -55,6 +56,7 @@ from airlock.errors import (
     CascadeError,
     ClosedRegionError,
     DeclarationError,
+    DeferredError,
     DeliveryError,
     DependencyError,
     DirectCallError,
@@ -71,9 +73,11 @@ from airlock.errors import (
     NoScopeError,
     NotAnIntentError,
     NoTransactionError,
+    NotRecordedError,
     OpenElsewhereError,
     OpenRegionsError,
     OptionError,
+    OutboxSchemaError,
     PlanError,
     PlanExpiredError,
     PlanFormatError,
@@ -1355,3 +1359,120 @@ def result_of_a_task_that_was_not_sent() -> None:
     receipt = app.task(notify, name="misuses.receipt")
     with shop().scope() as effects:
         BufferedCall(CallTask(receipt.s(7)), effects).check()
+
+
+# -- outboxes -------------------------------------------------------------------------------------
+
+
+def outbox_for(database: Any, **options: Any) -> Any:
+    from airlock.outbox import Outbox
+
+    return Outbox(database, **options)
+
+
+def durable(database: str = "sqlite://", **options: Any) -> Boundary:
+    outbox = outbox_for(database, **options)
+    return Boundary({}, dispatch=Route({NotifyWarehouse: outbox}))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_without_a_transaction() -> None:
+    with durable().scope() as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_in_autocommit() -> None:
+    release: Any = SimpleNamespace(segment=lambda: None, on_flush_error="report")
+    with durable().scope(release=release) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_in_another_database() -> None:
+    database = connect(":memory:")
+    with (
+        contextlib.closing(database),
+        durable("sqlite:////srv/shop.db").scope(release=on_commit(database)) as effects,
+    ):
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_with_a_release_that_cannot_record() -> None:
+    segment = Segment(begun=True)
+    release: Any = SimpleNamespace(segment=lambda: segment, on_flush_error="report")
+    with durable().scope(release=release) as effects:
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(NotRecordedError)
+def effect_for_an_outbox_of_a_handler_without_a_transaction() -> None:
+    boundary = Boundary(
+        {ChargeCard: lambda _: airlock.emit(NotifyWarehouse(7))},
+        dispatch=Route({NotifyWarehouse: outbox_for("sqlite://")}),
+    )
+    try:
+        with boundary.scope() as effects:
+            effects.emit(ChargeCard("4111"))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None
+
+
+@raises(NoTransactionError)
+def effect_for_an_outbox_that_no_transaction_commits() -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    from airlock.integrations.sqlalchemy import on_commit as on_commit_of_session
+
+    engine = create_engine("sqlite://")
+    boundary = Boundary({}, dispatch=outbox_for(engine))
+    with (
+        Session(engine) as session,
+        boundary.scope(release=on_commit_of_session(session)) as effects,
+    ):
+        effects.emit(NotifyWarehouse(7))
+
+
+@raises(DeclarationError)
+def boundary_that_parks_in_a_function() -> None:
+    Boundary({}, park=loose.emit)
+
+
+@raises(DeclarationError)
+def outbox_of_a_path() -> None:
+    outbox_for(Path("shop.db"))
+
+
+@raises(DeclarationError)
+def outbox_that_ignores_duplicates() -> None:
+    outbox_for("sqlite://", on_duplicate="ignore")
+
+
+@raises(DeclarationError)
+def retry_in_seconds() -> None:
+    loose.Retry(5)
+
+
+@raises(DeclarationError)
+def dead_letter_without_a_reason() -> None:
+    airlock.Dead("")
+
+
+@raises(DeferredError)
+def handler_that_wants_a_relay() -> None:
+    try:
+        with Boundary({NotifyWarehouse: lambda _: airlock.Dead("too old")}).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None
+
+
+@raises(OutboxSchemaError)
+def outbox_without_tables() -> None:
+    try:
+        with durable(standalone=True).scope() as effects:
+            effects.emit(NotifyWarehouse(7))
+    except FlushError as failed:
+        raise failed.exceptions[0] from None

@@ -21,7 +21,7 @@ from tests.errors.misuses import MISUSES
 
 GOLDEN = Path(__file__).parent / "golden"
 
-GROUPS = {"AirlockError", "EmissionError", "ScopeError"}
+GROUPS = {"AirlockError", "EmissionError", "OutboxError", "ScopeError"}
 """Bases: they group others, and are not raised themselves."""
 
 PLACE = re.compile(r"(?:/|[A-Z]:\\)?[^\s:('\"]*misuses\.py:\d+")

@@ -32,6 +32,7 @@ from airlock import (
     region,
 )
 from airlock.errors import (
+    NoTransactionError,
     NotRecordedError,
     OutboxSchemaError,
     PolicyError,
@@ -396,7 +397,7 @@ def test_an_engine_that_commits_each_statement_is_refused(shop: Shop) -> None:
 
 def test_what_no_transaction_has_committed_is_refused_at_the_end(shop: Shop) -> None:
     with (
-        pytest.raises(NotRecordedError, match="ends without one that was committed"),
+        pytest.raises(NoTransactionError, match="ends without one that was committed"),
         Session(shop.engine) as session,
         shop.scope(session) as effects,
     ):

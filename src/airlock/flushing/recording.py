@@ -241,7 +241,7 @@ def _check_database(region: Region, intent: Any, recorder: Recorder) -> None:
             repr(intent),
             f"goes to {recorder!r}, in {_shown(recorder.identity)}, and {region.described()} releases "
             f"with a transaction in {_shown(database)}",
-            "An outbox is a table beside the data that the transaction writes: make an Outbox of that "
+            "An outbox is a table beside the data that the transaction writes. Make an Outbox of that "
             "database, or release with a transaction in the outbox's.",
         )
 
@@ -266,4 +266,7 @@ def _no_transaction(region: Region, intent: Any, recorder: Recorder) -> NotRecor
 
 
 def _shown(identity: object) -> str:
-    return " ".join(map(str, identity)) if isinstance(identity, tuple) else str(identity)
+    """Return a database for messages; one in memory has a number that says nothing."""
+    if not isinstance(identity, tuple):
+        return str(identity)
+    return " ".join("in memory" if isinstance(i, int) and i > 65_535 else str(i) for i in identity)

@@ -22,7 +22,7 @@ from airlock.emissions.delivery import Delivery
 from airlock.emissions.wave import Outcome, Wave
 from airlock.errors import (
     AsyncHandlerError,
-    NotRecordedError,
+    NoTransactionError,
     PartialFailure,
     UnhandledIntentError,
     UnsupportedOptionError,
@@ -178,16 +178,17 @@ def _check_standalone(flush: Flush, cls: type[Any], recorder: Recorder) -> None:
     A plan that is applied is durable by itself: what it holds may be recorded alone.
 
     Raises:
-        NotRecordedError: it was.
+        NoTransactionError: it was.
     """
     if not recorder.standalone and flush.journal is None:
-        raise NotRecordedError(
+        raise NoTransactionError(
             cls.__qualname__,
             f"goes to {recorder!r}, which records in the transaction around an emission, and its scope "
             "ends without one that was committed",
             "Begin and commit one in the block: with the session, or the connection, that the scope's "
             "release is of. Or let the outbox record in a transaction of its own: "
             "Outbox(..., standalone=True).",
+            1,
         )
 
 

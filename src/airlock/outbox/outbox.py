@@ -83,7 +83,9 @@ class Outbox(Recorder):
         if wire is not None and not isinstance(wire, Wire):
             raise DeclarationError(f"Outbox(wire=...) takes a Wire, not {describe(wire)}.")
         if on_duplicate not in ("skip", "replace"):
-            raise DeclarationError(f"Outbox(on_duplicate={on_duplicate!r}): 'skip' or 'replace'.")
+            raise DeclarationError(
+                f"Outbox(on_duplicate={on_duplicate!r}): give 'skip' or 'replace'."
+            )
         self.database = self._database(engine)
         self.queue = queue
         self.wire = Wire() if wire is None else wire
@@ -156,11 +158,15 @@ class Outbox(Recorder):
         nudge(self.identity)
 
     def _insert(self, cursor: Cursor, news: Sequence[New]) -> None:
-        self._require(cursor)
+        self.require(cursor)
         self.store.insert(cursor, news)
 
-    def _require(self, cursor: Cursor) -> None:
-        """Refuse tables that do not fit, before the first row: after that nobody looks again."""
+    def require(self, cursor: Cursor) -> None:
+        """Refuse tables that are missing, or do not fit: before the first row, then never again.
+
+        Raises:
+            OutboxSchemaError: they are, or do not.
+        """
         if not self._required:
             schema.require(cursor)
             self._required = True
@@ -187,7 +193,7 @@ class Outbox(Recorder):
         return len(those)
 
     def _bury(self, cursor: Cursor, those: list[tuple[New, Failure]]) -> None:
-        self._require(cursor)
+        self.require(cursor)
         news = [attrs.evolve(new, chosen=True, dedupe_key=None) for new, _ in those]
         failures = [failure for _, failure in those]
         self.store.insert(cursor, news, state=State.DEAD, failures=failures)
@@ -197,14 +203,6 @@ class Outbox(Recorder):
     def create(self) -> None:
         """Create the tables, if they are not there."""
         self.database.run(schema.create)
-
-    def require(self) -> None:
-        """Refuse tables that are missing, or of a version that this code cannot work with.
-
-        Raises:
-            OutboxSchemaError: they are.
-        """
-        self.database.run(schema.require)
 
     # -- delivering -------------------------------------------------------------------------------
 
