@@ -71,8 +71,10 @@ def _tables(found: Chosen, what: str, *, as_json: bool) -> None:
 @json_option
 def check(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None:  # noqa: FBT001 - an option
     """Compare the tables with those that this release needs. Exits with 1 if they differ."""
+    from airlock.outbox import schema  # noqa: PLC0415 - an extra
+
     found = chosen(arguments, queue, made=False)
-    problems = found.outbox.check()
+    problems = found.outbox.database.run(schema.check)
     if as_json:
         print_json({"ok": not problems, "problems": list(problems)})
     elif problems:
