@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import attrs
 import pytest
 
 from airlock import Options, intent
@@ -266,7 +267,7 @@ def test_an_envelope_is_written_and_read_up_to_the_depth(depth: int, nested: int
 
     def lists(value: Decimal) -> Any:
         document: Any = str(value)
-        for _ in range(nested):
+        for _ in range(int(value)):
             document = [document]
         return document
 
@@ -277,10 +278,13 @@ def test_an_envelope_is_written_and_read_up_to_the_depth(depth: int, nested: int
 
     forms = {Decimal: TypeForm(lists, price)}
     options = Options(ordering_key="a", headers={"tenant": "acme"})
-    for sent in (Envelope(Priced(Decimal(1)), options), Envelope(v.Small(1), options)):
+    for known, one in ((Priced(Decimal(0)), Priced(Decimal(nested))), (v.Small(0), v.Small(1))):
+        sent = Envelope(one, options)
         levels = 2 + (nested if isinstance(sent.intent, Priced) else 0)
         wire = Wire(forms=forms, limits=Limits(depth=depth))
         text = Wire(forms=forms).encode(sent)
+        if depth > 1:  # so that its class is known
+            wire.decode(Wire(forms=forms).encode(attrs.evolve(sent, intent=known)))
         for _ in range(2):  # once explained, and once on the short way of classes that were used
             if levels <= depth:
                 assert wire.encode(sent) == text
