@@ -226,7 +226,7 @@ NO_INTENTS: list[tuple[Any, list[str]]] = [
     (42, ["cannot emit 42", "it is not an intent", "Declare its class with @intent"]),
     (None, ["cannot emit None", "@intent"]),
     ("mail", ["cannot emit 'mail'", "@intent"]),
-    ([NotifyWarehouse()], ["cannot emit [NotifyWarehouse", "@intent"]),
+    ([NotifyWarehouse()], ["cannot emit [NotifyWarehouse", "emit_all(...)"]),
     (ValueError("x"), ["ValueError", "@intent"]),
 ]
 
