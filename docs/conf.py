@@ -73,6 +73,7 @@ nitpick_ignore = [
         "integrations.django.counting.Counts",
         "integrations.sqlite3.Transactions",
         "migration.celery.call.Call",
+        "outbox.database.Cursor",
         "policies.policy.Decides",
         "policies.policy.Each",
         "policies.policy.Named",

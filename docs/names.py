@@ -115,10 +115,13 @@ def _public_names(env: BuildEnvironment) -> dict[str, str]:
     for name in env.domains.python_domain.objects:
         module, _, attribute = name.rpartition(".")
         if module in sys.modules:
-            found = getattr(sys.modules[module], attribute, None)
-            own = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
-            names.setdefault(own, name)
+            names.setdefault(_own(getattr(sys.modules[module], attribute, None)), name)
     return names
+
+
+def _own(found: object) -> str:
+    """Return the name that an object has for itself."""
+    return f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
 
 
 def _documented(
@@ -140,7 +143,8 @@ def _complete(_app: Sphinx, env: BuildEnvironment) -> None:
     python = env.domains.python_domain
     for module, page in python.modules.items():
         for name in sys.modules[module].__all__:
-            if f"{module}.{name}" not in python.objects:
+            own = _own(getattr(sys.modules[module], name))
+            if not {f"{module}.{name}", own} & python.objects.keys():
                 LOGGER.warning(
                     "%s.%s is exported, and not on its page", module, name, location=page.docname
                 )
