@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -274,13 +277,44 @@ def test_long_intents_and_errors_are_folded_in_their_columns(report: Report) -> 
     assert column(narrow[:-1], by, None) == column(wide[:-1], all_of_it[1], None)
 
 
-def test_the_table_is_as_wide_as_the_terminal(
-    report: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
-    assert report.table() == str(report) == report.table(width=60)
-    monkeypatch.setenv("COLUMNS", "500")
-    assert report.table() == report.table(width=500)
+PROGRAM = """
+import airlock
+
+@airlock.intent
+class Mail:
+    to: str
+
+with airlock.Boundary({Mail: lambda intent: None}).scope() as effects:
+    effects.emit(Mail("a" * 200))
+print(effects.report)
+"""
+
+
+def test_away_from_a_terminal_the_table_is_120_wide() -> None:
+    """Whatever the environment says about one: what is logged and tested is the same everywhere."""
+    shown = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=os.environ | {"COLUMNS": "60"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert max(map(len, shown.splitlines())) == 120
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_the_table_is_as_wide_as_the_terminal() -> None:
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 60))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert max(map(len, shown.splitlines())) == 60
 
 
 def test_one_long_intent_leaves_the_short_columns_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -42,9 +43,7 @@ def columns(
         b  few
     """
     if width is None:
-        from shutil import get_terminal_size  # noqa: PLC0415 - slow to import
-
-        width = get_terminal_size((ELSEWHERE, 0)).columns
+        width = _width()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = width - len(GAP) * (len(widths) - 1)
     left -= sum(taken for at, taken in enumerate(widths) if at not in folds)
@@ -55,6 +54,14 @@ def columns(
         widths[at] = min(widths[at], share)
         left -= widths[at]
     return [line for row in rows for line in _lines(row, widths, right)]
+
+
+def _width() -> int:
+    if sys.stdout is None or not sys.stdout.isatty():  # COLUMNS says nothing about files
+        return ELSEWHERE
+    from shutil import get_terminal_size  # noqa: PLC0415 - slow to import
+
+    return get_terminal_size().columns
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], right: int | None) -> list[str]:
