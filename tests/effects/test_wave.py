@@ -60,6 +60,7 @@ def test_an_outcome_has_a_word_for_people() -> None:
         "pending",
         "delivered",
         "handed over",
+        "recorded",
         "dropped",
         "held",
         "merged",
