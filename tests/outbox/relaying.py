@@ -150,7 +150,7 @@ def place_in(database: str, folder: Path) -> Iterator[Place]:
         admin = engine_of(base)
         with admin.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA {schema}"))
-        url = f"{base}?options=-csearch_path%3D{schema}"
+        url = f"{base}?options=-csearch_path%3D{schema}&application_name={schema}"
     engine = engine_of(url)
     place = Place(url, folder, engine, Outbox(engine))
     try:

@@ -208,7 +208,7 @@ def test_connections_that_are_cut_all_the_time_lose_nothing(many: Place) -> None
         cuts += len(
             many.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
-                "AND query LIKE '%airlock_outbox%' AND datname = current_database()"
+                "AND application_name = current_setting('application_name')"
             )
         )
         time.sleep(0.2)

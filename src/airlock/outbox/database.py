@@ -224,10 +224,9 @@ class EngineDatabase:
         self.engine = engine
         self.dialect = checked(engine.dialect.name)
         self.identity = identity(engine)
-        self._engine = engine.execution_options(**ISOLATION[self.dialect])
 
     def run(self, function: Callable[[Cursor], T]) -> T:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return in_transaction(connection, function)
 
     async def arun(self, function: Callable[[Cursor], T]) -> T:
@@ -251,7 +250,6 @@ class AsyncEngineDatabase:
         self.engine = engine
         self.dialect = checked(engine.dialect.name)
         self.identity = identity(engine.sync_engine)
-        self._engine = engine.execution_options(**ISOLATION[self.dialect])
 
     def run(self, function: Callable[[Cursor], T]) -> T:
         alone = AsyncEngineDatabase(without_pool(self.engine))
@@ -259,15 +257,8 @@ class AsyncEngineDatabase:
             return pool.submit(lambda: asyncio.run(alone.arun(function))).result()
 
     async def arun(self, function: Callable[[Cursor], T]) -> T:
-        async with self._engine.connect() as connection:
+        async with self.engine.connect() as connection:
             return await connection.run_sync(in_transaction, function)
-
-
-ISOLATION: Mapping[str, dict[str, Any]] = {
-    # Claims that overlap skip each other, where SERIALIZABLE has one of them fail.
-    "postgresql": {"isolation_level": "READ COMMITTED"},
-    "sqlite": {},
-}
 
 
 def without_pool(engine: AsyncEngine) -> AsyncEngine:
@@ -288,9 +279,12 @@ def in_transaction(connection: Connection, function: Callable[[Cursor], T]) -> T
     """Call a function in a transaction of a connection.
 
     On SQLite it takes the lock at once: a transaction that reads first and writes after another one
-    has written fails, however long it would wait.
+    has written fails, however long it would wait. On PostgreSQL it is READ COMMITTED, where claims
+    that overlap skip each other; at SERIALIZABLE one of them would fail.
     """
     cursor = ConnectionCursor(connection)
+    if cursor.dialect == "postgresql":
+        connection.execution_options(isolation_level="READ COMMITTED")
     with connection.begin():
         if cursor.dialect == "sqlite" and not _begun(connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")

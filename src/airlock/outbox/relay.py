@@ -237,7 +237,7 @@ class Relay:
         opened: do that around it.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
         """
         with self.stopped_by_signals():
             if _has_async(self.boundary):
@@ -251,7 +251,7 @@ class Relay:
         Sync handlers of a boundary without async ones run in threads.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
         """
         in_loop = _InLoop(self, asyncio.get_running_loop())
         work = asyncio.ensure_future(_in_thread(partial(self._work, in_loop)))
@@ -339,7 +339,10 @@ class Relay:
             self._wait(0 if more and self._free() > 0 else waits)
 
     def _free(self) -> int:
-        return self._concurrency - len(self._running) - len(self._queue)
+        """Return how many chunks could start now, beside those that wait for others of their kind."""
+        busy = self._busy()
+        waiting = sum(chunk.kind not in busy for chunk in self._queue)
+        return self._concurrency - len(self._running) - waiting
 
     def _claim(self, io: _Direct) -> bool:
         """Claim what can start soon; return True if there may be more."""
@@ -795,7 +798,7 @@ class Relay:
                 outbox is set forward from row to row.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
 
         Example:
             >>> outbox.drain(boundary).delivered

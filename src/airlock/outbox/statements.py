@@ -48,6 +48,12 @@ NOT_PAUSED = """
         AND NOT EXISTS (SELECT 1 FROM airlock_outbox_pauses WHERE queue = :queue AND kind = '')
         AND o.kind NOT IN (SELECT kind FROM airlock_outbox_pauses WHERE queue = :queue)"""
 
+FREE = "o.state = 0 AND o.lease_token IS NULL"
+
+LEFT_BEHIND = "o.lease_token IS NOT NULL"
+"""Only pending rows have a lease. Without the state, which the index of due rows asks for, no planner
+without statistics can take that for the index of leases."""
+
 HEAD_OF_ITS_KEY = """
         AND (o.ordering_key IS NULL OR NOT EXISTS (
           SELECT 1 FROM airlock_outbox e
@@ -131,7 +137,7 @@ def postgresql() -> Statements:
         return f"""
     WITH picked AS MATERIALIZED (
       SELECT o.seq, o.available_at FROM airlock_outbox o
-      WHERE o.queue = :queue AND o.state = 0 AND o.available_at <= {now}
+      WHERE o.queue = :queue AND o.available_at <= {now}
         AND {condition}{NOT_PAUSED}{HEAD_OF_ITS_KEY}
         AND (CAST(:without AS text) IS NULL OR o.kind <> ALL({split("without")}))
       ORDER BY o.available_at, o.seq LIMIT CAST(:limit AS int) FOR UPDATE OF o SKIP LOCKED)
@@ -144,8 +150,8 @@ def postgresql() -> Statements:
         insert=insert + in_order,
         skip=insert + in_order + "\n    ON CONFLICT DO NOTHING",
         replace=insert + absent + in_order + REPLACE,
-        claim=leased(f"o.lease_token IS NULL AND {kinds}"),
-        claim_suspect=leased(f"o.lease_token IS NOT NULL AND {kinds}"),
+        claim=leased(f"{FREE} AND {kinds}"),
+        claim_suspect=leased(f"{LEFT_BEHIND} AND {kinds}"),
         renew=held(
             f"UPDATE airlock_outbox o SET available_at = {now} + CAST(:lease AS bigint)"
             " FROM held WHERE o.seq = held.seq RETURNING o.seq"
@@ -192,7 +198,7 @@ def sqlite() -> Statements:
       claims = o.claims + 1, available_at = {now} + :lease
     FROM (
       SELECT o.seq, o.available_at FROM airlock_outbox o
-      WHERE o.queue = :queue AND o.state = 0 AND o.available_at <= {now}
+      WHERE o.queue = :queue AND o.available_at <= {now}
         AND {condition}{NOT_PAUSED}{HEAD_OF_ITS_KEY}
         AND (:without IS NULL OR o.kind NOT IN (SELECT value FROM json_each(:without)))
       ORDER BY o.available_at, o.seq LIMIT :limit) AS picked
@@ -204,8 +210,8 @@ def sqlite() -> Statements:
         insert=insert,
         skip=insert + "\n    ON CONFLICT DO NOTHING",
         replace=insert + "\n    ON CONFLICT (intent_id) DO NOTHING" + REPLACE,
-        claim=leased(f"o.lease_token IS NULL AND {kinds}"),
-        claim_suspect=leased(f"o.lease_token IS NOT NULL AND {kinds}"),
+        claim=leased(f"{FREE} AND {kinds}"),
+        claim_suspect=leased(f"{LEFT_BEHIND} AND {kinds}"),
         renew=f"UPDATE airlock_outbox SET available_at = {now} + :lease WHERE {ours}",
         acknowledge=f"DELETE FROM airlock_outbox WHERE {ours}",
         give_back=(

@@ -1,0 +1,60 @@
+"""The store keeps its promises on every database and driver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from airlock.outbox import schema
+from airlock.outbox.database import AsyncEngineDatabase, Database, EngineDatabase
+from airlock.testing.stores import StoreContract
+from tests.outbox.databases import SqliteDatabase, asyncpg_database, postgresql_schema
+
+NAME = f"outbox_store_{os.getpid()}"
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def database(self) -> Iterator[Database]:
+        engine = create_engine("sqlite://")
+        found = EngineDatabase(engine)
+        found.run(schema.create)
+        yield found
+        engine.dispose()
+
+
+class TestSqliteConnections(StoreContract):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Database:
+        found = SqliteDatabase(tmp_path / "outbox.db")
+        found.run(schema.create)
+        return found
+
+
+class TestAiosqlite(StoreContract):
+    @pytest.fixture
+    def database(self, tmp_path: Path) -> Database:
+        found = AsyncEngineDatabase(
+            create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/outbox.db")
+        )
+        found.run(schema.create)
+        return found
+
+
+class TestPsycopg(StoreContract):
+    @pytest.fixture
+    def database(self) -> Iterator[Database]:
+        with postgresql_schema(NAME) as (engine, _):
+            yield EngineDatabase(engine)
+
+
+class TestAsyncpg(StoreContract):
+    @pytest.fixture
+    def database(self) -> Iterator[Database]:
+        with postgresql_schema(NAME) as (_, url):
+            yield asyncpg_database(url, NAME)
