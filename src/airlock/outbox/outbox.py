@@ -161,13 +161,18 @@ class Outbox(Recorder):
         self.require(cursor)
         self.store.insert(cursor, news)
 
-    def require(self, cursor: Cursor) -> None:
+    def require(self, cursor: Cursor | None = None) -> None:
         """Refuse tables that are missing, or do not fit: before the first row, then never again.
+
+        Args:
+            cursor: to look with; by default in a transaction of its own.
 
         Raises:
             OutboxSchemaError: they are, or do not.
         """
-        if not self._required:
+        if cursor is None:
+            self.database.run(self.require)
+        elif not self._required:
             schema.require(cursor)
             self._required = True
 
