@@ -144,6 +144,7 @@ def place_in(database: str, folder: Path) -> Iterator[Place]:
     """A fresh outbox: in a file, or in a schema of its own."""
     if database == "sqlite":
         url, schema = f"sqlite:///{folder / 'outbox.db'}", None
+        admin = engine_of("sqlite://")
     else:
         schema = f"relay_{uuid4().hex[:12]}"
         base = postgresql().replace("postgresql://", "postgresql+psycopg://")
@@ -163,4 +164,4 @@ def place_in(database: str, folder: Path) -> Iterator[Place]:
         if schema is not None:
             with admin.begin() as connection:
                 connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-            admin.dispose()
+        admin.dispose()

@@ -47,7 +47,7 @@ class Handler:
 
 
 def wired(place: Place, handle: Any, **more: Any) -> Boundary:
-    to = {Work: place.outbox, Slow: place.outbox, Fast: place.outbox}
+    to: dict[Any, Outbox] = {Work: place.outbox, Slow: place.outbox, Fast: place.outbox}
     return Boundary({Work: handle, Fast: handle, Slow: handle}, dispatch=Route(to), **more)
 
 
