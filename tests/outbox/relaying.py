@@ -106,7 +106,8 @@ class Place:
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask a relay to stop, and wait until it has."""
+        """Ask a relay to stop once it has started, and wait until it has stopped."""
+        self.wait(lambda: f":{process.pid} queue=" in self.log)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, self.output()
 

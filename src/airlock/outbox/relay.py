@@ -381,7 +381,7 @@ class Relay:
         self,
         limit: int,
         busy: Sequence[str],
-        looks: bool,
+        looks: bool,  # noqa: FBT001 - of a partial
         c: Cursor,
     ) -> tuple[list[Entry], bool]:
         if looks:
