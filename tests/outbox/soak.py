@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import attrs
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from airlock.integrations.sqlalchemy import on_commit
@@ -41,7 +42,6 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
     """Record and kill for a while, then let all be delivered, and check the invariant."""
     chance = random.Random(seed)
     boundary = boundary_of(place.outbox, place.folder)
-    committed = set[int]()
     number = rolled_back = crashes = 0
     running = [place.start(*SETTINGS) for _ in range(relays)]
     end = time.monotonic() + seconds
@@ -52,6 +52,9 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
         ):
             numbers = range(number, number + chance.randint(1, 30))
             number = numbers.stop
+            session.execute(
+                text("INSERT INTO done (number) VALUES (:n)"), [{"n": each} for each in numbers]
+            )
             for each in numbers:
                 does = chance.choice(["note"] * 8 + ["fail-first:1", "wait:0.05"])
                 effects.emit(Work(each, does))
@@ -60,7 +63,6 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
                 session.rollback()
             else:
                 session.commit()
-                committed.update(numbers)
         time.sleep(chance.uniform(0, 0.1))
         if chance.random() < 0.15:
             at = chance.randrange(relays)
@@ -73,6 +75,7 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
     place.wait_until_empty()
     for process in running:
         place.stop(process)
+    committed = {number for (number,) in place.execute("SELECT number FROM done")}
     effects_seen = set(place.effects.numbers())
     assert effects_seen == committed, effects_seen ^ committed
     # A worker holds what one claim has given it, for each of its chunks.
