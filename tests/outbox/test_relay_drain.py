@@ -185,6 +185,16 @@ def test_a_row_that_was_replaced_meanwhile_cannot_be_acknowledged(place: Place) 
     assert len(place.rows()) == 1
 
 
+def test_what_a_handler_emits_is_not_recorded_once_its_row_is_another_relays(place: Place) -> None:
+    def lose() -> None:
+        airlock.emit(Fast(2))
+        place.execute("UPDATE airlock_outbox SET lease_token = 'another'")
+
+    place.record(Work(1))
+    assert place.outbox.drain(wired(place, Handler(lose))).delivered == 0
+    assert [row.kind for row in place.rows()] == ["tests.work"]
+
+
 class Queue(Dispatcher):
     """An engine that takes intents, unless it is down."""
 
