@@ -77,6 +77,7 @@ nitpick_ignore = [
         "policies.policy.Each",
         "policies.policy.Named",
         "policies.recorder.Recorder",
+        "outbox.database.Cursor",
         "release.Fate",
         "scopes.blocks.RegionBlock",
         "testing.queues.arrivals.Arrivals",

@@ -23,6 +23,7 @@ from sphinx.util.nodes import make_refnode
 LOGGER = getLogger(__name__)
 # What pages call an object of the class.
 VARIABLES = {"boundary": "Boundary", "plan": "plan.Plan", "report": "Report", "scope": "Scope"}
+IMPORT = re.compile(r"^from (airlock[\w.]*) import ([\w, ]+|\([^)]*\))", re.MULTILINE)
 NAME = re.compile(r"@?([A-Za-z_][\w.]*)(?:\(.*\))?")
 
 
@@ -47,7 +48,7 @@ class Literals(SphinxPostTransform):
             return
         objects = self.env.domains.python_domain.objects
         for literal in list(self.document.findall(nodes.literal)):
-            name = _meant(literal.astext(), self.env)
+            name = _meant(literal.astext(), page, self.env)
             if name and not isinstance(literal.parent, nodes.reference | nodes.title):
                 found = objects[name]
                 parent, place = literal.parent, literal.parent.index(literal)
@@ -57,21 +58,31 @@ class Literals(SphinxPostTransform):
                 parent[place] = link
 
 
-def _meant(code: str, env: BuildEnvironment) -> str | None:
+def _meant(code: str, page: str, env: BuildEnvironment) -> str | None:
     """Return the documented name that inline code is, or None: the code is not one, or could be two."""
     match = NAME.fullmatch(code)
     if match is None:
         return None
-    objects = env.domains.python_domain.objects
-    name = match[1]
-    variable, dot, attribute = name.partition(".")
-    if dot and variable in VARIABLES:
-        name = f"{VARIABLES[variable]}.{attribute}"
+    first, dot, attribute = match[1].partition(".")
+    name = f"{_imported(page, env).get(first) or VARIABLES.get(first, first)}{dot}{attribute}"
+    if first in VARIABLES and not dot:
+        return None
     for known in (name, f"airlock.{name}"):
-        if known in objects and known.startswith("airlock."):
+        if known in env.domains.python_domain.objects and known.startswith("airlock."):
             return known
     elsewhere = _classes(env).get(name, ())
     return elsewhere[0] if len(elsewhere) == 1 else None
+
+
+@cache
+def _imported(page: str, env: BuildEnvironment) -> dict[str, str]:
+    """Return the names that the programs of a page import from airlock, by the bare ones."""
+    text = env.doc2path(page).read_text("utf-8")
+    return {
+        name: f"{module}.{name}"
+        for module, names in IMPORT.findall(text)
+        for name in re.findall(r"\w+", names)
+    }
 
 
 def _public(

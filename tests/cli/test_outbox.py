@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import create_engine
 
+from airlock.cli import airlock as command
+from airlock.cli.refusing import allow_effects
 from airlock.outbox import schema
 from airlock.outbox.database import cursor_of
 from tests.cli.test_commands import CONSOLE, typed
@@ -75,6 +78,26 @@ def test_on_a_terminal_many_are_counted_and_asked_about(tmp_path: Path) -> None:
     assert "─" in listed
     assert max(map(len, listed.splitlines())) <= 80
     assert "kiosk.charge" not in airlock(folder, "outbox", "status", "kiosk:boundary")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["outbox", "list"], "no boundary is named"),
+        (["outbox", "list", "a:b", "--older-than", "yesterday"], "'yesterday' is no duration"),
+        (["outbox", "show", "shop:boundary", "12"], "'12' is no id"),
+        (["outbox", "check", "shop:boundary", "more"], "'more' is one argument too many"),
+        (["relay", "a:b", "--kind-concurrency", "a.b"], "'a.b': write KIND=N"),
+        (["relay", "a:b", "--kind-concurrency", "a.b=0"], "'a.b=0': write KIND=N"),
+    ],
+)
+def test_wrong_usage_is_named(arguments: list[str], problem: str) -> None:
+    try:
+        ended = CliRunner().invoke(command, arguments)
+    finally:
+        allow_effects()
+    assert ended.exit_code == 2
+    assert problem in ended.stderr
 
 
 def test_one_by_its_id_is_not_asked_about(tmp_path: Path) -> None:
@@ -138,7 +161,7 @@ def test_on_postgresql_it_is_the_same(tmp_path: Path) -> None:
             folder, "outbox", "check", "kiosk:boundary", environment=environment
         )
         relayed = airlock(folder, "relay", "kiosk:boundary", "--once", environment=environment)
-        assert relayed.endswith("1 delivered, 1 failed, 1 dead\n")
+        assert "1 delivered, 0 failed, 2 dead" in relayed
         options = ("kiosk:boundary", "--error", "blocked", "--json")
         (dead,) = json.loads(airlock(folder, "outbox", "list", *options, environment=environment))
         assert (dead["effect"], dead["state"]) == ("Charge(number=7)", "dead")
@@ -147,7 +170,7 @@ def test_on_postgresql_it_is_the_same(tmp_path: Path) -> None:
             *("outbox", "prune", "kiosk:boundary", "--older-than", "0s", "--yes"),
             environment=environment,
         )
-        assert pruned == "1 pruned\n"
+        assert pruned == "2 pruned\n"
     finally:
         with engine.begin() as connection:
             schema.drop(cursor_of(connection))

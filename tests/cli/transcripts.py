@@ -14,8 +14,12 @@ PROJECT = Path(__file__).parent / "project"
 
 VARIES = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:<digest>"),
-    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\+00:00)?"), "<moment>"),
+    (re.compile(r"\b(?!00000000)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\+00:00)?"), "<moment>"),
+    (re.compile(r'File "[^"<]*/(airlock/[\w/]+\.py)", line \d+'), r'File "<lib>/\1", line 0'),
+    (re.compile(r"(?<=  )\d{1,2}[smh] {2,3}(?=\w)"), "0s   "),  # an age
+    (re.compile(r"\bwaited for \d+[smh]\b"), "waited for 0s"),
+    (re.compile(r'"oldest_due": [\d.e-]+'), '"oldest_due": 0.1'),
     (re.compile(r'"sealed": ?"[^"]+"'), '"sealed":"<sealed>"'),
     (re.compile(r"^\s+[~^]+\n", re.MULTILINE), ""),  # below lines of a traceback, from Python 3.13
 )

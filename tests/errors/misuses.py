@@ -1194,8 +1194,8 @@ def plan_of(*intents: Any, expires: timedelta | None = None) -> Plan:
 @contextlib.contextmanager
 def saved(plan: Plan) -> Generator[Path]:
     with TemporaryDirectory(prefix="misuse_") as folder:
-        plan.save(Path(folder, "plan.json"))
-        yield Path(folder, "plan.json")
+        plan.save(Path(folder, "orders.plan"))
+        yield Path(folder, "orders.plan")
 
 
 @raises(PlanError)
@@ -1276,7 +1276,7 @@ def journal_of_another_plan() -> None:
 @raises(JournalError)
 def journal_that_is_none() -> None:
     with saved(plan_of(NotifyWarehouse(7))) as path:
-        path.with_name("plan.json.journal").write_bytes(b"applied: 0, 1, 2, 3" * 100)
+        path.with_name("orders.plan.journal").write_bytes(b"applied: 0, 1, 2, 3" * 100)
         Boundary({NotifyWarehouse: notify}).apply(Plan.load(path))
 
 

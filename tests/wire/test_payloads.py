@@ -6,12 +6,16 @@ import json
 import pickle
 import threading
 from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
+import attrs
 import pytest
 
+from airlock import Options, intent
 from airlock.errors import AirlockError, DeclarationError, UnencodableError, WireError
-from airlock.wire import Envelope, Limits, Wire
+from airlock.wire import Envelope, Limits, TypeForm, Wire
 from tests.wire import mutants
 from tests.wire import vocabulary as v
 
@@ -249,6 +253,54 @@ def test_what_could_not_be_read_is_not_written() -> None:
         Wire(limits=Limits(depth=3)).encode(Envelope(large))
     with pytest.raises(UnencodableError, match="bytes long, and the limit is 100"):
         Wire(limits=Limits(size=100)).dumps(large)
+
+
+@intent(kind="wire.priced")
+class Priced:
+    price: Decimal
+
+
+@pytest.mark.parametrize("depth", range(1, 8))
+@pytest.mark.parametrize("nested", range(5))
+def test_an_envelope_is_written_and_read_up_to_the_depth(depth: int, nested: int) -> None:
+    """Two levels are those of the envelope and of the data; forms may have more."""
+
+    def lists(value: Decimal) -> Any:
+        document: Any = str(value)
+        for _ in range(int(value)):
+            document = [document]
+        return document
+
+    def price(document: Any) -> Decimal:
+        while isinstance(document, list):
+            [document] = document
+        return Decimal(document)
+
+    forms = {Decimal: TypeForm(lists, price)}
+    options = Options(ordering_key="a", headers={"tenant": "acme"})
+    for known, one in ((Priced(Decimal(0)), Priced(Decimal(nested))), (v.Small(0), v.Small(1))):
+        sent = Envelope(one, options)
+        levels = 2 + (nested if isinstance(sent.intent, Priced) else 0)
+        wire = Wire(forms=forms, limits=Limits(depth=depth))
+        text = Wire(forms=forms).encode(sent)
+        if depth > 1:  # so that its class is known
+            wire.decode(Wire(forms=forms).encode(attrs.evolve(sent, intent=known)))
+        for _ in range(2):  # once explained, and once on the short way of classes that were used
+            if levels <= depth:
+                assert wire.encode(sent) == text
+                assert wire.decode(text) == sent
+            else:
+                with pytest.raises(UnencodableError, match="levels deep"):
+                    wire.encode(sent)
+                assert "levels deep" in error(partial(wire.decode, text)).problem
+
+
+def test_headers_of_an_envelope_are_limited() -> None:
+    sent = Envelope(v.Small(1), Options(headers={"a": "1", "b": "2", "c": "3"}))
+    wire = Wire(limits=Limits(items=2))
+    for _ in range(2):
+        with pytest.raises(UnencodableError, match="has a collection of"):
+            wire.encode(sent)
 
 
 def test_what_no_json_can_hold_is_not_written() -> None:

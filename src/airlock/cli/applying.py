@@ -28,11 +28,23 @@ def _applying(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that applying and resuming share."""
     options = (
         click.argument("file", type=FILE),
-        click.option("--boundary", required=True, metavar="MODULE:NAME", help="Has the handlers."),
-        click.option("--kind", "kinds", multiple=True, help="Only this kind; may be repeated."),
-        click.option("--index", "indices", multiple=True, type=int, help="Only this effect."),
         click.option(
-            "--journal", type=click.Path(path_type=Path), help="Where what is done is kept."
+            "--boundary", required=True, metavar="MODULE:NAME", help="Its handlers apply the plan."
+        ),
+        click.option(
+            "--kind", "kinds", multiple=True, help="Only effects of this kind; may be repeated."
+        ),
+        click.option(
+            "--index",
+            "indices",
+            multiple=True,
+            type=int,
+            help="Only the effect with this number; may be repeated.",
+        ),
+        click.option(
+            "--journal",
+            type=click.Path(path_type=Path),
+            help="Where what is done is kept; by default FILE.journal.",
         ),
         click.option(
             "--held",

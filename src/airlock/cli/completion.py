@@ -14,13 +14,13 @@ __all__ = ["completion"]
 @json_option
 @click.pass_context
 def completion(context: click.Context, shell: str, as_json: bool) -> None:  # noqa: FBT001 - an option
-    r"""Print what makes a shell complete the commands and options of airlock.
+    """Print what makes a shell complete the commands and options of airlock.
 
     \b
     bash:  eval "$(airlock completion bash)"      in ~/.bashrc
     zsh:   eval "$(airlock completion zsh)"       in ~/.zshrc
     fish:  airlock completion fish | source       in ~/.config/fish/config.fish
-    """
+    """  # noqa: D301 - for click, which keeps the lines below it
     from click.shell_completion import get_completion_class  # noqa: PLC0415
 
     script = get_completion_class(shell)

@@ -12,7 +12,7 @@ import click
 
 from airlock.cli.durations import duration, format_duration
 from airlock.cli.failing import DECLINED, FOUND, Failure, answered
-from airlock.cli.output import json_option, print_json, table
+from airlock.cli.output import Listing, json_option, print_json, table
 from airlock.cli.selecting import Chosen, about, chosen, outbox_options, selecting
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["outbox"]
 CHUNK = 500
 
 
-@click.group()
+@click.group(cls=Listing)
 def outbox() -> None:
     """Look at the effects of an outbox, and act on those that failed.
 
@@ -71,8 +71,10 @@ def _tables(found: Chosen, what: str, *, as_json: bool) -> None:
 @json_option
 def check(arguments: tuple[str, ...], queue: str | None, as_json: bool) -> None:  # noqa: FBT001 - an option
     """Compare the tables with those that this release needs. Exits with 1 if they differ."""
+    from airlock.outbox import schema  # noqa: PLC0415 - an extra
+
     found = chosen(arguments, queue, made=False)
-    problems = found.outbox.check()
+    problems = found.outbox.database.run(schema.check)
     if as_json:
         print_json({"ok": not problems, "problems": list(problems)})
     elif problems:
@@ -197,7 +199,9 @@ def _row(found: Chosen, entry: Entry) -> tuple[str, ...]:
     payload = payload_of(entry, found.outbox.wire)
     text = payload.text if payload.unreadable is None else f"{payload.text} (cannot be read)"
     if entry.error is not None:
-        text += f"  {entry.error.type}: {_first_line(entry.error.message)}"
+        text += (
+            f"  {entry.error.type.removeprefix('builtins.')}: {_first_line(entry.error.message)}"
+        )
     age = format_duration(max(now - entry.created_at, timedelta()))
     return str(entry.id), state_of(entry, now), str(entry.attempts), age, text
 
@@ -260,7 +264,7 @@ def _show(facts: dict[str, Any]) -> None:
     if error is not None:
         if error["place"]:
             click.echo(f"{'emitted at':<13} {error['place']}")
-        click.echo(f"{'error':<13} {error['type']}: {error['message']}")
+        click.echo(f"{'error':<13} {error['type'].removeprefix('builtins.')}: {error['message']}")
         if error["traceback"]:
             click.echo(error["traceback"].rstrip())
 

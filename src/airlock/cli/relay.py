@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,9 @@ def relay(
         settings |= {"lease": lease, "renew": lease / 3}
     if health is not None:
         settings["health"] = int(health) if health.isdecimal() else Path(health)
+    if not logging.getLogger().handlers:  # the application has set up no log of its own
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+        logging.getLogger("airlock").setLevel(logging.INFO)
     relay = Relay(found.outbox, found.boundary, **settings)
     allow_effects()
     if any(binding.awaited() for binding in found.boundary.handlers.values()):

@@ -33,7 +33,7 @@ __all__ = ["run"]
     "path",
     required=True,
     type=click.Path(path_type=Path),
-    help="The file to write the plan to.",
+    help="The file to write the plan to, such as out.plan.",
 )
 @click.option(
     "--expires",

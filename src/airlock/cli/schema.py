@@ -19,7 +19,9 @@ __all__ = ["schema"]
 @click.argument("target", metavar="MODULE[:WIRE]")
 @click.option("--kind", metavar="KIND", help="Only this kind.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Write to a file: to be compared with."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write them to a file, for --against in a later release.",
 )
 @click.option(
     "--against",

@@ -14,7 +14,6 @@ import click
 from airlock.cli.durations import duration
 from airlock.cli.failing import Failure
 from airlock.cli.targets import boundary_of
-from airlock.errors import AirlockError
 
 if TYPE_CHECKING:
     from airlock import Boundary
@@ -73,22 +72,25 @@ def chosen(
         )
     if rest and not ids:
         raise Failure(f"{rest[0]!r} is one argument too many: a boundary is named module:name.")
+    chosen_ids = tuple(map(_id, rest))
     boundary = boundary_of(target)
-    found = Chosen(target, boundary, _one(target, boundary, queue), tuple(map(_id, rest)))
+    found = Chosen(target, boundary, _one(target, boundary, queue), chosen_ids)
     _reach(found, made=made)
     return found
 
 
 def _reach(found: Chosen, *, made: bool) -> None:
     """Refuse an outbox whose database cannot be reached, or lacks the tables where it must not."""
+    from airlock.outbox import schema  # noqa: PLC0415 - an extra
+
     try:
         if made:
-            found.outbox.require()
+            found.outbox.database.run(schema.require)
         else:
             found.outbox.database.run(lambda c: c.execute("SELECT 1"))
-    except AirlockError:
-        raise
-    except Exception as error:  # the driver's, SQLAlchemy's or Django's
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in {"sqlalchemy", "django"}:
+            raise
         where: Any = found.outbox.identity
         raise Failure(
             f"the database of the outbox, {' '.join(map(str, where))}, cannot be used: "

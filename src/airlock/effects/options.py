@@ -71,15 +71,15 @@ class Options:
 
     def __attrs_post_init__(self) -> None:
         # Validators would be called for each option that is not given, too, and few are.
-        if self.id is not None:
+        if self.id is not None and self.id.__class__.__name__ != "UUID":
             _check_type("id", "UUID", self.id)
         if self.delay is not None:
             _check_type("delay", "timedelta", self.delay)
             if self.delay.total_seconds() < 0:
                 raise OptionError("delay", f"must not be negative, not {self.delay!r}")
-        if self.ordering_key is not None:
+        if self.ordering_key is not None and self.ordering_key.__class__ is not str:
             _check_type("ordering_key", "str", self.ordering_key)
-        if self.dedupe_key is not None:
+        if self.dedupe_key is not None and self.dedupe_key.__class__ is not str:
             _check_type("dedupe_key", "str", self.dedupe_key)
 
     def __reduce__(self) -> tuple[Any, ...]:

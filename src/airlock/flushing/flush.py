@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
 from contextlib import suppress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airlock.dispatch import Dispatcher
@@ -241,7 +241,7 @@ class Flush:
 
     def _raise(self) -> None:
         """Raise one error for everything that went wrong, with the report."""
-        failed = [wave for wave in self.report.waves if wave.errors]
+        failed = any(map(attrgetter("errors"), self.report.waves))
         if not (failed or self._refusals or self._problems or self.down):
             return
         failures = [e for e in self.report.errors if isinstance(e, Exception)]

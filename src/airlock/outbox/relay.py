@@ -237,7 +237,7 @@ class Relay:
         opened: do that around it.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
         """
         with self.stopped_by_signals():
             if _has_async(self.boundary):
@@ -251,7 +251,7 @@ class Relay:
         Sync handlers of a boundary without async ones run in threads.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
         """
         in_loop = _InLoop(self, asyncio.get_running_loop())
         work = asyncio.ensure_future(_in_thread(partial(self._work, in_loop)))
@@ -813,7 +813,7 @@ class Relay:
                 outbox is set forward from row to row.
 
         Raises:
-            AirlockError: the tables are missing, or of another version.
+            OutboxSchemaError: the tables are missing, or of another version.
 
         Example:
             >>> outbox.drain(boundary).delivered

@@ -585,7 +585,8 @@ class Scope(EffectBuffer):
             region.scope = None
             return False
         try:
-            against = refusal(self.options.keep, error)
+            keep = self.options.keep
+            against = refusal(keep, error) if keep is not None or error is not None else None
         except Exception as raised:
             if self.release is None:
                 # Somebody who has the scope may still decide. Here nobody has it, or looks at it.

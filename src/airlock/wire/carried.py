@@ -30,7 +30,7 @@ from airlock.wire.unions import is_tagged, is_union, members_of
 if TYPE_CHECKING:
     from airlock.wire.converter import WireConverter
 
-__all__ = ["Fits", "fits", "is_read", "text_writer"]
+__all__ = ["Fits", "fits", "is_flat", "is_read", "writer"]
 
 Fits = Callable[[Any], bool]
 
@@ -209,15 +209,20 @@ def _condition(
     return " and ".join(terms)
 
 
-def text_writer(cls: type[Any], converter: WireConverter, head: bytes) -> Callable[[Any], bytes]:
-    """Return the function that writes an intent as a text, between a head and a brace.
+def is_flat(cls: type[Any], converter: WireConverter) -> bool:
+    """Return True if no value of a class is a collection in JSON."""
+    kinds = [bare(member.type) for member in converter.arguments_of(cls)]
+    return all(kind in _FITS and converter.leaves[kind] is LEAVES[kind] for kind in kinds)
 
-    It is compiled, with the test of the class in place: it is what is done most.
+
+def writer(cls: type[Any], converter: WireConverter, head: bytes | None = None) -> Any:
+    """Return the function from an intent to what msgspec writes: the intent itself if it fits.
+
+    With a head, the function returns the text that begins with it and ends with a brace. It is
+    compiled, with the test of the class in place: it is what is done most.
     """
     names = {"head": head, "encode": msgspec.json.Encoder().encode, "write": converter.write(cls)}
     fits = _condition(cls, converter, {}, names) if _is_plain_class(cls, converter) else None
     data = f"value if {fits} else write(value)" if fits else "write(value)"
-    written: Callable[[Any], bytes] = eval(  # noqa: S307 - as above
-        f"lambda value: head + encode({data}) + b'}}'", names
-    )
-    return written
+    made = data if head is None else f"head + encode({data}) + b'}}'"
+    return eval(f"lambda value: {made}", names)  # noqa: S307 - as above

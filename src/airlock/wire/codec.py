@@ -71,7 +71,7 @@ class Wire:
         self._cipher = cipher
         own = {cls: leaf_of(cls, form) for cls, form in forms.items()}
         self._entries = Entries(intents, {**LEAVES, **own}, sealed=cipher is not None)
-        self._writers = self._entries.writers
+        self._writers, self._bodies = self._entries.writers, self._entries.bodies
         self._versions = Versions()
         self._decoder = Decoder(self._entries, self._versions, cipher, self.limits)
         self._readers = self._decoder.readers
@@ -90,12 +90,17 @@ class Wire:
                 f"encode takes an Envelope, not {describe(envelope)}: wrap the intent, "
                 "Envelope(...), or use dumps for the intent alone."
             )
-        message = self.dumps(envelope.intent)
         try:
-            text = envelope_text(envelope, message)
-            if len(text) <= self._short and not envelope.causation.ancestors:
-                return text  # no deeper than the message, which is not too deep
-            return self._bounded(text)
+            kind, version, body, flat = self._bodies[type(envelope.intent)]
+            text = envelope_text(envelope, kind, version, body(envelope.intent))
+            flat = flat and not envelope.causation.ancestors and self.limits.depth >= _FLAT
+            if (flat and len(text) < self._short) or self.limits.ample(text):
+                return text
+        except Exception:  # noqa: BLE001, S110 - the other way is slower, and says what is wrong
+            pass
+        message = self.dump(envelope.intent)
+        try:
+            return self._bounded(envelope_text(envelope, **message))
         except TextError as wrong:
             error = _too_large(envelope.intent, wrong.problem)
         except UnwritableError as wrong:
@@ -174,12 +179,12 @@ class Wire:
         """
         raw: Any = text
         try:
-            if (raw.isascii() or raw.decode()) and (
-                len(raw) < self._glance or self.limits.ample(raw)
-            ):
+            if (raw.isascii() or raw.decode()) and len(raw) < self._short:
                 message, options, causation = decode_envelope(raw)
-                intent = self._readers[KINDS[message.kind, message.version]](message.data)
-                return Envelope(intent, options, self._versions.renamed(causation))
+                short = len(bytes(message.data)) < self._glance and not causation.ancestors
+                if short or self.limits.ample(raw):
+                    intent = self._readers[KINDS[message.kind, message.version]](message.data)
+                    return Envelope(intent, options, self._versions.renamed(causation))
         except Exception:  # noqa: BLE001, S110 - as in dumps
             pass
         read, options, causation = strictly(check_envelope, self._document(text))
@@ -294,6 +299,10 @@ class Wire:
         intents = [message_schema(entry, self._entries.schemas) for entry in entries]
         document = {"airlock": 1, "envelope": envelope_schema(), "intents": intents}
         return {**document, **self._versions.registered()}
+
+
+_FLAT = 2
+"""Levels of an envelope without ancestors whose intent has no nested values."""
 
 
 def _check(cipher: object, limits: object) -> None:

@@ -34,6 +34,7 @@ class Entry:
         version: of its fields.
         secrets: the fields that are sealed: those with something sensitive in them.
         write: the hook that writes an intent; raises ``UnwritableError``.
+        body: return what msgspec writes as the data of an intent, itself if it can.
         dumps: the message of an intent as a text, nothing of it sealed, at once.
     """
 
@@ -42,6 +43,7 @@ class Entry:
     version: int
     secrets: tuple[str, ...]
     write: Write
+    body: Write
     dumps: Callable[[Any], bytes]
 
     def unencodable(self, error: UnwritableError) -> UnencodableError:
@@ -79,6 +81,8 @@ class Entries:
         """Entries of the classes that were already used."""
         self.writers: dict[type[Any], Callable[[Any], bytes]] = {}
         """Their ``dumps``, of those without secrets."""
+        self.bodies: dict[type[Any], tuple[str, int, Write, bool]] = {}
+        """Kind, version and ``body`` of the same, and whether their values are not nested."""
 
     def of_value(self, intent: Any) -> Entry:
         """Return the entry of an intent's class.
@@ -139,6 +143,8 @@ class Entries:
             )
         if not entry.secrets:
             self.writers[cls] = entry.dumps
+            flat = carried.is_flat(cls, self._converter)
+            self.bodies[cls] = entry.kind, entry.version, entry.body, flat
         self.made[cls] = entry
         return entry
 
@@ -179,7 +185,8 @@ class Entries:
             version,
             tuple(secrets),
             self._converter.write(cls),
-            carried.text_writer(cls, self._converter, head),
+            carried.writer(cls, self._converter),
+            carried.writer(cls, self._converter, head),
         )
 
     def explain(self, cls: type[Any], data: Any) -> Any:

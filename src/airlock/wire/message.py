@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import attrs
-from msgspec import UNSET, Raw, Struct, UnsetType, convert
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.json import Decoder
 
 from airlock.effects.causation import NO_CAUSE, Ancestor, Causation
@@ -81,7 +81,7 @@ class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
     """An envelope as a text, if nothing of it is sealed."""
 
     airlock: Literal[1]
-    id: str
+    id: Raw
     kind: str
     version: int
     data: Raw
@@ -90,8 +90,23 @@ class EnvelopeText(Struct, gc=False, forbid_unknown_fields=True):
     headers: dict[str, str] | UnsetType = UNSET
 
 
+class EnvelopeWritten(Struct, gc=False, omit_defaults=True):
+    """An envelope to write. What is empty is left out."""
+
+    airlock: int
+    id: Any
+    kind: str
+    version: int
+    data: Any
+    sealed: str | UnsetType = UNSET
+    causation: Any = UNSET
+    options: OptionsText = _NO_OPTIONS
+    headers: dict[str, str] | UnsetType = UNSET
+
+
 decode_message = Decoder(MessageText).decode
 _decode_envelope = Decoder(EnvelopeText).decode
+_decode_uuid = Decoder(UUID).decode
 
 
 def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
@@ -101,10 +116,10 @@ def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
     """
     read = _decode_envelope(text)
     given, causation = read.options, NO_CAUSE
-    if len(read.id) != _UUID_LENGTH:  # msgspec takes one without hyphens, too
+    if len(bytes(read.id)) != _UUID_LENGTH:  # msgspec takes one without hyphens, too
         raise ValueError
     options = Options(
-        id=convert(read.id, UUID),
+        id=_decode_uuid(read.id),
         delay=None if given.delay is None else LEAVES[timedelta].read(given.delay, timedelta),
         ordering_key=given.ordering_key,
         dedupe_key=given.dedupe_key,
@@ -116,30 +131,46 @@ def decode_envelope(text: bytes) -> tuple[EnvelopeText, Options, Causation]:
     return read, options, causation
 
 
-_UUID_LENGTH = 36
+_UUID_LENGTH = 38  # in quotes
 
 
-def envelope_text(envelope: Envelope, message: bytes) -> bytes:
-    """Return the text of an envelope, around that of its message. What is empty is left out.
+def envelope_text(
+    envelope: Envelope, kind: str, version: int, data: Any, sealed: str | UnsetType = UNSET
+) -> bytes:
+    """Return the text of an envelope.
+
+    Args:
+        envelope: the envelope.
+        kind: of its intent.
+        version: of the data.
+        data: what msgspec writes as the data of the intent.
+        sealed: the fields that are not in the data.
 
     Raises:
         UnwritableError: the causation is none.
         TextError: a key or a header is no text.
     """
     given, cause = envelope.options, envelope.causation
-    rest: dict[str, Any] = {}
     if type(cause) is not Causation:
         raise unwritable("Causation", cause)
-    if cause.depth or cause.ancestors:
-        rest["causation"] = _write_causation(cause)
+    options = _NO_OPTIONS
     if given.delay is not None or given.ordering_key is not None or given.dedupe_key is not None:
         delay = None if given.delay is None else LEAVES[timedelta].write(given.delay)
-        rest["options"] = OptionsText(delay, given.ordering_key, given.dedupe_key)
-    if given.headers:
-        headers: Any = given.headers  # read-only, so that msgspec does not know them
-        rest["headers"] = headers.copy()
-    end = b"," + dumps(rest)[1:] if rest else b"}"
-    return b'{"airlock":1,"id":%b,%b%b' % (dumps(given.id), message[1:-1], end)
+        options = OptionsText(delay, given.ordering_key, given.dedupe_key)
+    headers: Any = given.headers  # read-only, so that msgspec does not know them
+    return dumps(
+        EnvelopeWritten(
+            1,
+            given.id,
+            kind,
+            version,
+            data,
+            sealed,
+            _write_causation(cause) if cause.depth or cause.ancestors else UNSET,
+            options,
+            headers.copy() if headers else UNSET,
+        )
+    )
 
 
 # -- for cattrs -----------------------------------------------------------------------------------

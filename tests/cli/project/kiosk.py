@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dependency_injector import containers
 from sqlalchemy import create_engine
 
-from airlock import Boundary, Dead, field, intent
+from airlock import Boundary, Dead, Handles, RetryPolicy, field, intent
 from airlock.outbox import Outbox
 from airlock.wire import AesGcm, Wire
 
@@ -42,11 +43,17 @@ def charge(intent: Charge) -> Dead:
     return Dead("the card is blocked")
 
 
+class Effects(containers.DeclarativeContainer):
+    printing = Handles(Print, print_out)
+    receipts = Handles(SendReceipt, send, retry=RetryPolicy(on=ConnectionError, max_attempts=1))
+    charging = Handles(Charge, charge)
+
+
 outbox = Outbox(
     create_engine(os.environ.get("KIOSK", "sqlite:///kiosk.sqlite")),
     wire=Wire(cipher=AesGcm(b"0123456789abcdef0123456789abcdef")),
     standalone=True,
 )
-boundary = Boundary({Print: print_out, SendReceipt: send, Charge: charge}, dispatch=outbox)
+boundary = Boundary(Effects(), dispatch=outbox)
 
 two = Boundary({}, dispatch=outbox, park=Outbox("sqlite:///kiosk.sqlite", queue="parked"))
