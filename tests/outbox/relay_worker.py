@@ -79,7 +79,9 @@ def engine_of(url: str) -> Engine:
     return engine
 
 
-def boundary_of(outbox: Outbox, folder: Path, engine: Engine | None = None) -> Boundary:
+def boundary_of(  # noqa: C901, PLR0915 - a table of what handlers do, each a line or three
+    outbox: Outbox, folder: Path, engine: Engine | None = None
+) -> Boundary:
     """A boundary whose handlers do as the intents say."""
     effects, begun = Lines(folder / "effects"), Lines(folder / "begun")
 

@@ -106,7 +106,8 @@ class Place:
         return process
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask a relay to stop, and wait until it has."""
+        """Ask a relay to stop once it has started, and wait until it has stopped."""
+        self.wait(lambda: f":{process.pid} queue=" in self.log)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, self.output()
 
@@ -144,6 +145,7 @@ def place_in(database: str, folder: Path) -> Iterator[Place]:
     """A fresh outbox: in a file, or in a schema of its own."""
     if database == "sqlite":
         url, schema = f"sqlite:///{folder / 'outbox.db'}", None
+        admin = engine_of("sqlite://")
     else:
         schema = f"relay_{uuid4().hex[:12]}"
         base = postgresql().replace("postgresql://", "postgresql+psycopg://")
@@ -163,4 +165,4 @@ def place_in(database: str, folder: Path) -> Iterator[Place]:
         if schema is not None:
             with admin.begin() as connection:
                 connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-            admin.dispose()
+        admin.dispose()

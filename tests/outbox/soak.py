@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import attrs
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from airlock.integrations.sqlalchemy import on_commit
@@ -41,24 +42,27 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
     """Record and kill for a while, then let all be delivered, and check the invariant."""
     chance = random.Random(seed)
     boundary = boundary_of(place.outbox, place.folder)
-    committed = set[int]()
     number = rolled_back = crashes = 0
     running = [place.start(*SETTINGS) for _ in range(relays)]
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with Session(place.engine) as session:
-            with boundary.scope(release=on_commit(session)) as effects:
-                numbers = range(number, number + chance.randint(1, 30))
-                number = numbers.stop
-                for each in numbers:
-                    does = chance.choice(["note"] * 8 + ["fail-first:1", "wait:0.05"])
-                    effects.emit(Work(each, does))
-                if chance.random() < 0.2:
-                    rolled_back += len(numbers)
-                    session.rollback()
-                else:
-                    session.commit()
-                    committed.update(numbers)
+        with (
+            Session(place.engine) as session,
+            boundary.scope(release=on_commit(session)) as effects,
+        ):
+            numbers = range(number, number + chance.randint(1, 30))
+            number = numbers.stop
+            session.execute(
+                text("INSERT INTO done (number) VALUES (:n)"), [{"n": each} for each in numbers]
+            )
+            for each in numbers:
+                does = chance.choice(["note"] * 8 + ["fail-first:1", "wait:0.05"])
+                effects.emit(Work(each, does))
+            if chance.random() < 0.2:
+                rolled_back += len(numbers)
+                session.rollback()
+            else:
+                session.commit()
         time.sleep(chance.uniform(0, 0.1))
         if chance.random() < 0.15:
             at = chance.randrange(relays)
@@ -71,6 +75,7 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
     place.wait_until_empty()
     for process in running:
         place.stop(process)
+    committed = {number for (number,) in place.execute("SELECT number FROM done")}
     effects_seen = set(place.effects.numbers())
     assert effects_seen == committed, effects_seen ^ committed
     # A worker holds what one claim has given it, for each of its chunks.
@@ -80,10 +85,10 @@ def soak(place: Place, seconds: float, seed: int, relays: int = 3) -> Soaked:
 
 def main(seconds: str, database: str = "postgresql", seed: str | None = None) -> None:
     number = random.randrange(1 << 32) if seed is None else int(seed)
-    print(f"soaking for {seconds} s on {database}, seed {number}")
+    sys.stdout.write(f"soaking for {seconds} s on {database}, seed {number}\n")
     with tempfile.TemporaryDirectory() as folder, place_in(database, Path(folder)) as place:
         relays = 1 if database == "sqlite" else 3
-        print(soak(place, float(seconds), number, relays))
+        sys.stdout.write(f"{soak(place, float(seconds), number, relays)}\n")
 
 
 if __name__ == "__main__":

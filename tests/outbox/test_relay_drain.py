@@ -47,7 +47,7 @@ class Handler:
 
 
 def wired(place: Place, handle: Any, **more: Any) -> Boundary:
-    to = {Work: place.outbox, Slow: place.outbox, Fast: place.outbox}
+    to: dict[Any, Outbox] = {Work: place.outbox, Slow: place.outbox, Fast: place.outbox}
     return Boundary({Work: handle, Fast: handle, Slow: handle}, dispatch=Route(to), **more)
 
 
@@ -183,6 +183,16 @@ def test_a_row_that_was_replaced_meanwhile_cannot_be_acknowledged(place: Place) 
     assert place.outbox.drain(wired(place, handle)).delivered == 0
     assert raised
     assert len(place.rows()) == 1
+
+
+def test_what_a_handler_emits_is_not_recorded_once_its_row_is_another_relays(place: Place) -> None:
+    def lose() -> None:
+        airlock.emit(Fast(2))
+        place.execute("UPDATE airlock_outbox SET lease_token = 'another'")
+
+    place.record(Work(1))
+    assert place.outbox.drain(wired(place, Handler(lose))).delivered == 0
+    assert [row.kind for row in place.rows()] == ["tests.work"]
 
 
 class Queue(Dispatcher):

@@ -60,7 +60,8 @@ def test_two_engines_to_forward_to_are_one_too_many(place: Place) -> None:
 
 
 def test_a_database_without_tables_is_refused(tmp_path: Path) -> None:
-    outbox = Outbox(engine_of(f"sqlite:///{tmp_path / 'empty.db'}"))
+    engine = engine_of(f"sqlite:///{tmp_path / 'empty.db'}")
+    outbox = Outbox(engine)
     with pytest.raises(AirlockError, match="airlock outbox"):
         Relay(outbox, Boundary({Work: print})).run_sync()
-    outbox.database.engine.dispose()
+    engine.dispose()

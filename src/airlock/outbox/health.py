@@ -30,9 +30,9 @@ class Health:
     """
 
     def __init__(self, target: str | int | Path, patience: float) -> None:
-        port = int(target) if isinstance(target, int) or str(target).isdecimal() else None
+        port = int(str(target)) if str(target).isdecimal() else None
         self._port = port
-        self._path = None if port is not None else Path(target)
+        self._path = None if port is not None else Path(str(target))
         if port is not None and not 0 <= port < 1 << 16:
             raise _wrong(f"is {target!r}", "Give a port from 0 to 65535, or the path of a file")
         if self._path is not None and not self._path.absolute().parent.is_dir():

@@ -300,7 +300,7 @@ class Relay:
     # -- the loop ---------------------------------------------------------------------------------
 
     def _work(self, io: _Direct) -> None:
-        io.transact(schema.require)
+        self._check_tables(io)
         with ExitStack() as stack:
             if self.health is not None:
                 stack.enter_context(self.health.served())
@@ -321,6 +321,18 @@ class Relay:
                 while self._running:
                     self._wait(None)
                 _log(logging.INFO, "stopped", worker=self.worker, **attrs.asdict(self._total))
+
+    def _check_tables(self, io: _Direct) -> None:
+        """Check them, once the database is reached."""
+        while not self._stopping:
+            try:
+                return io.transact(schema.require)
+            except AirlockError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the database is away: it comes back
+                _log(logging.WARNING, "start failed", exc_info=error)
+            self._wait(self._poll.total_seconds())
+        return None
 
     def _rounds(self, io: _Direct, pool: ThreadPoolExecutor) -> None:
         failures = 0
@@ -369,7 +381,7 @@ class Relay:
         self,
         limit: int,
         busy: Sequence[str],
-        looks: bool,
+        looks: bool,  # noqa: FBT001 - of a partial
         c: Cursor,
     ) -> tuple[list[Entry], bool]:
         if looks:
@@ -465,10 +477,13 @@ class Relay:
         while self._queue:
             chunk = self._queue.popleft()
             try:
-                io.transact(lambda c, of=chunk: self._store.give_back(c, of.token, of.seqs))
+                io.transact(partial(self._given_back, chunk))
             except Exception as error:  # noqa: BLE001 - the leases expire
                 _log(logging.WARNING, "give back failed", exc_info=error, count=len(chunk.entries))
             self._forget(chunk)
+
+    def _given_back(self, chunk: _Chunk, c: Cursor) -> None:
+        self._store.give_back(c, chunk.token, chunk.seqs)
 
     def _forget(self, chunk: _Chunk) -> None:
         with self._lock:
@@ -631,9 +646,9 @@ class Relay:
     ) -> list[tuple[UUID, New, Again | Bury | None]]:
         """Return what the handlers have emitted to the outbox, and inline follow-ups that failed."""
         roots = {envelope.id for envelope in envelopes}
-        found: list[tuple[UUID, New, Again | Bury | None]] = []
-        for delivery in recorded:
-            found.append((_root(delivery, roots), self.outbox.new_of(delivery), None))
+        found: list[tuple[UUID, New, Again | Bury | None]] = [
+            (_root(delivery, roots), self.outbox.new_of(delivery), None) for delivery in recorded
+        ]
         for wave in report.waves[1:]:
             for at, outcome in enumerate(wave.outcomes):
                 if outcome not in (Outcome.FAILED, Outcome.PENDING):

@@ -122,7 +122,7 @@ def pause(
         >>> [pause(n, chance=lambda: 0.5).total_seconds() for n in (1, 2, 3, 12)]
         [2.0, 4.0, 8.0, 3600.0]
     """
-    doubled = first * 2 ** min(attempt - 1, 20)
+    doubled: timedelta = first * (1 << min(attempt - 1, 20))
     return min(doubled, LONGEST) * (0.8 + 0.4 * chance())
 
 
