@@ -10,6 +10,7 @@ from airlock import Boundary
 from airlock.integrations.sqlite3 import Connection, on_commit
 from airlock.outbox import Outbox, Relay
 from airlock.outbox.relay import Drained
+from airlock.wire import AesGcm, Wire
 from examples.orders import store
 from examples.orders.baskets import read_orders
 from examples.orders.models import Order
@@ -35,10 +36,12 @@ def after_the_restart(outbox: Outbox, boundary: Boundary) -> Drained:
 
 def play(shop: Shop, screen: Screen) -> Tally:
     path = shop.folder / "outbox.sqlite"
-    outbox = Outbox(f"sqlite:///{path}")
+    key = AesGcm.generate_key()  # addresses are sensitive: the outbox stores them sealed
+    outbox = outbox_of(path, key)
     with store.opened(path) as db, shop.boundary(db, dispatch=outbox) as boundary:
         outbox.create()
-        command = [sys.executable, "-m", __name__, str(path), str(shop.size)]
+        code = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
+        command = [sys.executable, "-c", code, str(path), str(shop.size), key.hex()]
         ended = subprocess.run(command, check=False).returncode  # noqa: S603 - this very file
         rows: list[list[str | int]] = [found("killed", shop, outbox, db)]
         drained = after_the_restart(outbox, boundary)
@@ -54,9 +57,13 @@ def found(when: str, shop: Shop, outbox: Outbox, db: Connection) -> list[str | i
     return [when, store.processed_orders(db), waiting, shop.mail.emails.total()]
 
 
-def main(path: str, number: str) -> None:
+def outbox_of(path: Path, key: bytes) -> Outbox:
+    return Outbox(f"sqlite:///{path}", wire=Wire(cipher=AesGcm(key)))
+
+
+def main(path: str, number: str, key: str) -> None:
     with store.opened(Path(path)) as db:
-        boundary = Boundary(Effects(db=db), dispatch=Outbox(f"sqlite:///{path}"))
+        boundary = Boundary(Effects(db=db), dispatch=outbox_of(Path(path), bytes.fromhex(key)))
         sell_and_die(read_orders()[: int(number)], boundary, db)
 
 
@@ -67,6 +74,3 @@ SCENE = Scene(
     (sell_and_die, after_the_restart),
     play,
 )
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
