@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -180,7 +181,7 @@ def test_transactions_that_record_the_same_keys_in_opposite_orders_both_commit(
 ) -> None:
     """Rows are recorded in the order of their keys, so that no two wait for each other."""
     database, store = EngineDatabase(engine), Store()
-    keys = [f"{n:03}" for n in range(200)]
+    keys = [f"{n:04}" for n in range(2_000)]
 
     def work(order: list[str]) -> None:
         for _ in range(5):
@@ -188,7 +189,7 @@ def test_transactions_that_record_the_same_keys_in_opposite_orders_both_commit(
             database.run(lambda c: store.discard(c, Selection()))
 
     with ThreadPoolExecutor(4) as threads:
-        orders = [keys, keys[::-1], keys[100:] + keys[:100], keys[::-2] + keys[::2]]
+        orders = [keys, keys[::-1], keys[1_000:] + keys[:1_000], keys[::-2] + keys[::2]]
         for done in [threads.submit(work, order) for order in orders]:
             done.result()
 
@@ -208,6 +209,19 @@ def test_reports_about_the_same_rows_in_opposite_orders_both_commit(engine: Engi
     with ThreadPoolExecutor(4) as threads:
         works = [threads.submit(renew, order) for order in (seqs, seqs[::-1], seqs, seqs[::-1])]
         assert all(work.result() == set(seqs) for work in works)
+
+
+def test_a_transaction_on_sqlite_takes_the_write_lock_when_it_begins(tmp_path: Path) -> None:
+    engine = sqlite_engine(tmp_path / "outbox.db")
+    other = sqlite3.connect(tmp_path / "outbox.db", timeout=0, isolation_level=None)
+
+    def try_to_write(_: Cursor) -> None:
+        other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        EngineDatabase(engine).run(try_to_write)
+    other.close()
+    engine.dispose()
 
 
 def test_four_writers_of_one_file_lose_nothing(tmp_path: Path) -> None:
