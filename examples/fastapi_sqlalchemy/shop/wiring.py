@@ -14,7 +14,6 @@ from shop import handlers
 from shop.database import new_engine
 from shop.intents import NotifyWarehouse, SendConfirmation
 
-
 EXAMPLE_KEY = "00112233445566778899aabbccddeeff" * 2  # yours comes from a vault
 
 
