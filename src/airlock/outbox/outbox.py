@@ -137,22 +137,26 @@ class Outbox(Recorder):
         self._insert(cursor_of(connection), news_of(deliveries, self.wire))
 
     def record_alone(self, deliveries: Sequence[Delivery]) -> None:
-        relaying = RELAYING.get()
-        if relaying is not None:
-            relaying.extend(deliveries)
+        if self._collected(deliveries):
             return
         news = news_of(deliveries, self.wire)
         self.database.run(lambda cursor: self._insert(cursor, news))
         self.nudge()
 
     async def arecord_alone(self, deliveries: Sequence[Delivery]) -> None:
-        relaying = RELAYING.get()
-        if relaying is not None:
-            relaying.extend(deliveries)
+        if self._collected(deliveries):
             return
         news = news_of(deliveries, self.wire)
         await self.database.arun(lambda cursor: self._insert(cursor, news))
         self.nudge()
+
+    def _collected(self, deliveries: Sequence[Delivery]) -> bool:
+        """Leave to the relay of this outbox what its handlers emit; return False for other relays."""
+        relaying = RELAYING.get()
+        if relaying is None or relaying.outbox is not self:
+            return False
+        relaying.collected.extend(deliveries)
+        return True
 
     def nudge(self) -> None:
         nudge(self.identity)

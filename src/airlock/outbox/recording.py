@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextvars import ContextVar
 
+import attrs
+
 from airlock.emissions.delivery import Delivery
 from airlock.outbox.entry import New
 from airlock.wire.codec import Wire
 from airlock.wire.envelope import Envelope
 
-__all__ = ["RELAYING", "new_of", "news_of"]
+__all__ = ["RELAYING", "Relaying", "new_of", "news_of"]
 
-RELAYING: ContextVar[list[Delivery] | None] = ContextVar("airlock_relaying", default=None)
-"""Collects what goes to the outbox while a relay flushes.
+@attrs.frozen(eq=False)
+class Relaying:
+    """A flush of a relay.
 
-The relay records it in the transaction that acknowledges the intents whose handlers emitted it.
-"""
+    Attributes:
+        outbox: that the relay delivers.
+        collected: what its handlers emitted to that outbox. The relay records it in the transaction
+            that acknowledges the intents whose handlers emitted it.
+    """
+
+    outbox: object
+    collected: list[Delivery] = attrs.field(factory=list)
+
+
+RELAYING: ContextVar[Relaying | None] = ContextVar("airlock_relaying", default=None)
+"""The flush of a relay that runs in this context."""
 
 
 def new_of(delivery: Delivery, wire: Wire) -> New:

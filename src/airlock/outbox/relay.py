@@ -46,7 +46,7 @@ from airlock.outbox.forwarding import Result, aforward, forward, forwarding, res
 from airlock.outbox.health import Health
 from airlock.outbox.metrics import Metrics
 from airlock.outbox.nudges import nudged
-from airlock.outbox.recording import RELAYING
+from airlock.outbox.recording import RELAYING, Relaying
 from airlock.outbox.schedule import Again, Bury, after_crashes, after_error
 from airlock.outbox.store import Store
 from airlock.wire.envelope import Envelope
@@ -574,12 +574,12 @@ class Relay:
             except Exception as error:  # noqa: BLE001 - a WireError, or a cipher's
                 self._failed(settlement, entry, error, self._max_attempts)
         if envelopes:
-            recorded = list[Any]()
+            recorded = Relaying(self.outbox)
             report = self._flushed(io, chunk, entries, envelopes, recorded)
             results = report if isinstance(report, list) else results_of(report)
             self._judge(settlement, entries, envelopes, results)
             if isinstance(report, Report):
-                settlement.follow_ups = self._follow_ups(report, envelopes, recorded)
+                settlement.follow_ups = self._follow_ups(report, envelopes, recorded.collected)
         return settlement
 
     def _flushed(
@@ -588,7 +588,7 @@ class Relay:
         chunk: _Chunk,
         entries: Sequence[Entry],
         envelopes: Sequence[Envelope],
-        recorded: list[Any],
+        recorded: Relaying,
     ) -> Report | list[Result]:
         by_id = {envelope.id: entry for envelope, entry in zip(envelopes, entries, strict=True)}
 
