@@ -9,7 +9,7 @@ PY = "$(VENV)/bin/python"
 CODE = $(wildcard src tests examples benchmarks docs conftest.py)
 
 # The files of the tests run side by side; these mostly wait for workers and brokers, so that more of them do.
-WAITING = tests/integrations/celery tests/integrations/queues tests/migration/celery
+WAITING = tests/integrations/celery tests/integrations/queues tests/migration/celery tests/outbox tests/docs
 BESIDE = -p xdist --dist loadfile -n
 
 # What is to be seen to hold after each change, before all the rest is: a minute or two.

@@ -149,6 +149,11 @@ class Segment:
             root._steps = {}  # noqa: SLF001 - as above
         root._steps[step] = None  # noqa: SLF001 - as above
 
+    @property
+    def has_steps(self) -> bool:
+        """True if something is to be done inside the transaction, right before its COMMIT."""
+        return bool(self.transaction._steps)  # noqa: SLF001 - one of its own kind
+
     def before_commit(self, connection: object) -> None:
         """Run the steps of the transaction: called by a release right before each COMMIT, inside of it.
 

@@ -77,18 +77,16 @@ class Engine:
     plan: Planner
     capture: Capture | None = None
     park: Recorder | None = None
-    recorders: tuple[Recorder, ...] = attrs.field(init=False)
-
-    outlet: Recording | None = attrs.field(init=False)
-
-    @recorders.default
-    def _find_recorders(self) -> tuple[Recorder, ...]:
-        found = [one for one in targets_of(self.dispatch) if isinstance(one, Recorder)]
-        return tuple(dict.fromkeys(found))
-
-    @outlet.default
-    def _open_outlet(self) -> Recording | None:
-        return Recording(self) if self.recorders else None
+    recorders: tuple[Recorder, ...] = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda self: _recorders_of(self.dispatch), takes_self=True),
+    )
+    outlet: Recording | None = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: Recording(self) if self.recorders else None, takes_self=True
+        ),
+    )
 
     _bindings: dict[type[Any], Binding | None] = attrs.field(factory=dict, init=False)
 
@@ -244,3 +242,9 @@ LOST = "effects were not delivered, and could not be stored: %s"
 def _left(report: Report) -> str:
     """Return what could not be parked, for the log: nothing else has it."""
     return ", ".join(map(repr, [*report.failed, *report.pending]))
+
+
+def _recorders_of(dispatch: Dispatcher) -> tuple[Recorder, ...]:
+    """Return the outboxes that a dispatch sends to, each once."""
+    found = [one for one in targets_of(dispatch) if isinstance(one, Recorder)]
+    return tuple(dict.fromkeys(found))

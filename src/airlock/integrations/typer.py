@@ -77,7 +77,7 @@ def effects_option(
             given: dict[str, Any] = kwargs
             name = command.__name__
             mode: Any = given.pop(NAME, None)
-            traceback: bool = given.pop(TRACEBACK, False)
+            traceback = bool(given.pop(TRACEBACK, False))
             context: Any = given.get(about) if seen else given.pop(about, None)
             if mode is not None and hasattr(context.command, "list_commands"):  # it is a group
                 context.with_resource(effects.until_closed(name, mode, traceback=traceback))

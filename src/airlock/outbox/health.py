@@ -91,7 +91,7 @@ class Health:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named as it is there
                 """Log nothing: probes come every few seconds."""
 
         with ThreadingHTTPServer(("127.0.0.1", self._port or 0), Answer) as server:

@@ -14,6 +14,7 @@ from airlock.wire.envelope import Envelope
 
 __all__ = ["RELAYING", "Relaying", "new_of", "news_of"]
 
+
 @attrs.frozen(eq=False)
 class Relaying:
     """A flush of a relay.

@@ -146,11 +146,14 @@ def migrate(c: Cursor) -> None:
 
 
 def version(c: Cursor) -> int | None:
-    """Return the version of the tables; None if there are none."""
+    """Return the version of the tables; None if there are none.
+
+    Tables that a migration of the application made have no row about it: those are as that has them.
+    """
     if "airlock_outbox_schema" not in _tables(c):
         return None
     rows = c.execute("SELECT max(version) FROM airlock_outbox_schema")
-    found: int | None = rows[0][0]
+    found: int = rows[0][0] or VERSION
     return found
 
 

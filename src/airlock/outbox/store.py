@@ -81,7 +81,7 @@ class Store:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.queue = queue
-        self.on_duplicate = on_duplicate
+        self.on_duplicate: OnDuplicate = on_duplicate
         self.clock = clock
 
     def insert(

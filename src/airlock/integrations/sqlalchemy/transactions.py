@@ -180,6 +180,8 @@ class Transactions:
     def before_commit(self, session: Session) -> None:
         if not session.in_nested_transaction():
             self._root.wrote = True  # if the commit fails, there was something to commit
+            if self._root.has_steps and not self._commits:
+                session.connection()  # without a statement there is no transaction to write in
 
     def pending_to_transient(self, *_: object) -> None:
         self._root.wrote = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
@@ -30,11 +30,13 @@ class AgeFilter(admin.SimpleListFilter):
     title = "age"
     parameter_name = "age"
 
-    def lookups(self, *_: object) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - named as Django calls it
         return [("60", "over a minute"), ("3600", "over an hour"), ("86400", "over a day")]
 
     def queryset(
-        self, _: HttpRequest, queryset: QuerySet[OutboxEntry]
+        self,
+        request: HttpRequest,  # noqa: ARG002 - as above
+        queryset: QuerySet[OutboxEntry],
     ) -> QuerySet[OutboxEntry] | None:
         value = self.value()
         if value is None or not value.isdecimal():
@@ -49,11 +51,13 @@ class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "is"
 
-    def lookups(self, *_: object) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002 - named as Django calls it
         return [("pending", "pending"), ("failed", "failed"), ("dead", "dead")]
 
     def queryset(
-        self, _: HttpRequest, queryset: QuerySet[OutboxEntry]
+        self,
+        request: HttpRequest,  # noqa: ARG002 - as above
+        queryset: QuerySet[OutboxEntry],
     ) -> QuerySet[OutboxEntry] | None:
         if self.value() == "pending":
             return queryset.filter(state=0)
@@ -89,13 +93,13 @@ class OutboxEntryAdmin(Admin):
     )
     readonly_fields = fields
 
-    def has_add_permission(self, *_: object) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - as above
         return False
 
-    def has_change_permission(self, *_: object) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
         return False
 
-    def has_delete_permission(self, *_: object) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
         return False
 
     def has_discard_permission(self, request: HttpRequest) -> bool:

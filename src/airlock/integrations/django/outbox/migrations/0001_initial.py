@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db import migrations, models
+from django.db.migrations.operations.base import Operation
 
 from airlock.integrations.django.outbox.database import create_tables, drop_tables
 from airlock.integrations.django.outbox.models import IdField
@@ -24,8 +26,8 @@ class Migration(migrations.Migration):
     """Tables by statements; a model that reads them."""
 
     initial = True
-    dependencies: ClassVar[list[tuple[str, str]]] = []
-    operations: ClassVar[list[Any]] = [
+    dependencies: ClassVar[Sequence[tuple[str, str]]] = []
+    operations: ClassVar[Sequence[Operation]] = [
         migrations.RunPython(create, drop),
         migrations.CreateModel(
             name="OutboxEntry",
