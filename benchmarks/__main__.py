@@ -21,6 +21,7 @@ QUICK = (3, 1.0)
 PACKAGES = (
     *("attrs", "dependency-injector", "Django", "starlette", "Flask", "celery"),
     *("effect", "blinker", "cattrs", "msgspec"),
+    *("SQLAlchemy", "psycopg", "procrastinate", "pgqueuer", "huey"),
 )
 
 

@@ -84,6 +84,11 @@ def wired(url: str) -> tuple[Any, Any, Boundary]:
     return made, outbox, Boundary({Mail: handle}, dispatch=Route({Mail: outbox}))
 
 
+def pending(outbox: Any) -> int:
+    found: int = outbox.database.run(outbox.store.status).pending
+    return found
+
+
 # -- recording ------------------------------------------------------------------------------------
 
 
@@ -106,8 +111,8 @@ def recording(count: int) -> Callable[[], Callable[[], Sample]]:
                         effects.emit(Mail(number, "a@example.com"))
                     session.commit()
                 took = perf_counter() - begun
-            if (pending := outbox.status().pending) != count:
-                raise BrokenError(f"{pending} of {count} were recorded")
+            if (found := pending(outbox)) != count:
+                raise BrokenError(f"{found} of {count} were recorded")
             return Sample(took / count * 1e6)
 
         return take
@@ -116,8 +121,82 @@ def recording(count: int) -> Callable[[], Callable[[], Sample]]:
 
 
 def empty(outbox: Any) -> None:
-    with outbox.engine.begin() as connection:
+    with outbox.database.engine.begin() as connection:
         connection.exec_driver_sql("truncate airlock_outbox")
+
+
+def requesting(plus: str) -> Callable[[], Callable[[], Sample]]:
+    """Return what runs transactions of one INSERT, each with something more: an effect, or an INSERT."""
+
+    def prepare() -> Callable[[], Sample]:
+        made, outbox, boundary = wired(schema("airlock"))
+        session_class = import_module("sqlalchemy.orm").Session
+        text = import_module("sqlalchemy").text
+        release = import_module("airlock.integrations.sqlalchemy").on_commit
+        with made.begin() as connection:
+            connection.execute(text("create table if not exists orders (id int, note text)"))
+        order = text("insert into orders values (:id, :note)")
+        count = 200
+
+        def one(number: int) -> None:
+            with session_class(made) as session:
+                if plus == "effect":
+                    with boundary.scope(release=release(session)) as effects:
+                        session.execute(order, {"id": number, "note": "order"})
+                        effects.emit(Mail(number, "a@example.com"))
+                        session.commit()
+                    return
+                session.execute(order, {"id": number, "note": "order"})
+                session.execute(order, {"id": number, "note": "one more"})
+                session.commit()
+
+        def take() -> Sample:
+            empty(outbox)
+            begun = perf_counter()
+            for number in range(count):
+                one(number)
+            return Sample((perf_counter() - begun) / count * 1e6)
+
+        return take
+
+    return prepare
+
+
+def claiming(scheduled: int) -> Callable[[], Callable[[], Sample]]:
+    """Return what claims 100 entries while others are scheduled for later."""
+
+    def prepare() -> Callable[[], Sample]:
+        _, outbox, boundary = wired(schema(f"claims{scheduled}"))
+        with outbox.database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "insert into airlock_outbox (intent_id, kind, version, envelope, queue, available_at,"
+                " created_at) select gen_random_uuid(), 'benchmarks.mail', 1, '{}', 'default',"
+                f" 99999999999999999, n from generate_series(1, {scheduled:d}) n"
+            )
+        with outbox.database.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                "vacuum analyze airlock_outbox"
+            )
+
+        def take() -> Sample:
+            filling(outbox, boundary, 100)
+            store, lease = outbox.store, timedelta(seconds=30)
+            begun = perf_counter()
+            found = outbox.database.run(
+                lambda c: store.claim(c, limit=100, lease=lease, worker="w")
+            )
+            took = perf_counter() - begun
+            seqs = [entry.seq for entry in found]
+            if (
+                len(outbox.database.run(lambda c: store.acknowledge(c, found[0].token, seqs)))
+                != 100
+            ):
+                raise BrokenError(f"{len(found)} of 100 were claimed")
+            return Sample(took * 1e6)
+
+        return take
+
+    return prepare
 
 
 def copying() -> Callable[[], Sample]:
@@ -242,7 +321,7 @@ def filling(outbox: Any, boundary: Boundary, count: int) -> None:
     text = import_module("sqlalchemy").text
     release = import_module("airlock.integrations.sqlalchemy").on_commit
     with (
-        session_class(outbox.engine) as session,
+        session_class(outbox.database.engine) as session,
         boundary.scope(release=release(session)) as effects,
     ):
         session.execute(text("select 1"))
@@ -262,7 +341,7 @@ def draining(url: Callable[[], str], count: int) -> Callable[[], Callable[[], Sa
             begun = perf_counter()
             outbox.drain(boundary)
             took = perf_counter() - begun
-            if outbox.status().pending:
+            if pending(outbox):
                 raise BrokenError("something was left")
             return Sample(took / count * 1e6)
 
@@ -353,6 +432,25 @@ def rows() -> Iterator[Row]:
             Contender("pgqueuer", pgqueuer_enqueueing, Bar.AT_LEAST, 1.0),
         ],
         rounds=7,
+    )
+    yield Row(
+        "outbox",
+        "a request's transaction of one INSERT, PostgreSQL",
+        "µs each",
+        [
+            Contender("and an effect recorded", requesting("effect")),
+            Contender("and one plain INSERT more", requesting("insert"), Bar.AT_MOST, 1.3),
+        ],
+        rounds=15,
+    )
+    yield Row(
+        "outbox",
+        "claim 100 intents, PostgreSQL",
+        "µs",
+        [
+            Contender("with 300,000 scheduled for later", claiming(300_000)),
+            Contender("with none", claiming(0), Bar.AT_MOST, 1.5),
+        ],
     )
     yield Row(
         "outbox",

@@ -8,7 +8,7 @@ from typing import Any
 
 from airlock import Dedupe, Drop
 from benchmarks import contenders as own
-from benchmarks import costs, django_release, imports, kit, others, plans, queues, web, wire
+from benchmarks import costs, django_release, imports, kit, others, outbox, plans, queues, web, wire
 from benchmarks.measure import Bar, Contender, Row, Sample
 from benchmarks.peer import NAME, Peer
 
@@ -33,6 +33,7 @@ def rows(peer: Peer) -> list[Row]:
         *web.rows(),
         *queues.rows(),
         *django_release.rows(),
+        *outbox.rows(),
     ]
 
 

@@ -14,9 +14,12 @@ import airlock
 from airlock import (
     Boundary,
     Dead,
+    Dedupe,
     Drop,
     Handles,
     HandlesBatch,
+    Limit,
+    OncePerChain,
     Options,
     Outcome,
     PolicyLike,
@@ -192,3 +195,13 @@ def test_an_interruption_has_the_report() -> None:
 def test_bad_input_is_refused_before_anything_runs(sent: Any, attempts: Any) -> None:
     with pytest.raises(DeclarationError, match="deliver_all"):
         Boundary({Bill: print}).deliver_all(sent, attempts=attempts)
+
+
+@pytest.mark.parametrize("policy", [Limit(2), Dedupe(Bill), OncePerChain(Bill)])
+def test_a_policy_judges_each_by_itself(policy: PolicyLike) -> None:
+    """They were emitted apart, and judged there: none is dropped or merged for another."""
+    handled = list[Bill]()
+    boundary = Boundary({Bill: handled.append}, policy=policy)
+    report = boundary.deliver_all([Envelope(Bill(1)) for _ in range(5)], attempts=[1] * 5)
+    assert handled == [Bill(1)] * 5
+    assert [entry.outcome for entry in report] == [Outcome.DELIVERED] * 5

@@ -148,6 +148,14 @@ class Wave:
 
     # -- deciding ---------------------------------------------------------------------------------
 
+    def _apart(self, start: int, end: int) -> Iterable[tuple[int, int]]:
+        """Return the stretches that a policy is asked about: the whole, or one intent each.
+
+        What arrived from elsewhere was emitted apart, and judged there: one of them neither counts
+        for another nor stands for it.
+        """
+        return ((at, at + 1) for at in range(start, end)) if self.arrived else ((start, end),)
+
     def decide(self, ledger: Ledger) -> None:
         """Ask every policy around the intents, innermost first.
 
@@ -168,13 +176,16 @@ class Wave:
             by_class = isinstance(policy, Policy) and policy.by_class
             if isinstance(policy, Policy) and by_class and policy.spares(self.classes):
                 continue
-            for low, high in judged.gaps(policy, start, end) if by_class else ((start, end),):
+            for low, high in (
+                judged.gaps(policy, start, end) if by_class else self._apart(start, end)
+            ):
                 live = _live(outcomes, low, high)
                 if not live:
                     continue
                 whole = len(live) == high - low
                 seen = self.intents[low:high] if whole else [self.intents[i] for i in live]
-                earlier = [] if by_class else ledger.setdefault((region, seat), [])
+                counts = not by_class and not self.arrived
+                earlier = ledger.setdefault((region, seat), []) if counts else []
                 view = View(
                     seen,
                     self.number,
@@ -185,7 +196,7 @@ class Wave:
                     _at(self._remote_ancestors, live) if remote else None,
                 )
                 answer = self._ask(policy, region, view)
-                if not by_class:
+                if counts:
                     memory.append((earlier, _allowed(seen, answer)))
                 for i, verdict in zip(live, answer or (), strict=False):
                     if verdict is not ALLOW:
