@@ -171,7 +171,8 @@ def claiming(scheduled: int) -> Callable[[], Callable[[], Sample]]:
             connection.exec_driver_sql(
                 "insert into airlock_outbox (intent_id, kind, version, envelope, queue, available_at,"
                 " created_at) select gen_random_uuid(), 'benchmarks.mail', 1, '{}', 'default',"
-                f" 99999999999999999, n from generate_series(1, {scheduled:d}) n"
+                " 99999999999999999, n from generate_series(1, %(scheduled)s) n",
+                {"scheduled": scheduled},
             )
         with outbox.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
