@@ -95,9 +95,16 @@ def relay(
 
 async def _arun(relay: Relay, *, once: bool) -> Drained | None:
     """Run a relay, while the resources of the container are open."""
-    async with relay.boundary:
-        if once:
-            return await relay.adrain()
-        with relay.stopped_by_signals():
-            await relay.run()
+    from airlock.outbox.database import AsyncEngineDatabase  # noqa: PLC0415 - an extra
+
+    database = relay.outbox.database
+    try:
+        async with relay.boundary:
+            if once:
+                return await relay.adrain()
+            with relay.stopped_by_signals():
+                await relay.run()
+    finally:
+        if isinstance(database, AsyncEngineDatabase):
+            await database.aclose()
     return None

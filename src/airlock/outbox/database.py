@@ -261,6 +261,11 @@ class AsyncEngineDatabase:
             return await connection.run_sync(in_transaction, function)
 
 
+    async def aclose(self) -> None:
+        """Close the connections of the engine's pool: before the loop ends that they are of."""
+        await self.engine.dispose()
+
+
 def without_pool(engine: AsyncEngine) -> AsyncEngine:
     """Return an engine that connects as another one does, anew each time.
 
