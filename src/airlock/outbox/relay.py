@@ -153,7 +153,8 @@ class Relay:
         SettingError: a setting makes no sense, or the boundary has no handler for one of ``kinds``.
 
     Example:
-        >>> Relay(outbox, boundary, concurrency=2)
+        >>> from airlock.outbox import Outbox, Relay
+        >>> Relay(Outbox("sqlite://"), boundary, concurrency=2)
         <Relay of queue 'default': concurrency 2, batch 100>
     """
 
@@ -816,6 +817,9 @@ class Relay:
             OutboxSchemaError: the tables are missing, or of another version.
 
         Example:
+            >>> from airlock.outbox import Outbox
+            >>> outbox = Outbox("sqlite://")
+            >>> outbox.create()
             >>> outbox.drain(boundary).delivered
             0
         """
