@@ -40,7 +40,7 @@ class Bill:
 
 
 @intent
-class Print:
+class Archive:
     n: int
 
 
@@ -80,10 +80,10 @@ def test_each_has_its_own_causes() -> None:
 def test_follow_ups_have_the_headers_of_their_own_cause() -> None:
     seen: list[tuple[int, dict[str, str]]] = []
 
-    def printing(intent: Print) -> None:
+    def printing(intent: Archive) -> None:
         seen.append((intent.n, dict(airlock.delivery().headers)))
 
-    boundary = Boundary({Bill: lambda i: airlock.emit(Print(i.n)), Print: printing})
+    boundary = Boundary({Bill: lambda i: airlock.emit(Archive(i.n)), Archive: printing})
     boundary.deliver_all(envelopes(1, 2), attempts=[1, 1])
     assert seen == [(1, {"tenant": "t1"}), (2, {"tenant": "t2"})]
 
@@ -99,13 +99,13 @@ def test_one_that_fails_raises_nothing_and_the_rest_is_delivered() -> None:
 
 
 def test_where_nothing_could_run_all_have_failed() -> None:
-    report = Boundary({Print: print}).deliver_all(envelopes(1, 2), attempts=[1, 1])
+    report = Boundary({Archive: print}).deliver_all(envelopes(1, 2), attempts=[1, 1])
     assert outcomes(report) == ["failed", "failed"]
     assert isinstance(report.entries[0].by, UnhandledIntentError)
 
 
 @pytest.mark.parametrize(
-    "policy", [Refuse(Bill).where(lambda i: i.n == 2), Refuse(Bill) & Drop(Print)]
+    "policy", [Refuse(Bill).where(lambda i: i.n == 2), Refuse(Bill) & Drop(Archive)]
 )
 def test_one_that_a_policy_refuses_stands_at_its_place(policy: PolicyLike) -> None:
     boundary = Boundary({Bill: lambda _: None}, policy=policy)
@@ -134,11 +134,11 @@ def test_a_result_of_an_async_handler_does_so_too() -> None:
 
 def test_what_a_handler_emitted_that_gives_up_is_discarded() -> None:
     def bill(intent: Bill) -> Dead:
-        airlock.emit(Print(intent.n))
+        airlock.emit(Archive(intent.n))
         return Dead("gone")
 
-    report = Boundary({Bill: bill, Print: print}).deliver_all(envelopes(1), attempts=[1])
-    assert report.discarded == [Print(1)]
+    report = Boundary({Bill: bill, Archive: print}).deliver_all(envelopes(1), attempts=[1])
+    assert report.discarded == [Archive(1)]
 
 
 def _batch(seen: list[Any]) -> Callable[[list[Bill]], None]:
