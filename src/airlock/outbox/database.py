@@ -260,7 +260,6 @@ class AsyncEngineDatabase:
         async with self.engine.connect() as connection:
             return await connection.run_sync(in_transaction, function)
 
-
     async def aclose(self) -> None:
         """Close the connections of the engine's pool: before the loop ends that they are of."""
         await self.engine.dispose()
