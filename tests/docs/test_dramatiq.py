@@ -15,7 +15,10 @@ def test_the_worker_of_the_page_takes_what_was_sent(tmp_path: Path) -> None:
     reader = Reader("how-to/dramatiq.md", tmp_path)
     declares, _, emits = blocks(str(reader.path))[0].partition("with boundary.scope()")
     assert STUB in declares
-    real = declares.replace(STUB, f"RabbitmqBroker(url={rabbitmq()!r}, confirm_delivery=True)")
+    url = rabbitmq()
+    if url.endswith("//"):  # for Celery the virtual host "/"; for Dramatiq one without a name
+        url = url.removesuffix("/") + "%2F"
+    real = declares.replace(STUB, f"RabbitmqBroker(url={url!r}, confirm_delivery=True)")
     real = real.replace("brokers.stub import StubBroker", "brokers.rabbitmq import RabbitmqBroker")
     # A queue of this test's own: others may use the same server.
     real = real.replace("DramatiqDispatch(broker)", "DramatiqDispatch(broker, queue='followed')")
