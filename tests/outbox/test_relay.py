@@ -265,5 +265,5 @@ def test_a_delay_is_waited_for(place: Place) -> None:
     place.record(Work(1), delay=timedelta(hours=1))
     place.record(Work(2))
     place.start()
-    place.wait(lambda: place.effects.numbers() == [2])
-    assert len(place.rows()) == 1
+    place.wait(lambda: len(place.rows()) == 1)
+    assert place.effects.numbers() == [2]

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from airlock.effects.registry import describe
 from airlock.errors import DeclarationError
 from airlock.outbox.statements import NOW
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = [
     "ADAPTERS",
@@ -276,7 +279,7 @@ def without_pool(engine: AsyncEngine) -> AsyncEngine:
         return engine
     # As Pool.recreate does it, which keeps the class too: with the same arguments and listeners.
     alone = NullPool(pool._creator, dialect=sync.dialect, _dispatch=pool.dispatch)  # noqa: SLF001
-    return AsyncEngine(Engine(alone, sync.dialect, sync.url))
+    return type(engine)(Engine(alone, sync.dialect, sync.url))
 
 
 def in_transaction(connection: Connection, function: Callable[[Cursor], T]) -> T:
@@ -311,11 +314,17 @@ def database_of(given: object) -> Database:
         return EngineDatabase(_engine(make_url(given)))
     if isinstance(given, Engine):
         return EngineDatabase(given)
-    if isinstance(given, AsyncEngine):
+    if _is_async(given):
         return AsyncEngineDatabase(given)
     raise DeclarationError(
         f"Outbox takes an Engine or AsyncEngine of SQLAlchemy, or a URL, not {describe(given)}."
     )
+
+
+def _is_async(given: object) -> TypeGuard[AsyncEngine]:
+    # Who has an AsyncEngine has imported its module, which asks for greenlet: others need none.
+    module = sys.modules.get("sqlalchemy.ext.asyncio")
+    return module is not None and isinstance(given, module.AsyncEngine)
 
 
 def _engine(url: URL) -> Engine:
