@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +60,16 @@ class TestAsyncpg(StoreContract):
     def database(self) -> Iterator[Database]:
         with postgresql_schema(NAME) as (_, url):
             yield asyncpg_database(url, NAME)
+
+
+def test_an_outbox_of_a_sync_engine_needs_no_greenlet() -> None:
+    """SQLAlchemy asks for greenlet where its async half is imported, and does not install it."""
+    program = (
+        "import sys; sys.modules['greenlet'] = None\n"
+        "from airlock.outbox import Outbox\n"
+        "print(Outbox('sqlite://').store.queue)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("default\n", "")
